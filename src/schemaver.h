@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * schemaver.h
+ *	  Private header of schemaver, in sections by file: the index of the
+ *	  architecture.
+ *
+ * Sections stand in the order of dependency, lowest first: a module calls
+ * what stands above its own section in this file, never what stands below.
+ * Every symbol that crosses files is sv_<module>_<verb>, since the server
+ * loads libraries with global visibility.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef SCHEMAVER_H
+#define SCHEMAVER_H
+
+#include "postgres.h"
+
+#include "catalog/objectaddress.h"
+#include "fmgr.h"
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+#include "storage/lock.h"
+#include "utils/snapshot.h"
+#include "utils/timestamp.h"
+
+/*-------------------------------------------------------------------------
+ * Differences between server versions: here and nowhere else
+ *-------------------------------------------------------------------------
+ */
+#if PG_VERSION_NUM < 150000
+#error "schemaver needs PostgreSQL 15 or newer"
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#define sv_lock_held(tag, mode)		LockHeldByMe(tag, mode, false)
+#else
+#define sv_lock_held(tag, mode)		LockHeldByMe(tag, mode)
+#endif
+
+/* the schema of the extension's own objects, and where retention will be */
+#define SV_SCHEMA			"schemaver"
+
+/*-------------------------------------------------------------------------
+ * version.c: the type schemaver.version; pure
+ *-------------------------------------------------------------------------
+ */
+
+/*
+ * A version is a varlena: header, then the text as typed without a leading
+ * "v" and without a terminating zero.  "1.10" stays "1.10" on output though
+ * it equals "1.10.0".
+ */
+typedef struct varlena SvVersion;
+
+#define DatumGetSvVersion(d)		((SvVersion *) PG_DETOAST_DATUM_PACKED(d))
+#define PG_GETARG_SVVERSION(n)		DatumGetSvVersion(PG_GETARG_DATUM(n))
+#define SvVersionGetDatum(v)		PointerGetDatum(v)
+
+/* what a step from one version to a later one promises */
+typedef enum SvStep
+{
+	SV_STEP_NONE,				/* plain numbers and dates promise nothing */
+	SV_STEP_REVISION,			/* no older version notices */
+	SV_STEP_MINOR,
+	SV_STEP_MAJOR
+} SvStep;
+
+extern SvVersion *sv_version_parse(const char *text);
+extern char *sv_version_text(const SvVersion *version);
+extern int	sv_version_compare(const SvVersion *a, const SvVersion *b);
+extern SvStep sv_version_step(const SvVersion *from, const SvVersion *to);
+extern SvVersion *sv_version_next(const SvVersion *version, SvStep step);
+
+/*-------------------------------------------------------------------------
+ * script.c: a script's text to directives and statements; pure
+ *-------------------------------------------------------------------------
+ */
+
+/* one "up" or "down" directive */
+typedef struct SvDirective
+{
+	int			line;			/* 1-based line in the script */
+	char	   *relation;		/* as written, schema included if given */
+	char	   *column;
+	char	   *expression;
+} SvDirective;
+
+/* one statement */
+typedef struct SvStatement
+{
+	int			number;			/* 1-based, counts what is executed */
+	int			line;			/* 1-based line of its first token */
+	RawStmt    *raw;
+	const char *tag;			/* command tag, "ALTER TABLE" */
+	char	   *text;			/* its source text, without the semicolon */
+} SvStatement;
+
+typedef struct SvScript
+{
+	char	   *text;			/* the whole script */
+	char		checksum[65];	/* SHA-256 of the text, hexadecimal */
+	char	   *product;		/* directives; NULL where there was none */
+	SvVersion  *from;
+	SvVersion  *to;
+	char	   *description;
+	List	   *up;				/* of SvDirective */
+	List	   *down;
+	char	   *rollback;		/* text after the directive "rollback" */
+	List	   *statements;		/* of SvStatement, without BEGIN and COMMIT */
+} SvScript;
+
+extern SvScript *sv_script_parse(const char *text);
+
+/*-------------------------------------------------------------------------
+ * catalog.c: the only place that reads and writes schemaver's own tables
+ *-------------------------------------------------------------------------
+ */
+
+typedef struct SvProduct
+{
+	int32		id;
+	char	   *name;
+	List	   *schemas;		/* base schemas, of char * */
+	bool		exact;			/* an older SELECT * does not see additions */
+	bool		complete;		/* version schemas hold every relation */
+	int32		current;		/* id of the current version, 0 if none yet */
+	bool		awake;			/* OIDs in the contracts are this database's */
+} SvProduct;
+
+typedef struct SvRelease
+{
+	int32		id;
+	int32		product_id;
+	SvVersion  *version;
+	char	   *label;			/* the version as text */
+	List	   *schemas;		/* version schemas, one for each base schema */
+	bool		retired;
+	bool		registered;		/* an instance has ever registered under it */
+	int			nentries;		/* its contract: ids of entries, ascending */
+	int32	   *entries;
+} SvRelease;
+
+/* kinds of parts of a contract entry */
+#define SV_PART_COLUMN		'c'
+#define SV_PART_CONSTRAINT	'k'
+#define SV_PART_TRIGGER		't'
+#define SV_PART_LABEL		'l'
+
+/*
+ * A part of an entry: a column, a constraint or unique index, a trigger, an
+ * enum label.  "name" is what the version calls it, "physical_name" what it
+ * is called now; number and object link it to the catalogs of this database.
+ */
+typedef struct SvPart
+{
+	char		kind;
+	int			position;		/* 1-based within its kind */
+	char	   *name;
+	char	   *physical_name;
+	AttrNumber	number;			/* column: its attnum */
+	Oid			object;			/* pg_attrdef, pg_constraint, index, trigger */
+	char	   *type;			/* column: its type, qualified, with typmod */
+	bool		notnull;
+	char		flavour;		/* constraint: contype, 'i' a unique index */
+	char		identity;		/* column: attidentity, or ' ' */
+	char		generated;		/* column: attgenerated, or ' ' */
+	char	   *expression;		/* default or constraint definition, or NULL */
+	List	   *columns;		/* constraint: attnums, as integers */
+} SvPart;
+
+/* kinds of entries: relkind for relations, and these two */
+#define SV_ENTRY_FUNCTION	'F'
+#define SV_ENTRY_TYPE		'T'
+
+/* what a version expects of one object */
+typedef struct SvEntry
+{
+	int32		id;				/* 0 while only in memory */
+	char		kind;
+	char	   *schema;			/* what the version calls it */
+	char	   *name;
+	char	   *args;			/* function: identity arguments, else "" */
+	char	   *physical_schema;	/* what it is called now */
+	char	   *physical_name;
+	Oid			physical;
+	bool		rowsecurity;
+	char	   *definition;		/* view, function, type, or NULL */
+	List	   *columns;		/* of SvPart, by position */
+	List	   *constraints;
+	List	   *triggers;
+	List	   *labels;
+} SvEntry;
+
+/* one line of the history */
+typedef struct SvHistory
+{
+	int32		product_id;
+	const char *product_name;
+	const char *action;			/* baseline, apply, ddl, ... */
+	SvVersion  *from;			/* or NULL */
+	SvVersion  *to;				/* or NULL */
+	const char *description;	/* these may be NULL */
+	const char *reason;
+	const char *script;
+	const char *checksum;
+	int			statements;
+	TimestampTz started;
+	const char *outcome;
+} SvHistory;
+
+extern Oid	sv_catalog_owner(bool missing_ok);
+extern List *sv_catalog_products(void);
+extern SvProduct *sv_catalog_product(const char *name, bool missing_ok);
+extern SvProduct *sv_catalog_product_by_id(int32 id);
+extern SvProduct *sv_catalog_create_product(const char *name, List *schemas,
+											bool exact, bool complete);
+extern void sv_catalog_set_current(SvProduct *product, int32 version_id);
+extern void sv_catalog_wake(SvProduct *product);
+extern List *sv_catalog_releases(SvProduct *product, bool supported_only);
+extern SvRelease *sv_catalog_release(SvProduct *product, int32 id);
+extern SvRelease *sv_catalog_create_release(SvProduct *product,
+											SvVersion *version,
+											const char *description,
+											List *schemas,
+											int nentries, int32 *entries);
+extern void sv_catalog_retire_release(SvRelease *release);
+extern void sv_catalog_mark_registered(SvRelease *release);
+extern SvEntry *sv_catalog_entry(int32 id);
+extern List *sv_catalog_entries_on(Oid physical);
+extern List *sv_catalog_entries_with_part(Oid object);
+extern int32 sv_catalog_store_entry(SvProduct *product, SvEntry *entry);
+extern void sv_catalog_relink_entry(SvEntry *entry);
+extern int64 sv_catalog_record(const SvHistory *history);
+extern bool sv_catalog_drifted(SvProduct *product);
+extern char *sv_catalog_applied(SvProduct *product, SvVersion *version,
+								const char *checksum, SvVersion **found);
+
+/*-------------------------------------------------------------------------
+ * registry.c: who is live
+ *-------------------------------------------------------------------------
+ */
+
+/*
+ * A version's lock: every session registered under it holds it in ShareLock
+ * for as long as it is registered; who breaks or retires the version takes
+ * it in ExclusiveLock, without waiting, until its transaction ends.
+ */
+extern void sv_registry_init(void);
+extern bool sv_registry_lock_release(const SvRelease *release);
+extern int	sv_registry_count(const SvRelease *release);
+extern char *sv_registry_path(const SvProduct *product,
+							  const SvRelease *release);
+extern int32 sv_registry_release_id(void);
+extern void sv_registry_lock_product(const SvProduct *product);
+extern void sv_registry_lock_names(void);
+
+/* set by compat.c: mends a product that a restore has put to sleep */
+typedef void (*SvWakeHook) (SvProduct *product);
+extern SvWakeHook sv_registry_wake_hook;
+
