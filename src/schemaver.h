@@ -237,25 +237,73 @@ extern char *sv_catalog_applied(SvProduct *product, SvVersion *version,
 								const char *checksum, SvVersion **found);
 
 /*-------------------------------------------------------------------------
+ * contract.c: contracts: take, store, compare with the catalogs
+ *-------------------------------------------------------------------------
+ */
+
+/* how badly a change would hurt a version if it stood alone */
+typedef enum SvSeverity
+{
+	SV_NOTICED,					/* an addition or a default: a view hides it */
+	SV_BREAKS,					/* would break it; a view prevents that */
+	SV_FATAL					/* would break it, and no view can help */
+} SvSeverity;
+
+/* one way in which the catalogs do not fulfil a contract */
+typedef struct SvFinding
+{
+	SvRelease  *release;
+	SvSeverity	severity;
+	char	   *change;			/* "DROP COLUMN person.last_name" */
+	char	   *reason;			/* why that hurts, a sentence */
+} SvFinding;
+
+/*-------------------------------------------------------------------------
  * registry.c: who is live
  *-------------------------------------------------------------------------
  */
 
 /*
- * A version's lock: every session registered under it holds it in ShareLock
- * for as long as it is registered; who breaks or retires the version takes
- * it in ExclusiveLock, without waiting, until its transaction ends.
+ * Locks of USER_LOCKMETHOD on LOCKTAG_USERLOCK tags, which only this module
+ * makes.  Fields: database, version or product, seconds, kind.
+ *
+ * A version's lock (seconds 0): every session registered under it holds it
+ * in ShareLock at session level; who breaks or retires the version takes it
+ * in ExclusiveLock, without waiting, until its transaction ends.
+ *
+ * An instance's lock: the same kind and version, but seconds since
+ * 2000-01-01 of the registration; held in ShareLock beside the version's, so
+ * that pg_locks tells since when.  Nobody ever conflicts with it.
+ *
+ * A product's lock: ExclusiveLock at transaction level for as long as a
+ * migration of it runs; waited for.
  */
+#define SV_LOCK_VERSION		0x5356
+#define SV_LOCK_PRODUCT		0x5357
+
 extern void sv_registry_init(void);
 extern bool sv_registry_lock_release(const SvRelease *release);
 extern int	sv_registry_count(const SvRelease *release);
 extern char *sv_registry_path(const SvProduct *product,
 							  const SvRelease *release);
 extern int32 sv_registry_release_id(void);
-extern void sv_registry_lock_product(const SvProduct *product);
-extern void sv_registry_lock_names(void);
+extern List *sv_registry_schemas(void);
+extern void sv_registry_lock_product(int32 product_id);
 
-/* set by compat.c: mends a product that a restore has put to sleep */
+/* set by _PG_init: mends a product that a restore has put to sleep */
 typedef void (*SvWakeHook) (SvProduct *product);
 extern SvWakeHook sv_registry_wake_hook;
 
+/*-------------------------------------------------------------------------
+ * redirect.c: COPY, TRUNCATE and CREATE reach the base schemas
+ *-------------------------------------------------------------------------
+ */
+extern void sv_redirect_init(void);
+
+/*-------------------------------------------------------------------------
+ * compat.c: reconcile: version schemas and their views
+ *-------------------------------------------------------------------------
+ */
+extern bool sv_compat_describe(Oid view, Oid *base, List **columns);
+
+#endif							/* SCHEMAVER_H */
