@@ -258,6 +258,9 @@ typedef struct SvFinding
 	char	   *reason;			/* why that hurts, a sentence */
 } SvFinding;
 
+/* a compatibility view: its relation, and per view column the attnum there */
+extern bool sv_contract_describe_view(Oid view, Oid *base, List **columns);
+
 /*-------------------------------------------------------------------------
  * registry.c: who is live
  *-------------------------------------------------------------------------
@@ -299,11 +302,5 @@ extern SvWakeHook sv_registry_wake_hook;
  *-------------------------------------------------------------------------
  */
 extern void sv_redirect_init(void);
-
-/*-------------------------------------------------------------------------
- * compat.c: reconcile: version schemas and their views
- *-------------------------------------------------------------------------
- */
-extern bool sv_compat_describe(Oid view, Oid *base, List **columns);
 
 #endif							/* SCHEMAVER_H */
