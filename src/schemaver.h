@@ -21,6 +21,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "storage/lock.h"
+#include "utils/array.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
 
@@ -206,35 +207,42 @@ typedef struct SvHistory
 	const char *checksum;
 	int			statements;
 	TimestampTz started;
-	const char *outcome;
+	const char *outcome;		/* "applied", "baseline taken", ... */
 } SvHistory;
 
-extern Oid	sv_catalog_owner(bool missing_ok);
+extern Oid	sv_catalog_extension(bool missing_ok);
+extern Oid	sv_catalog_owner(void);
 extern List *sv_catalog_products(void);
 extern SvProduct *sv_catalog_product(const char *name, bool missing_ok);
 extern SvProduct *sv_catalog_product_by_id(int32 id);
 extern SvProduct *sv_catalog_create_product(const char *name, List *schemas,
 											bool exact, bool complete);
-extern void sv_catalog_set_current(SvProduct *product, int32 version_id);
+extern void sv_catalog_set_current(SvProduct *product, int32 release_id);
 extern void sv_catalog_wake(SvProduct *product);
-extern List *sv_catalog_releases(SvProduct *product, bool supported_only);
-extern SvRelease *sv_catalog_release(SvProduct *product, int32 id);
-extern SvRelease *sv_catalog_create_release(SvProduct *product,
+extern List *sv_catalog_releases(const SvProduct *product,
+								 bool supported_only);
+extern SvRelease *sv_catalog_release(const SvProduct *product, int32 id);
+extern SvRelease *sv_catalog_create_release(const SvProduct *product,
 											SvVersion *version,
 											const char *description,
 											List *schemas,
 											int nentries, int32 *entries);
-extern void sv_catalog_retire_release(SvRelease *release);
+extern void sv_catalog_retire(SvRelease *release);
 extern void sv_catalog_mark_registered(SvRelease *release);
+extern bool sv_catalog_has_entry(const SvRelease *release, int32 entry_id);
 extern SvEntry *sv_catalog_entry(int32 id);
 extern List *sv_catalog_entries_on(Oid physical);
-extern List *sv_catalog_entries_with_part(Oid object);
-extern int32 sv_catalog_store_entry(SvProduct *product, SvEntry *entry);
-extern void sv_catalog_relink_entry(SvEntry *entry);
-extern int64 sv_catalog_record(const SvHistory *history);
-extern bool sv_catalog_drifted(SvProduct *product);
-extern char *sv_catalog_applied(SvProduct *product, SvVersion *version,
-								const char *checksum, SvVersion **found);
+extern List *sv_catalog_entries_with(Oid object);
+extern void sv_catalog_store_entry(const SvProduct *product, SvEntry *entry);
+extern void sv_catalog_relink_entry(const SvEntry *entry);
+extern void sv_catalog_record(const SvHistory *history);
+extern bool sv_catalog_drifted(const SvProduct *product);
+extern char *sv_catalog_checksum_of(const SvProduct *product,
+									SvVersion *version);
+extern SvVersion *sv_catalog_version_of(const SvProduct *product,
+										const char *checksum);
+extern ArrayType *sv_catalog_text_array(List *strings);
+extern List *sv_catalog_text_list(ArrayType *array);
 
 /*-------------------------------------------------------------------------
  * contract.c: contracts: take, store, compare with the catalogs

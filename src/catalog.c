@@ -1,0 +1,1157 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *	  The only place that reads and writes schemaver's own tables.
+ *
+ * Reads use the latest snapshot, not the statement's: whoever waited for a
+ * product's or a version's lock must see what its former holder committed,
+ * in REPEATABLE READ too.  Writes go straight to the heap, the way the server
+ * writes its catalogs: no right of the caller is needed, none is gained, and
+ * nothing of a script's text is ever parsed here.  Every write makes itself
+ * visible with CommandCounterIncrement().
+ *
+ * The tables are found by name at each call, since an extension can be
+ * dropped and created again within a session.  All results are allocated in
+ * the caller's memory context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+/* columns of the tables, as the install script lays them out */
+enum product_columns
+{
+	Product_id = 1, Product_name, Product_schemas, Product_exact,
+	Product_complete, Product_current, Product_extension,
+	Product_created_on, Product_created_by,
+	Product_columns = Product_created_by
+};
+
+enum release_columns
+{
+	Release_id = 1, Release_product, Release_version, Release_description,
+	Release_update_on, Release_update_by, Release_schemas,
+	Release_retired_on, Release_contract,
+	Release_columns = Release_contract
+};
+
+enum registration_columns
+{
+	Registration_release = 1, Registration_on, Registration_by,
+	Registration_columns = Registration_by
+};
+
+enum history_columns
+{
+	History_id = 1, History_product, History_product_name, History_action,
+	History_from, History_version, History_update_on, History_update_by,
+	History_description, History_reason, History_script, History_checksum,
+	History_statements, History_duration, History_outcome,
+	History_columns = History_outcome
+};
+
+enum entry_columns
+{
+	Entry_id = 1, Entry_product, Entry_kind, Entry_schema, Entry_name,
+	Entry_args, Entry_physical_schema, Entry_physical_name, Entry_physical,
+	Entry_rowsecurity, Entry_definition,
+	Entry_columns = Entry_definition
+};
+
+enum part_columns
+{
+	Part_entry = 1, Part_kind, Part_position, Part_name, Part_physical_name,
+	Part_number, Part_object, Part_type, Part_notnull, Part_flavour,
+	Part_identity, Part_generated, Part_expression, Part_attnums,
+	Part_columns = Part_attnums
+};
+
+/* a scan of one of the tables through one of its indexes */
+typedef struct TableScan
+{
+	Relation	table;
+	Snapshot	snapshot;
+	SysScanDesc scan;
+} TableScan;
+
+/*
+ * The extension's OID.  If it is not there: an error, or InvalidOid.
+ */
+Oid
+sv_catalog_extension(bool missing_ok)
+{
+	Oid			extension = get_extension_oid(SV_SCHEMA, true);
+
+	if (!OidIsValid(extension) && !missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"schemaver\" is not installed in database \"%s\"",
+						get_database_name(MyDatabaseId)),
+				 errhint("Run CREATE EXTENSION schemaver in that database.")));
+	return extension;
+}
+
+/*
+ * The role that owns the extension, and with it the version schemas.
+ */
+Oid
+sv_catalog_owner(void)
+{
+	Oid			extension = sv_catalog_extension(false);
+	Relation	table = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(table, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for extension %u", extension);
+	owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return owner;
+}
+
+/* find one of our relations by name */
+static Oid
+relation_oid(const char *name)
+{
+	Oid			schema = get_namespace_oid(SV_SCHEMA, true);
+	Oid			relation = InvalidOid;
+
+	if (OidIsValid(schema))
+		relation = get_relname_relid(name, schema);
+	if (!OidIsValid(relation))
+	{
+		(void) sv_catalog_extension(false);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s.%s\" of the extension is missing",
+						SV_SCHEMA, name)));
+	}
+	return relation;
+}
+
+/* begin a scan: keys are on heap columns, index NULL reads all of the table */
+static void
+scan_begin(TableScan *scan, const char *table, LOCKMODE mode,
+		   const char *index, int nkeys, ScanKey keys)
+{
+	scan->table = table_open(relation_oid(table), mode);
+	scan->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan->scan = systable_beginscan(scan->table,
+									index ? relation_oid(index) : InvalidOid,
+									index != NULL, scan->snapshot,
+									nkeys, keys);
+}
+
+static void
+scan_end(TableScan *scan)
+{
+	systable_endscan(scan->scan);
+	UnregisterSnapshot(scan->snapshot);
+	table_close(scan->table, NoLock);
+}
+
+static void
+key_int4(ScanKey key, AttrNumber column, int32 value)
+{
+	ScanKeyInit(key, column, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(value));
+}
+
+static void
+key_oid(ScanKey key, AttrNumber column, Oid value)
+{
+	ScanKeyInit(key, column, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(value));
+}
+
+/* one column of a row; by reference types point into the row */
+static Datum
+get_datum(HeapTuple tuple, TableScan *scan, int column, bool *isnull)
+{
+	return heap_getattr(tuple, column, RelationGetDescr(scan->table), isnull);
+}
+
+/* a column as text, NULL if it is null; copied */
+static char *
+get_text(HeapTuple tuple, TableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = get_datum(tuple, scan, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/* a column passed by value; zero if it is null */
+static Datum
+get_value(HeapTuple tuple, TableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = get_datum(tuple, scan, column, &isnull);
+
+	return isnull ? (Datum) 0 : value;
+}
+
+/* a column of type version, NULL if it is null; copied */
+static SvVersion *
+get_version(HeapTuple tuple, TableScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = get_datum(tuple, scan, column, &isnull);
+
+	return isnull ? NULL :
+		(SvVersion *) DatumGetPointer(PG_DETOAST_DATUM_COPY(value));
+}
+
+/* insert a row and make it visible */
+static void
+insert_row(const char *name, Datum *values, bool *nulls)
+{
+	Relation	table = table_open(relation_oid(name), RowExclusiveLock);
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(table), values,
+										nulls);
+
+	CatalogTupleInsert(table, tuple);
+	heap_freetuple(tuple);
+	table_close(table, NoLock);
+}
+
+/* set one column of the row that a scan stands on */
+static void
+update_column(TableScan *scan, HeapTuple tuple, int column, Datum value)
+{
+	TupleDesc	desc = RelationGetDescr(scan->table);
+	Datum	   *values = palloc0(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc0(desc->natts * sizeof(bool));
+	bool	   *replace = palloc0(desc->natts * sizeof(bool));
+	HeapTuple	changed;
+
+	values[column - 1] = value;
+	replace[column - 1] = true;
+	changed = heap_modify_tuple(tuple, desc, values, nulls, replace);
+	CatalogTupleUpdate(scan->table, &tuple->t_self, changed);
+}
+
+static int32
+next_id(const char *sequence)
+{
+	return (int32) nextval_internal(relation_oid(sequence), false);
+}
+
+/* put a text into a row under construction, or a null */
+static void
+set_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	if (text)
+		values[column - 1] = CStringGetTextDatum(text);
+	else
+		nulls[column - 1] = true;
+}
+
+static char *
+user_name(void)
+{
+	return GetUserNameFromId(GetUserId(), false);
+}
+
+/*
+ * A list of strings as text[].
+ */
+ArrayType *
+sv_catalog_text_array(List *strings)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(strings), 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, strings)
+		elements[n++] = CStringGetTextDatum((char *) lfirst(lc));
+	return construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+/*
+ * The elements of a text[] as a list of strings, nulls left out.
+ */
+List *
+sv_catalog_text_list(ArrayType *array)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+	List	   *strings = NIL;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			strings = lappend(strings, TextDatumGetCString(elements[i]));
+	}
+	return strings;
+}
+
+static List *
+get_text_list(HeapTuple tuple, TableScan *scan, int column)
+{
+	return sv_catalog_text_list(DatumGetArrayTypeP(get_value(tuple, scan,
+															 column)));
+}
+
+/*
+ * Products
+ */
+
+static SvProduct *
+read_product(HeapTuple tuple, TableScan *scan)
+{
+	SvProduct  *product = palloc0(sizeof(SvProduct));
+
+	product->id = DatumGetInt32(get_value(tuple, scan, Product_id));
+	product->name = get_text(tuple, scan, Product_name);
+	product->schemas = get_text_list(tuple, scan, Product_schemas);
+	product->exact = DatumGetBool(get_value(tuple, scan, Product_exact));
+	product->complete = DatumGetBool(get_value(tuple, scan,
+											   Product_complete));
+	product->current = DatumGetInt32(get_value(tuple, scan, Product_current));
+	product->awake = DatumGetObjectId(get_value(tuple, scan,
+												Product_extension)) ==
+		sv_catalog_extension(false);
+	return product;
+}
+
+/*
+ * All products, a list of SvProduct.
+ */
+List *
+sv_catalog_products(void)
+{
+	TableScan	scan;
+	HeapTuple	tuple;
+	List	   *products = NIL;
+
+	scan_begin(&scan, "db_product", AccessShareLock, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+		products = lappend(products, read_product(tuple, &scan));
+	scan_end(&scan);
+	return products;
+}
+
+/* "shop", "crm" */
+static char *
+product_names(List *products)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, products)
+		appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "",
+						 ((SvProduct *) lfirst(lc))->name);
+	return names.data;
+}
+
+/*
+ * The product of that name; with name NULL the only one that there is.
+ *
+ * If there is none: NULL if missing_ok, else an error.  Several and no name
+ * is always an error.
+ */
+SvProduct *
+sv_catalog_product(const char *name, bool missing_ok)
+{
+	List	   *products = sv_catalog_products();
+	ListCell   *lc;
+
+	if (name == NULL && list_length(products) == 1)
+		return linitial(products);
+	if (name == NULL && products != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+				 errmsg("this database has several products"),
+				 errdetail("The products are %s.", product_names(products)),
+				 errhint("Name one of them in the argument \"product\".")));
+	foreach(lc, products)
+	{
+		SvProduct  *product = lfirst(lc);
+
+		if (name && strcmp(product->name, name) == 0)
+			return product;
+	}
+	if (missing_ok)
+		return NULL;
+	if (products == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 name ? errmsg("product \"%s\" does not exist", name) :
+				 errmsg("this database has no product yet"),
+				 errhint("Create one with schemaver.create_product(), schemaver.baseline() or the first schemaver.apply().")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("product \"%s\" does not exist", name),
+			 errhint("The products of this database are %s.",
+					 product_names(products))));
+}
+
+/*
+ * The product of that id, which must exist.
+ */
+SvProduct *
+sv_catalog_product_by_id(int32 id)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_products())
+	{
+		SvProduct  *product = lfirst(lc);
+
+		if (product->id == id)
+			return product;
+	}
+	elog(ERROR, "product with id %d does not exist", id);
+}
+
+/*
+ * Make a product without a version.  A name that is taken is an error of the
+ * unique index; callers look first.
+ */
+SvProduct *
+sv_catalog_create_product(const char *name, List *schemas,
+						  bool exact, bool complete)
+{
+	Datum		values[Product_columns] = {0};
+	bool		nulls[Product_columns] = {0};
+	int32		id = next_id("db_product_id_seq");
+
+	values[Product_id - 1] = Int32GetDatum(id);
+	set_text(values, nulls, Product_name, name);
+	values[Product_schemas - 1] =
+		PointerGetDatum(sv_catalog_text_array(schemas));
+	values[Product_exact - 1] = BoolGetDatum(exact);
+	values[Product_complete - 1] = BoolGetDatum(complete);
+	nulls[Product_current - 1] = true;
+	values[Product_extension - 1] =
+		ObjectIdGetDatum(sv_catalog_extension(false));
+	values[Product_created_on - 1] =
+		TimestampTzGetDatum(GetCurrentTimestamp());
+	set_text(values, nulls, Product_created_by, user_name());
+	insert_row("db_product", values, nulls);
+	CommandCounterIncrement();
+	return sv_catalog_product_by_id(id);
+}
+
+static void
+update_product(SvProduct *product, int column, Datum value)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	key_int4(&key, Product_id, product->id);
+	scan_begin(&scan, "db_product", RowExclusiveLock, "db_product_pkey",
+			   1, &key);
+	tuple = systable_getnext(scan.scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "product \"%s\" has vanished", product->name);
+	update_column(&scan, tuple, column, value);
+	scan_end(&scan);
+	CommandCounterIncrement();
+}
+
+/*
+ * Make a release the current one.  The caller holds the product's lock.
+ */
+void
+sv_catalog_set_current(SvProduct *product, int32 release_id)
+{
+	update_product(product, Product_current, Int32GetDatum(release_id));
+	product->current = release_id;
+}
+
+/*
+ * Say that the contracts' links are those of this database.  The caller
+ * holds the product's lock.
+ */
+void
+sv_catalog_wake(SvProduct *product)
+{
+	update_product(product, Product_extension,
+				   ObjectIdGetDatum(sv_catalog_extension(false)));
+	product->awake = true;
+}
+
+/*
+ * Releases: the rows of db_schema_version
+ */
+
+static bool
+has_registration(int32 release_id)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	bool		found;
+
+	key_int4(&key, Registration_release, release_id);
+	scan_begin(&scan, "db_registration", AccessShareLock,
+			   "db_registration_version", 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan.scan));
+	scan_end(&scan);
+	return found;
+}
+
+static SvRelease *
+read_release(HeapTuple tuple, TableScan *scan)
+{
+	SvRelease  *release = palloc0(sizeof(SvRelease));
+	ArrayType  *contract;
+
+	release->id = DatumGetInt32(get_value(tuple, scan, Release_id));
+	release->product_id = DatumGetInt32(get_value(tuple, scan,
+												  Release_product));
+	release->version = get_version(tuple, scan, Release_version);
+	release->label = sv_version_text(release->version);
+	release->schemas = get_text_list(tuple, scan, Release_schemas);
+	release->retired = !heap_attisnull(tuple, Release_retired_on,
+									   RelationGetDescr(scan->table));
+	contract = DatumGetArrayTypePCopy(get_value(tuple, scan,
+												Release_contract));
+	release->nentries = ArrayGetNItems(ARR_NDIM(contract), ARR_DIMS(contract));
+	release->entries = (int32 *) ARR_DATA_PTR(contract);
+	return release;
+}
+
+/*
+ * The releases of a product in ascending order of version, a list of
+ * SvRelease; with supported_only those that are not retired, the current
+ * one included.
+ */
+List *
+sv_catalog_releases(const SvProduct *product, bool supported_only)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	List	   *releases = NIL;
+	ListCell   *lc;
+
+	key_int4(&key, Release_product, product->id);
+	scan_begin(&scan, "db_schema_version", AccessShareLock,
+			   "db_schema_version_product_id_version_key", 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		if (!supported_only || heap_attisnull(tuple, Release_retired_on,
+											  RelationGetDescr(scan.table)))
+			releases = lappend(releases, read_release(tuple, &scan));
+	}
+	scan_end(&scan);
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		release->registered = has_registration(release->id);
+	}
+	return releases;
+}
+
+/*
+ * The release of that id, NULL if there is none (id 0).
+ */
+SvRelease *
+sv_catalog_release(const SvProduct *product, int32 id)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	SvRelease  *release = NULL;
+
+	key_int4(&key, Release_id, id);
+	scan_begin(&scan, "db_schema_version", AccessShareLock,
+			   "db_schema_version_pkey", 1, &key);
+	tuple = systable_getnext(scan.scan);
+	if (HeapTupleIsValid(tuple))
+		release = read_release(tuple, &scan);
+	scan_end(&scan);
+	if (release && release->product_id != product->id)
+		return NULL;
+	if (release)
+		release->registered = has_registration(release->id);
+	return release;
+}
+
+/*
+ * Add a release.  entries are the ids of its contract's entries, ascending.
+ * The caller holds the product's lock.
+ */
+SvRelease *
+sv_catalog_create_release(const SvProduct *product, SvVersion *version,
+						  const char *description, List *schemas,
+						  int nentries, int32 *entries)
+{
+	Datum		values[Release_columns] = {0};
+	bool		nulls[Release_columns] = {0};
+	int32		id = next_id("db_schema_version_id_seq");
+	Datum	   *ids = palloc(sizeof(Datum) * Max(nentries, 1));
+
+	for (int i = 0; i < nentries; i++)
+		ids[i] = Int32GetDatum(entries[i]);
+	values[Release_id - 1] = Int32GetDatum(id);
+	values[Release_product - 1] = Int32GetDatum(product->id);
+	values[Release_version - 1] = SvVersionGetDatum(version);
+	set_text(values, nulls, Release_description, description);
+	values[Release_update_on - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	set_text(values, nulls, Release_update_by, user_name());
+	values[Release_schemas - 1] =
+		PointerGetDatum(sv_catalog_text_array(schemas));
+	nulls[Release_retired_on - 1] = true;
+	values[Release_contract - 1] =
+		PointerGetDatum(construct_array(ids, nentries, INT4OID, sizeof(int32),
+										true, TYPALIGN_INT));
+	insert_row("db_schema_version", values, nulls);
+	CommandCounterIncrement();
+	return sv_catalog_release(product, id);
+}
+
+/*
+ * Mark a release as retired.  The caller holds its lock exclusively, and the
+ * product's.
+ */
+void
+sv_catalog_retire(SvRelease *release)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	key_int4(&key, Release_id, release->id);
+	scan_begin(&scan, "db_schema_version", RowExclusiveLock,
+			   "db_schema_version_pkey", 1, &key);
+	tuple = systable_getnext(scan.scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "version %s has vanished", release->label);
+	update_column(&scan, tuple, Release_retired_on,
+				  TimestampTzGetDatum(GetCurrentTimestamp()));
+	scan_end(&scan);
+	CommandCounterIncrement();
+	release->retired = true;
+}
+
+/*
+ * Note that an instance has registered under the release, the first time.
+ * Appends a row, so it waits for nobody; on a standby it does nothing.
+ */
+void
+sv_catalog_mark_registered(SvRelease *release)
+{
+	Datum		values[Registration_columns] = {0};
+	bool		nulls[Registration_columns] = {0};
+
+	if (release->registered || RecoveryInProgress())
+		return;
+	values[Registration_release - 1] = Int32GetDatum(release->id);
+	values[Registration_on - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	set_text(values, nulls, Registration_by, user_name());
+	insert_row("db_registration", values, nulls);
+	CommandCounterIncrement();
+	release->registered = true;
+}
+
+/*
+ * Is the entry part of the release's contract?
+ */
+bool
+sv_catalog_has_entry(const SvRelease *release, int32 entry_id)
+{
+	int			low = 0;
+	int			high = release->nentries;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (release->entries[middle] == entry_id)
+			return true;
+		if (release->entries[middle] < entry_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+/*
+ * Contract entries and their parts
+ */
+
+static SvPart *
+read_part(HeapTuple tuple, TableScan *scan)
+{
+	SvPart	   *part = palloc0(sizeof(SvPart));
+	bool		isnull;
+	Datum		attnums;
+
+	part->kind = DatumGetChar(get_value(tuple, scan, Part_kind));
+	part->position = DatumGetInt32(get_value(tuple, scan, Part_position));
+	part->name = get_text(tuple, scan, Part_name);
+	part->physical_name = get_text(tuple, scan, Part_physical_name);
+	part->number = DatumGetInt16(get_value(tuple, scan, Part_number));
+	part->object = DatumGetObjectId(get_value(tuple, scan, Part_object));
+	part->type = get_text(tuple, scan, Part_type);
+	part->notnull = DatumGetBool(get_value(tuple, scan, Part_notnull));
+	part->flavour = DatumGetChar(get_value(tuple, scan, Part_flavour));
+	part->identity = DatumGetChar(get_value(tuple, scan, Part_identity));
+	part->generated = DatumGetChar(get_value(tuple, scan, Part_generated));
+	part->expression = get_text(tuple, scan, Part_expression);
+	attnums = get_datum(tuple, scan, Part_attnums, &isnull);
+	if (!isnull)
+	{
+		ArrayType  *array = DatumGetArrayTypeP(attnums);
+		int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+
+		for (int i = 0; i < n; i++)
+			part->columns = lappend_int(part->columns,
+										((int16 *) ARR_DATA_PTR(array))[i]);
+	}
+	return part;
+}
+
+/* the list of an entry that a part of that kind belongs to */
+static List **
+parts_of_kind(SvEntry *entry, char kind)
+{
+	switch (kind)
+	{
+		case SV_PART_COLUMN:
+			return &entry->columns;
+		case SV_PART_CONSTRAINT:
+			return &entry->constraints;
+		case SV_PART_TRIGGER:
+			return &entry->triggers;
+		case SV_PART_LABEL:
+			return &entry->labels;
+	}
+	elog(ERROR, "unknown kind of contract part: \"%c\"", kind);
+}
+
+/* the parts come in the index's order: by kind, then by position */
+static void
+read_parts(SvEntry *entry)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	key_int4(&key, Part_entry, entry->id);
+	scan_begin(&scan, "db_contract_part", AccessShareLock,
+			   "db_contract_part_pkey", 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		SvPart	   *part = read_part(tuple, &scan);
+		List	  **parts = parts_of_kind(entry, part->kind);
+
+		*parts = lappend(*parts, part);
+	}
+	scan_end(&scan);
+}
+
+/*
+ * The entry of that id with its parts, which must exist.
+ */
+SvEntry *
+sv_catalog_entry(int32 id)
+{
+	SvEntry    *entry = palloc0(sizeof(SvEntry));
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	key_int4(&key, Entry_id, id);
+	scan_begin(&scan, "db_contract_entry", AccessShareLock,
+			   "db_contract_entry_pkey", 1, &key);
+	tuple = systable_getnext(scan.scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "contract entry %d does not exist", id);
+	entry->id = id;
+	entry->kind = DatumGetChar(get_value(tuple, &scan, Entry_kind));
+	entry->schema = get_text(tuple, &scan, Entry_schema);
+	entry->name = get_text(tuple, &scan, Entry_name);
+	entry->args = get_text(tuple, &scan, Entry_args);
+	entry->physical_schema = get_text(tuple, &scan, Entry_physical_schema);
+	entry->physical_name = get_text(tuple, &scan, Entry_physical_name);
+	entry->physical = DatumGetObjectId(get_value(tuple, &scan,
+												 Entry_physical));
+	entry->rowsecurity = DatumGetBool(get_value(tuple, &scan,
+												Entry_rowsecurity));
+	entry->definition = get_text(tuple, &scan, Entry_definition);
+	scan_end(&scan);
+	read_parts(entry);
+	return entry;
+}
+
+/* ids of entries that an index of one of the two tables finds by an OID */
+static List *
+entry_ids(const char *table, const char *index, int oid_column, Oid value,
+		  int id_column)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	List	   *ids = NIL;
+
+	key_oid(&key, oid_column, value);
+	scan_begin(&scan, table, AccessShareLock, index, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+		ids = list_append_unique_int(ids,
+									 DatumGetInt32(get_value(tuple, &scan,
+															 id_column)));
+	scan_end(&scan);
+	return ids;
+}
+
+/*
+ * Ids of the entries, of whatever versions, whose data that object holds.
+ */
+List *
+sv_catalog_entries_on(Oid physical)
+{
+	return entry_ids("db_contract_entry", "db_contract_entry_physical",
+					 Entry_physical, physical, Entry_id);
+}
+
+/*
+ * Ids of the entries that have a part which is that object: a default, a
+ * constraint, an index or a trigger.
+ */
+List *
+sv_catalog_entries_with(Oid object)
+{
+	return entry_ids("db_contract_part", "db_contract_part_object",
+					 Part_object, object, Part_entry);
+}
+
+/* put a list of column numbers into a row of a part under construction */
+static void
+set_attnums(Datum *values, List *columns)
+{
+	Datum	   *attnums = palloc(sizeof(Datum) * list_length(columns));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+		attnums[n++] = Int16GetDatum(lfirst_int(lc));
+	values[Part_attnums - 1] =
+		PointerGetDatum(construct_array(attnums, n, INT2OID, sizeof(int16),
+										true, TYPALIGN_SHORT));
+}
+
+static void
+store_part(int32 entry_id, const SvPart *part)
+{
+	Datum		values[Part_columns] = {0};
+	bool		nulls[Part_columns] = {0};
+
+	values[Part_entry - 1] = Int32GetDatum(entry_id);
+	values[Part_kind - 1] = CharGetDatum(part->kind);
+	values[Part_position - 1] = Int32GetDatum(part->position);
+	set_text(values, nulls, Part_name, part->name);
+	set_text(values, nulls, Part_physical_name, part->physical_name);
+	values[Part_number - 1] = Int16GetDatum(part->number);
+	values[Part_object - 1] = ObjectIdGetDatum(part->object);
+	set_text(values, nulls, Part_type, part->type);
+	values[Part_notnull - 1] = BoolGetDatum(part->notnull);
+	values[Part_flavour - 1] = CharGetDatum(part->flavour);
+	values[Part_identity - 1] = CharGetDatum(part->identity);
+	values[Part_generated - 1] = CharGetDatum(part->generated);
+	set_text(values, nulls, Part_expression, part->expression);
+	nulls[Part_attnums - 1] = part->columns == NIL;
+	if (part->columns)
+		set_attnums(values, part->columns);
+	insert_row("db_contract_part", values, nulls);
+}
+
+static void
+store_parts(int32 entry_id, List *parts)
+{
+	ListCell   *lc;
+
+	foreach(lc, parts)
+		store_part(entry_id, lfirst(lc));
+}
+
+/*
+ * Store a new entry with its parts and give it its id.
+ */
+void
+sv_catalog_store_entry(const SvProduct *product, SvEntry *entry)
+{
+	Datum		values[Entry_columns] = {0};
+	bool		nulls[Entry_columns] = {0};
+
+	entry->id = next_id("db_contract_entry_id_seq");
+	values[Entry_id - 1] = Int32GetDatum(entry->id);
+	values[Entry_product - 1] = Int32GetDatum(product->id);
+	values[Entry_kind - 1] = CharGetDatum(entry->kind);
+	set_text(values, nulls, Entry_schema, entry->schema);
+	set_text(values, nulls, Entry_name, entry->name);
+	set_text(values, nulls, Entry_args, entry->args);
+	set_text(values, nulls, Entry_physical_schema, entry->physical_schema);
+	set_text(values, nulls, Entry_physical_name, entry->physical_name);
+	values[Entry_physical - 1] = ObjectIdGetDatum(entry->physical);
+	values[Entry_rowsecurity - 1] = BoolGetDatum(entry->rowsecurity);
+	set_text(values, nulls, Entry_definition, entry->definition);
+	insert_row("db_contract_entry", values, nulls);
+	store_parts(entry->id, entry->columns);
+	store_parts(entry->id, entry->constraints);
+	store_parts(entry->id, entry->triggers);
+	store_parts(entry->id, entry->labels);
+	CommandCounterIncrement();
+}
+
+static SvPart *
+find_part(const SvEntry *entry, char kind, int position)
+{
+	List	   *parts = *parts_of_kind((SvEntry *) entry, kind);
+
+	return list_nth(parts, position - 1);
+}
+
+static void
+relink_parts(const SvEntry *entry)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	key_int4(&key, Part_entry, entry->id);
+	scan_begin(&scan, "db_contract_part", RowExclusiveLock,
+			   "db_contract_part_pkey", 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		SvPart	   *old = read_part(tuple, &scan);
+		SvPart	   *part = find_part(entry, old->kind, old->position);
+		Datum		values[Part_columns] = {0};
+		bool		nulls[Part_columns] = {0};
+		bool		replace[Part_columns] = {0};
+
+		if (strcmp(old->physical_name, part->physical_name) == 0 &&
+			old->number == part->number && old->object == part->object &&
+			equal(old->columns, part->columns) &&
+			strcmp(old->expression ? old->expression : "",
+				   part->expression ? part->expression : "") == 0)
+			continue;
+		if (!equal(old->columns, part->columns))
+		{
+			/* after a restore that has closed the gaps of dropped columns */
+			set_attnums(values, part->columns);
+			replace[Part_attnums - 1] = true;
+		}
+		set_text(values, nulls, Part_physical_name, part->physical_name);
+		values[Part_number - 1] = Int16GetDatum(part->number);
+		values[Part_object - 1] = ObjectIdGetDatum(part->object);
+		set_text(values, nulls, Part_expression, part->expression);
+		replace[Part_physical_name - 1] = replace[Part_number - 1] = true;
+		replace[Part_object - 1] = replace[Part_expression - 1] = true;
+		CatalogTupleUpdate(scan.table, &tuple->t_self,
+						   heap_modify_tuple(tuple,
+											 RelationGetDescr(scan.table),
+											 values, nulls, replace));
+	}
+	scan_end(&scan);
+}
+
+/*
+ * Write an entry's links to the catalogs: physical names, OIDs, numbers and
+ * expressions as they are in memory.  Rows that did not change stay.
+ */
+void
+sv_catalog_relink_entry(const SvEntry *entry)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	Datum		values[Entry_columns] = {0};
+	bool		nulls[Entry_columns] = {0};
+	bool		replace[Entry_columns] = {0};
+
+	key_int4(&key, Entry_id, entry->id);
+	scan_begin(&scan, "db_contract_entry", RowExclusiveLock,
+			   "db_contract_entry_pkey", 1, &key);
+	tuple = systable_getnext(scan.scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "contract entry %d does not exist", entry->id);
+	set_text(values, nulls, Entry_physical_schema, entry->physical_schema);
+	set_text(values, nulls, Entry_physical_name, entry->physical_name);
+	values[Entry_physical - 1] = ObjectIdGetDatum(entry->physical);
+	replace[Entry_physical_schema - 1] = true;
+	replace[Entry_physical_name - 1] = replace[Entry_physical - 1] = true;
+	CatalogTupleUpdate(scan.table, &tuple->t_self,
+					   heap_modify_tuple(tuple, RelationGetDescr(scan.table),
+										 values, nulls, replace));
+	scan_end(&scan);
+	relink_parts(entry);
+	CommandCounterIncrement();
+}
+
+/*
+ * History
+ */
+
+/*
+ * Append a line to the history.
+ */
+void
+sv_catalog_record(const SvHistory *history)
+{
+	Datum		values[History_columns] = {0};
+	bool		nulls[History_columns] = {0};
+	TimestampTz now = GetCurrentTimestamp();
+	Interval   *duration = palloc0(sizeof(Interval));
+
+	duration->time = now - history->started;
+	values[History_id - 1] =
+		Int64GetDatum(nextval_internal(relation_oid("db_version_history_id_seq"),
+									   false));
+	values[History_product - 1] = Int32GetDatum(history->product_id);
+	set_text(values, nulls, History_product_name, history->product_name);
+	set_text(values, nulls, History_action, history->action);
+	values[History_from - 1] = SvVersionGetDatum(history->from);
+	nulls[History_from - 1] = history->from == NULL;
+	values[History_version - 1] = SvVersionGetDatum(history->to);
+	nulls[History_version - 1] = history->to == NULL;
+	values[History_update_on - 1] = TimestampTzGetDatum(now);
+	set_text(values, nulls, History_update_by, user_name());
+	set_text(values, nulls, History_description, history->description);
+	set_text(values, nulls, History_reason, history->reason);
+	set_text(values, nulls, History_script, history->script);
+	set_text(values, nulls, History_checksum, history->checksum);
+	values[History_statements - 1] = Int32GetDatum(history->statements);
+	values[History_duration - 1] = IntervalPGetDatum(duration);
+	set_text(values, nulls, History_outcome, history->outcome);
+	insert_row("db_version_history", values, nulls);
+	CommandCounterIncrement();
+}
+
+/*
+ * Has the product been changed by hand since its last version?
+ */
+bool
+sv_catalog_drifted(const SvProduct *product)
+{
+	Relation	table = table_open(relation_oid("db_version_history"),
+								   AccessShareLock);
+	Relation	index = index_open(relation_oid("db_version_history_product"),
+								   AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		drifted = false;
+
+	key_int4(&key, History_product, product->id);
+	scan = systable_beginscan_ordered(table, index, snapshot, 1, &key);
+	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		action = heap_getattr(tuple, History_action,
+										  RelationGetDescr(table), &isnull);
+
+		drifted = strcmp(TextDatumGetCString(action), "ddl") == 0;
+	}
+	systable_endscan_ordered(scan);
+	UnregisterSnapshot(snapshot);
+	index_close(index, AccessShareLock);
+	table_close(table, AccessShareLock);
+	return drifted;
+}
+
+/* the last line of a product's history that a test accepts */
+static HeapTuple
+last_line(TableScan *scan, const SvProduct *product, SvVersion *version)
+{
+	HeapTuple	tuple;
+	HeapTuple	last = NULL;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan->scan)))
+	{
+		SvVersion  *found = get_version(tuple, scan, History_version);
+
+		if (found == NULL ||
+			DatumGetInt32(get_value(tuple, scan,
+									History_product)) != product->id ||
+			heap_attisnull(tuple, History_checksum,
+						   RelationGetDescr(scan->table)) ||
+			(version && sv_version_compare(found, version) != 0))
+			continue;
+		last = heap_copytuple(tuple);
+	}
+	return last;
+}
+
+/*
+ * The checksum of the script that led to that version; NULL if none did.
+ */
+char *
+sv_catalog_checksum_of(const SvProduct *product, SvVersion *version)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	char	   *checksum = NULL;
+
+	key_int4(&key, History_product, product->id);
+	scan_begin(&scan, "db_version_history", AccessShareLock,
+			   "db_version_history_product", 1, &key);
+	tuple = last_line(&scan, product, version);
+	if (HeapTupleIsValid(tuple))
+		checksum = get_text(tuple, &scan, History_checksum);
+	scan_end(&scan);
+	return checksum;
+}
+
+/*
+ * The version to which a script of that checksum has led; NULL if none ran.
+ */
+SvVersion *
+sv_catalog_version_of(const SvProduct *product, const char *checksum)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	SvVersion  *version = NULL;
+
+	ScanKeyInit(&key, History_checksum, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(checksum));
+	key.sk_collation = DEFAULT_COLLATION_OID;
+	scan_begin(&scan, "db_version_history", AccessShareLock,
+			   "db_version_history_checksum", 1, &key);
+	tuple = last_line(&scan, product, NULL);
+	if (HeapTupleIsValid(tuple))
+		version = get_version(tuple, &scan, History_version);
+	scan_end(&scan);
+	return version;
+}
