@@ -138,6 +138,23 @@ GRANT SELECT ON ALL TABLES IN SCHEMA schemaver TO PUBLIC;
 -- registry.c: register, unregister
 --
 
+CREATE FUNCTION schemaver.register(version schemaver.version,
+								   product text DEFAULT NULL)
+RETURNS schemaver.version
+AS 'MODULE_PATHNAME', 'schemaver_register'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.register(schemaver.version, text) IS
+	'register this session under a version of a product; returns the schema version that it stands for';
+
+CREATE FUNCTION schemaver.unregister()
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'schemaver_unregister'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.unregister() IS
+	'end this session''s registration; false if it had none';
+
 --
 -- compat.c: reconcile
 --

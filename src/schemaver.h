@@ -293,6 +293,7 @@ extern bool sv_contract_describe_view(Oid view, Oid *base, List **columns);
 #define SV_LOCK_PRODUCT		0x5357
 
 extern void sv_registry_init(void);
+extern void sv_registry_connect(void);
 extern bool sv_registry_lock_release(const SvRelease *release);
 extern int	sv_registry_count(const SvRelease *release);
 extern char *sv_registry_path(const SvProduct *product,

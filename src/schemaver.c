@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * schemaver.c
+ *	  Module magic and _PG_init: the table of contents.
+ *
+ * Variables, hooks and settings stand in the module that they belong to.
+ * Here is only the order: the hook that is installed last runs first, so
+ * registry.c, which sees to it that the session's registration is in force
+ * before a statement runs, comes after those that go by it.  A session that
+ * registers while it connects does so when everything else is in place.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	sv_redirect_init();
+	sv_registry_init();
+	MarkGUCPrefixReserved(SV_SCHEMA);
+	sv_registry_connect();
+}
