@@ -337,11 +337,32 @@ path_is_ours(void)
 	return session && strcmp(namespace_search_path, session->path) == 0;
 }
 
-/* search_path without what registrations put there, unless it was changed */
-static const char *
-path_before(void)
+/*
+ * Would a SET outlast the statement?  Not within a function that has a SET
+ * clause of its own: such a function is one more level of settings than
+ * there are levels of transactions.
+ */
+static bool
+settings_stay(void)
 {
-	return path_is_ours() ? session->path_before : namespace_search_path;
+	int			level = NewGUCNestLevel();
+
+	AtEOXact_GUC(false, level);
+	return level == GetCurrentTransactionNestLevel() + 1;
+}
+
+/*
+ * The session's own search_path: what registrations have put there undone.
+ * Under a function's SET clause it cannot be seen: then the one before the
+ * registration, or else the one that the session started with.
+ */
+static const char *
+own_path(void)
+{
+	if (!path_is_ours() && settings_stay())
+		return namespace_search_path;
+	return session ? session->path_before :
+		GetConfigOptionResetString("search_path");
 }
 
 static bool
@@ -357,17 +378,17 @@ contains(List *strings, const char *string)
 	return false;
 }
 
-/* version schemas, base schemas, and what of the path is neither */
+/* version schemas, base schemas, and what of a path is neither */
 static char *
 compose_path(const SvProduct *product, const SvRelease *release,
-			 List *releases)
+			 List *releases, const char *own)
 {
 	List	   *names = list_concat_copy(release->schemas, product->schemas);
 	List	   *rest;
 	StringInfoData path;
 	ListCell   *lc;
 
-	if (!SplitIdentifierString(pstrdup(path_before()), ',', &rest))
+	if (!SplitIdentifierString(pstrdup(own), ',', &rest))
 		rest = NIL;				/* the setting's own check lets none pass */
 	foreach(lc, rest)
 	{
@@ -389,13 +410,15 @@ compose_path(const SvProduct *product, const SvRelease *release,
 
 /*
  * The search_path under which this session would see a release: its version
- * schemas, the base schemas, then the rest of the session's own path.
+ * schemas, the base schemas, then the rest of the path in force.
  */
 char *
 sv_registry_path(const SvProduct *product, const SvRelease *release)
 {
 	return compose_path(product, release,
-						sv_catalog_releases(product, false));
+						sv_catalog_releases(product, false),
+						path_is_ours() ? session->path_before :
+						namespace_search_path);
 }
 
 /* from the connection: the value that RESET and DISCARD ALL come back to */
@@ -404,20 +427,6 @@ set_path(const char *path, GucSource source)
 {
 	(void) set_config_option("search_path", path, PGC_USERSET, source,
 							 GUC_ACTION_SET, true, 0, false);
-}
-
-/*
- * Would a SET outlast the statement?  Not within a function that has a SET
- * clause of its own: such a function is one more level of settings than
- * there are levels of transactions.
- */
-static bool
-settings_stay(void)
-{
-	int			level = NewGUCNestLevel();
-
-	AtEOXact_GUC(false, level);
-	return level == GetCurrentTransactionNestLevel() + 1;
 }
 
 /*
@@ -559,9 +568,10 @@ register_session(const char *product_name, const SvVersion *asked,
 		undo_change();
 	}
 	sv_catalog_mark_registered(release);
-	reg->path_before = MemoryContextStrdup(reg->context, path_before());
+	reg->path_before = MemoryContextStrdup(reg->context, own_path());
 	reg->path = MemoryContextStrdup(reg->context,
-									compose_path(product, release, releases));
+									compose_path(product, release, releases,
+												 reg->path_before));
 	set_path(reg->path, source);
 	session = reg;
 	return release;
@@ -606,7 +616,7 @@ schemaver_unregister(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("cannot unregister within a security-restricted operation")));
 	push_change(NULL);
-	if (path_is_ours())
+	if (path_is_ours() || !settings_stay())
 		set_path(session->path_before, PGC_S_SESSION);
 	session = NULL;
 	PG_RETURN_BOOL(true);
