@@ -186,8 +186,8 @@ typedef struct SvEntry
 	char	   *physical_name;
 	Oid			physical;
 	bool		rowsecurity;
-	char	   *definition;		/* view, function, type, or NULL */
-	List	   *columns;		/* of SvPart, by position */
+	char	   *definition;		/* view, sequence, function, type, or NULL */
+	List	   *columns;		/* of SvPart, by position; function: result */
 	List	   *constraints;
 	List	   *triggers;
 	List	   *labels;
@@ -252,7 +252,8 @@ extern List *sv_catalog_text_list(ArrayType *array);
 /* how badly a change would hurt a version if it stood alone */
 typedef enum SvSeverity
 {
-	SV_NOTICED,					/* an addition or a default: a view hides it */
+	SV_DEFAULTS,				/* another default: a view carries the old one */
+	SV_NOTICED,					/* SELECT * sees an addition: a view hides it */
 	SV_BREAKS,					/* would break it; a view prevents that */
 	SV_FATAL					/* would break it, and no view can help */
 } SvSeverity;
@@ -265,6 +266,30 @@ typedef struct SvFinding
 	char	   *change;			/* "DROP COLUMN person.last_name" */
 	char	   *reason;			/* why that hurts, a sentence */
 } SvFinding;
+
+extern int	sv_contract_enter(void);
+extern void sv_contract_leave(int nestlevel);
+
+/*
+ * What the DDL of this transaction has touched, told by the guard's event
+ * triggers.  While apply() collects, the guard itself keeps quiet.
+ */
+extern void sv_contract_collect_begin(void);
+extern void sv_contract_collect_end(void);
+extern bool sv_contract_collecting(void);
+extern void sv_contract_touch(Oid class_id, Oid object);
+extern void sv_contract_touch_dropped(Oid class_id, Oid object);
+extern void sv_contract_touch_all(void);
+extern bool sv_contract_touched_any(void);
+
+extern SvEntry *sv_contract_read(Oid class_id, Oid object);
+extern SvEntry *sv_contract_resolve(const SvEntry *entry);
+extern List *sv_contract_judge(List *releases);
+extern void sv_contract_relink(List *releases, bool by_name);
+extern int32 *sv_contract_advance(const SvProduct *product,
+								  const SvRelease *from, int *nentries);
+extern List *sv_contract_touched_entries(SvRelease *release);
+extern bool sv_contract_is_version_schema(Oid schema);
 
 /* a compatibility view: its relation, and per view column the attnum there */
 extern bool sv_contract_describe_view(Oid view, Oid *base, List **columns);

@@ -1,0 +1,1883 @@
+/*-------------------------------------------------------------------------
+ *
+ * contract.c
+ *	  Contracts: take them, store them, compare them with the catalogs.
+ *
+ * A contract is a set of entries, one for each object that a version
+ * expects.  An entry that did not change from one version to the next is
+ * shared by both.  It is linked to the object that holds the data now by OIDs
+ * and column numbers, which a rename does not change; the names beside them
+ * follow at the end of each migration, and are what the links are found by
+ * again in a restored database.
+ *
+ * Only what DDL has touched is compared.  The guard's event triggers tell
+ * what that is, for a migration and for DDL by hand alike; a migration on a
+ * schema that was changed by hand compares everything.
+ *
+ * Texts of defaults, constraints, views and functions are costly to make, so
+ * an entry that is read from the catalogs has none until it is stored; equal
+ * OIDs mean equal texts.
+ *
+ * Everything here must run between sv_contract_enter() and
+ * sv_contract_leave(): names in texts are then qualified unless they are the
+ * server's own, and the catalogs are seen as they are at this command.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_sequence.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "nodes/readfuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/* what was touched: relations, functions and types, each once */
+typedef struct Touched
+{
+	Oid			class_id;
+	Oid			object;
+} Touched;
+
+static bool collecting = false;
+static bool touched_all = false;
+static HTAB *touched = NULL;
+
+/*
+ * Make the names of texts come out qualified, and push a snapshot that sees
+ * this command's catalogs.  Returns what sv_contract_leave() wants.
+ */
+int
+sv_contract_enter(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	return nestlevel;
+}
+
+/*
+ * Undo sv_contract_enter().
+ */
+void
+sv_contract_leave(int nestlevel)
+{
+	PopActiveSnapshot();
+	AtEOXact_GUC(true, nestlevel);
+}
+
+/*
+ * Collecting what DDL touches
+ */
+
+/*
+ * Begin to collect, with nothing collected.
+ */
+void
+sv_contract_collect_begin(void)
+{
+	HASHCTL		info = {0};
+
+	info.keysize = sizeof(Touched);
+	info.entrysize = sizeof(Touched);
+	info.hcxt = TopTransactionContext;
+	touched = hash_create("schemaver touched objects", 64, &info,
+						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	touched_all = false;
+	collecting = true;
+}
+
+/*
+ * Stop collecting; what was collected is forgotten.  Must be called on error
+ * too, before the transaction's memory goes.
+ */
+void
+sv_contract_collect_end(void)
+{
+	collecting = false;
+	touched_all = false;
+	touched = NULL;
+}
+
+bool
+sv_contract_collecting(void)
+{
+	return collecting;
+}
+
+/*
+ * Has anything been touched since the collection began?
+ */
+bool
+sv_contract_touched_any(void)
+{
+	return touched_all || hash_get_num_entries(touched) > 0;
+}
+
+/*
+ * Compare everything: somebody changed what has no object of its own.
+ */
+void
+sv_contract_touch_all(void)
+{
+	touched_all = true;
+}
+
+static bool
+remember(Oid class_id, Oid object)
+{
+	Touched		key = {class_id, object};
+	bool		found;
+
+	(void) hash_search(touched, &key, HASH_ENTER, &found);
+	return !found;
+}
+
+/* a relation, with its heirs and the sequences that move along with it */
+static void
+touch_relation(Oid relation)
+{
+	char		relkind = get_rel_relkind(relation);
+	ListCell   *lc;
+
+	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
+	{
+		relation = IndexGetRelation(relation, true);
+		relkind = get_rel_relkind(relation);
+	}
+	else if (relkind == RELKIND_COMPOSITE_TYPE)
+	{
+		sv_contract_touch(TypeRelationId, get_rel_type_id(relation));
+		return;
+	}
+	if (!remember(RelationRelationId, relation))
+		return;
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
+		relkind != RELKIND_FOREIGN_TABLE)
+		return;
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+		(void) remember(RelationRelationId, lfirst_oid(lc));
+	foreach(lc, getOwnedSequences(relation))
+		(void) remember(RelationRelationId, lfirst_oid(lc));
+}
+
+/* the relation of a row of a catalog of a relation's parts */
+static Oid
+owning_relation(Oid class_id, Oid object)
+{
+	Oid			catalog_index;
+	AttrNumber	key_column;
+	AttrNumber	owner_column;
+	Relation	catalog;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner = InvalidOid;
+	bool		isnull;
+
+	switch (class_id)
+	{
+		case TriggerRelationId:
+			catalog_index = TriggerOidIndexId;
+			key_column = Anum_pg_trigger_oid;
+			owner_column = Anum_pg_trigger_tgrelid;
+			break;
+		case ConstraintRelationId:
+			catalog_index = ConstraintOidIndexId;
+			key_column = Anum_pg_constraint_oid;
+			owner_column = Anum_pg_constraint_conrelid;
+			break;
+		case AttrDefaultRelationId:
+			catalog_index = AttrDefaultOidIndexId;
+			key_column = Anum_pg_attrdef_oid;
+			owner_column = Anum_pg_attrdef_adrelid;
+			break;
+		case RewriteRelationId:
+			catalog_index = RewriteOidIndexId;
+			key_column = Anum_pg_rewrite_oid;
+			owner_column = Anum_pg_rewrite_ev_class;
+			break;
+		default:
+			return InvalidOid;
+	}
+	catalog = table_open(class_id, AccessShareLock);
+	ScanKeyInit(&key, key_column, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(object));
+	scan = systable_beginscan(catalog, catalog_index, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = DatumGetObjectId(heap_getattr(tuple, owner_column,
+											  RelationGetDescr(catalog),
+											  &isnull));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return owner;
+}
+
+/*
+ * An object was created or altered.  What is part of a relation counts as
+ * the relation; what no contract speaks of is ignored.
+ */
+void
+sv_contract_touch(Oid class_id, Oid object)
+{
+	Oid			relation;
+
+	switch (class_id)
+	{
+		case RelationRelationId:
+			touch_relation(object);
+			break;
+		case ProcedureRelationId:
+		case TypeRelationId:
+			(void) remember(class_id, object);
+			break;
+		case NamespaceRelationId:
+			sv_contract_touch_all();
+			break;
+		default:
+			relation = owning_relation(class_id, object);
+			if (OidIsValid(relation))
+				touch_relation(relation);
+			break;
+	}
+}
+
+/*
+ * An object is gone.  Of a relation's part nothing is left but its OID, by
+ * which the contracts know it.
+ */
+void
+sv_contract_touch_dropped(Oid class_id, Oid object)
+{
+	ListCell   *lc;
+
+	switch (class_id)
+	{
+		case ProcedureRelationId:
+		case TypeRelationId:
+			(void) remember(class_id, object);
+			return;
+		case RelationRelationId:
+			(void) remember(class_id, object);
+			break;
+		case TriggerRelationId:
+		case ConstraintRelationId:
+		case AttrDefaultRelationId:
+			break;
+		default:
+			return;
+	}
+	foreach(lc, sv_catalog_entries_with(object))
+	{
+		SvEntry    *entry = sv_catalog_entry(lfirst_int(lc));
+
+		(void) remember(entry->kind == SV_ENTRY_TYPE ? TypeRelationId :
+						RelationRelationId, entry->physical);
+	}
+}
+
+/*
+ * Reading an object's entry from the catalogs
+ */
+
+/* what a function of ruleutils says, NULL if it has nothing to say */
+static char *
+describe(PGFunction function, Datum first, Datum second, int nargs)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+	Datum		result;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, nargs, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = first;
+	fcinfo->args[0].isnull = false;
+	fcinfo->args[1].value = second;
+	fcinfo->args[1].isnull = false;
+	result = function(fcinfo);
+	return fcinfo->isnull ? NULL : TextDatumGetCString(result);
+}
+
+static char *
+describe_oid(PGFunction function, Oid object)
+{
+	return describe(function, ObjectIdGetDatum(object), (Datum) 0, 1);
+}
+
+static char *
+type_text(Oid type, int32 typmod, Oid collation)
+{
+	char	   *text = format_type_with_typemod(type, typmod);
+
+	if (OidIsValid(collation) && collation != get_typcollation(type))
+		text = psprintf("%s COLLATE %s", text,
+						generate_collation_name(collation));
+	return text;
+}
+
+/* the text of a default, by its pg_attrdef OID; its node tree if asked for */
+static char *
+default_text(Oid attrdef, Node **node)
+{
+	Relation	catalog = table_open(AttrDefaultRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *result = NULL;
+
+	ScanKeyInit(&key, Anum_pg_attrdef_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(attrdef));
+	scan = systable_beginscan(catalog, AttrDefaultOidIndexId, true, NULL,
+							  1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		bin = heap_getattr(tuple, Anum_pg_attrdef_adbin,
+									   RelationGetDescr(catalog), &isnull);
+		Oid			relation = ((Form_pg_attrdef) GETSTRUCT(tuple))->adrelid;
+
+		result = describe(pg_get_expr, bin, ObjectIdGetDatum(relation), 2);
+		if (node)
+			*node = stringToNode(TextDatumGetCString(bin));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+static SvPart *
+make_part(char kind, List *siblings, const char *name)
+{
+	SvPart	   *part = palloc0(sizeof(SvPart));
+
+	part->kind = kind;
+	part->position = list_length(siblings) + 1;
+	part->name = pstrdup(name);
+	part->physical_name = part->name;
+	part->flavour = ' ';
+	part->identity = ' ';
+	part->generated = ' ';
+	return part;
+}
+
+static void
+read_columns(SvEntry *entry, Relation relation)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		SvPart	   *part;
+
+		if (attribute->attisdropped)
+			continue;
+		part = make_part(SV_PART_COLUMN, entry->columns,
+						 NameStr(attribute->attname));
+		part->number = attribute->attnum;
+		part->type = type_text(attribute->atttypid, attribute->atttypmod,
+							   attribute->attcollation);
+		part->notnull = attribute->attnotnull;
+		if (attribute->attidentity)
+			part->identity = attribute->attidentity;
+		if (attribute->attgenerated)
+			part->generated = attribute->attgenerated;
+		if (attribute->atthasdef)
+			part->object = GetAttrDefaultOid(RelationGetRelid(relation),
+											 attribute->attnum);
+		entry->columns = lappend(entry->columns, part);
+	}
+}
+
+/* conkey of a constraint, as a list */
+static List *
+constraint_columns(HeapTuple tuple, Relation catalog)
+{
+	bool		isnull;
+	Datum		keys = heap_getattr(tuple, Anum_pg_constraint_conkey,
+									RelationGetDescr(catalog), &isnull);
+	List	   *columns = NIL;
+	ArrayType  *array;
+
+	if (isnull)
+		return NIL;
+	array = DatumGetArrayTypeP(keys);
+	for (int i = 0; i < ARR_DIMS(array)[0]; i++)
+		columns = lappend_int(columns, ((int16 *) ARR_DATA_PTR(array))[i]);
+	return columns;
+}
+
+/* the constraints of a relation or of a domain, in order of their names */
+static void
+read_constraints(SvEntry *entry, Oid relation, Oid domain)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_constraint_conrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relation));
+	ScanKeyInit(&keys[1], Anum_pg_constraint_contypid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(domain));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true,
+							  NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+		SvPart	   *part;
+
+		if (strchr("cfpux", form->contype) == NULL)
+			continue;
+		part = make_part(SV_PART_CONSTRAINT, entry->constraints,
+						 NameStr(form->conname));
+		part->object = form->oid;
+		part->flavour = form->contype;
+		part->columns = constraint_columns(tuple, catalog);
+		entry->constraints = lappend(entry->constraints, part);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+/* unique indexes that are no constraint's: ON CONFLICT may rely on them */
+static void
+read_unique_indexes(SvEntry *entry, Relation relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(relation))
+	{
+		Oid			index = lfirst_oid(lc);
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID,
+											ObjectIdGetDatum(index));
+		Form_pg_index form;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		form = (Form_pg_index) GETSTRUCT(tuple);
+		if (form->indisunique && form->indisvalid &&
+			!OidIsValid(get_index_constraint(index)))
+		{
+			SvPart	   *part = make_part(SV_PART_CONSTRAINT,
+										 entry->constraints,
+										 get_rel_name(index));
+
+			part->object = index;
+			part->flavour = 'i';
+			for (int i = 0; i < form->indnkeyatts; i++)
+				part->columns = lappend_int(part->columns,
+											form->indkey.values[i]);
+			/* zero stands for an expression, and here for a predicate */
+			if (!heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
+				part->columns = lappend_int(part->columns, 0);
+			entry->constraints = lappend(entry->constraints, part);
+		}
+		ReleaseSysCache(tuple);
+	}
+}
+
+static void
+read_triggers(SvEntry *entry, Relation relation)
+{
+	TriggerDesc *triggers = relation->trigdesc;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+		SvPart	   *part;
+
+		if (trigger->tgisinternal)
+			continue;
+		part = make_part(SV_PART_TRIGGER, entry->triggers, trigger->tgname);
+		part->object = trigger->tgoid;
+		entry->triggers = lappend(entry->triggers, part);
+	}
+}
+
+static SvEntry *
+make_entry(char kind, Oid schema, const char *name, Oid physical)
+{
+	SvEntry    *entry = palloc0(sizeof(SvEntry));
+
+	entry->kind = kind;
+	entry->schema = get_namespace_name(schema);
+	entry->name = pstrdup(name);
+	entry->args = "";
+	entry->physical_schema = entry->schema;
+	entry->physical_name = entry->name;
+	entry->physical = physical;
+	return entry;
+}
+
+static SvEntry *
+read_relation(Oid relid)
+{
+	Relation	relation = try_relation_open(relid, AccessShareLock);
+	SvEntry    *entry;
+	char		relkind;
+
+	if (relation == NULL)
+		return NULL;
+	relkind = relation->rd_rel->relkind;
+	if (strchr("rpvmfS", relkind) == NULL || relation->rd_rel->relispartition ||
+		relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+	{
+		relation_close(relation, NoLock);
+		return NULL;
+	}
+	entry = make_entry(relkind, RelationGetNamespace(relation),
+					   RelationGetRelationName(relation), relid);
+	if (relkind != RELKIND_SEQUENCE)
+	{
+		read_columns(entry, relation);
+		read_triggers(entry, relation);
+	}
+	if (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
+		relkind == RELKIND_FOREIGN_TABLE)
+	{
+		entry->rowsecurity = relation->rd_rel->relrowsecurity;
+		read_constraints(entry, relid, InvalidOid);
+	}
+	if (relkind != RELKIND_SEQUENCE && relkind != RELKIND_VIEW &&
+		relkind != RELKIND_FOREIGN_TABLE)
+		read_unique_indexes(entry, relation);
+	relation_close(relation, NoLock);
+	return entry;
+}
+
+static SvEntry *
+read_function(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc form;
+	SvEntry    *entry;
+	SvPart	   *result;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	entry = make_entry(SV_ENTRY_FUNCTION, form->pronamespace,
+					   NameStr(form->proname), function);
+	entry->args = describe_oid(pg_get_function_identity_arguments, function);
+	result = make_part(SV_PART_COLUMN, NIL, "result");
+	result->type = describe_oid(pg_get_function_result, function);
+	if (result->type == NULL)
+		result->type = "procedure";
+	result->flavour = form->prokind;
+	entry->columns = list_make1(result);
+	ReleaseSysCache(tuple);
+	return entry;
+}
+
+static void
+read_labels(SvEntry *entry, Oid type)
+{
+	Relation	catalog = table_open(EnumRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Relation	index = index_open(EnumTypIdSortOrderIndexId,
+								   AccessShareLock);
+
+	ScanKeyInit(&key, Anum_pg_enum_enumtypid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(type));
+	scan = systable_beginscan_ordered(catalog, index, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
+															 ForwardScanDirection)))
+	{
+		Form_pg_enum form = (Form_pg_enum) GETSTRUCT(tuple);
+		SvPart	   *part = make_part(SV_PART_LABEL, entry->labels,
+									 NameStr(form->enumlabel));
+
+		part->object = form->oid;
+		entry->labels = lappend(entry->labels, part);
+	}
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	table_close(catalog, AccessShareLock);
+}
+
+/* enums, domains, ranges and free-standing composite types */
+static SvEntry *
+read_type(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+	SvEntry    *entry = NULL;
+	bool		composite;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	composite = form->typtype == TYPTYPE_COMPOSITE &&
+		get_rel_relkind(form->typrelid) == RELKIND_COMPOSITE_TYPE;
+	if (composite || form->typtype == TYPTYPE_ENUM ||
+		form->typtype == TYPTYPE_DOMAIN || form->typtype == TYPTYPE_RANGE)
+		entry = make_entry(SV_ENTRY_TYPE, form->typnamespace,
+						   NameStr(form->typname), type);
+	if (composite)
+	{
+		Relation	relation = relation_open(form->typrelid, AccessShareLock);
+
+		read_columns(entry, relation);
+		relation_close(relation, NoLock);
+	}
+	else if (form->typtype == TYPTYPE_ENUM)
+		read_labels(entry, type);
+	else if (form->typtype == TYPTYPE_DOMAIN)
+	{
+		SvPart	   *base = make_part(SV_PART_COLUMN, NIL, "value");
+
+		base->type = type_text(form->typbasetype, form->typtypmod,
+							   form->typcollation);
+		base->notnull = form->typnotnull;
+		entry->columns = list_make1(base);
+		read_constraints(entry, InvalidOid, type);
+	}
+	ReleaseSysCache(tuple);
+	return entry;
+}
+
+/*
+ * What an object is now, under its names of now; without the texts.  NULL if
+ * it is gone, or nothing that a contract speaks of.  Locks a relation in
+ * ACCESS SHARE until the transaction ends.
+ */
+SvEntry *
+sv_contract_read(Oid class_id, Oid object)
+{
+	switch (class_id)
+	{
+		case RelationRelationId:
+			return read_relation(object);
+		case ProcedureRelationId:
+			return read_function(object);
+		case TypeRelationId:
+			return read_type(object);
+	}
+	return NULL;
+}
+
+static Oid
+entry_class(const SvEntry *entry)
+{
+	if (entry->kind == SV_ENTRY_FUNCTION)
+		return ProcedureRelationId;
+	if (entry->kind == SV_ENTRY_TYPE)
+		return TypeRelationId;
+	return RelationRelationId;
+}
+
+/* find a function by its schema, name and identity arguments */
+static Oid
+find_function(Oid schema, const char *name, const char *args)
+{
+	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP,
+										   CStringGetDatum(name));
+	Oid			found = InvalidOid;
+
+	for (int i = 0; i < list->n_members; i++)
+	{
+		Form_pg_proc form =
+			(Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
+
+		if (form->pronamespace == schema &&
+			strcmp(describe_oid(pg_get_function_identity_arguments,
+								form->oid), args) == 0)
+			found = form->oid;
+	}
+	ReleaseSysCacheList(list);
+	return found;
+}
+
+/*
+ * The object that an entry's physical names lead to, as it is now, or NULL.
+ */
+static SvEntry *
+read_by_name(const SvEntry *entry)
+{
+	Oid			schema = get_namespace_oid(entry->physical_schema, true);
+	Oid			object;
+	SvEntry    *now;
+
+	if (!OidIsValid(schema))
+		return NULL;
+	if (entry->kind == SV_ENTRY_FUNCTION)
+		object = find_function(schema, entry->physical_name, entry->args);
+	else if (entry->kind == SV_ENTRY_TYPE)
+		object = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+								 CStringGetDatum(entry->physical_name),
+								 ObjectIdGetDatum(schema));
+	else
+		object = get_relname_relid(entry->physical_name, schema);
+	if (!OidIsValid(object))
+		return NULL;
+	now = sv_contract_read(entry_class(entry), object);
+	return now && now->kind == entry->kind ? now : NULL;
+}
+
+/*
+ * What stands behind an entry now: the object itself, or what has replaced
+ * it under the same name if it holds no data of its own.  NULL if gone.
+ */
+SvEntry *
+sv_contract_resolve(const SvEntry *entry)
+{
+	SvEntry    *now = sv_contract_read(entry_class(entry), entry->physical);
+
+	if (now == NULL && strchr("rpfS", entry->kind) == NULL)
+		now = read_by_name(entry);
+	return now;
+}
+
+/*
+ * Texts, made when an entry is stored or when OIDs differ
+ */
+
+static char *
+constraint_text(const SvPart *part)
+{
+	if (part->flavour == 'i')
+		return describe_oid(pg_get_indexdef, part->object);
+	return describe_oid(pg_get_constraintdef, part->object);
+}
+
+static char *
+sequence_text(Oid sequence)
+{
+	HeapTuple	tuple = SearchSysCache1(SEQRELID,
+										ObjectIdGetDatum(sequence));
+	Form_pg_sequence form;
+	char	   *text;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_sequence) GETSTRUCT(tuple);
+	text = psprintf("AS %s INCREMENT BY " INT64_FORMAT " MINVALUE " INT64_FORMAT
+					" MAXVALUE " INT64_FORMAT " START WITH " INT64_FORMAT
+					" CACHE " INT64_FORMAT "%s",
+					format_type_be(form->seqtypid), form->seqincrement,
+					form->seqmin, form->seqmax, form->seqstart,
+					form->seqcache, form->seqcycle ? " CYCLE" : "");
+	ReleaseSysCache(tuple);
+	return text;
+}
+
+/* CREATE TYPE or CREATE DOMAIN; NULL for what cannot be told in a few words */
+static char *
+type_definition(const SvEntry *entry)
+{
+	StringInfoData text;
+	char	   *name = quote_qualified_identifier(entry->schema, entry->name);
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	switch (get_typtype(entry->physical))
+	{
+		case TYPTYPE_ENUM:
+			appendStringInfo(&text, "CREATE TYPE %s AS ENUM (", name);
+			foreach(lc, entry->labels)
+				appendStringInfo(&text, "%s%s",
+								 foreach_current_index(lc) ? ", " : "",
+								 quote_literal_cstr(((SvPart *) lfirst(lc))->name));
+			appendStringInfoChar(&text, ')');
+			break;
+		case TYPTYPE_COMPOSITE:
+			appendStringInfo(&text, "CREATE TYPE %s AS (", name);
+			foreach(lc, entry->columns)
+			{
+				SvPart	   *column = lfirst(lc);
+
+				appendStringInfo(&text, "%s%s %s",
+								 foreach_current_index(lc) ? ", " : "",
+								 quote_identifier(column->name), column->type);
+			}
+			appendStringInfoChar(&text, ')');
+			break;
+		case TYPTYPE_DOMAIN:
+			appendStringInfo(&text, "CREATE DOMAIN %s AS %s", name,
+							 ((SvPart *) linitial(entry->columns))->type);
+			foreach(lc, entry->constraints)
+				appendStringInfo(&text, " CONSTRAINT %s %s",
+								 quote_identifier(((SvPart *) lfirst(lc))->name),
+								 constraint_text(lfirst(lc)));
+			break;
+		default:
+			return NULL;
+	}
+	return text.data;
+}
+
+static char *
+definition_text(const SvEntry *entry)
+{
+	switch (entry->kind)
+	{
+		case RELKIND_VIEW:
+		case RELKIND_MATVIEW:
+			return describe_oid(pg_get_viewdef, entry->physical);
+		case RELKIND_SEQUENCE:
+			return sequence_text(entry->physical);
+		case SV_ENTRY_TYPE:
+			return type_definition(entry);
+		case SV_ENTRY_FUNCTION:
+			if (((SvPart *) linitial(entry->columns))->flavour ==
+				PROKIND_AGGREGATE)
+				return NULL;
+			return describe_oid(pg_get_functiondef, entry->physical);
+	}
+	return NULL;
+}
+
+/* give an entry that was just read all its texts */
+static void
+complete_entry(SvEntry *entry)
+{
+	ListCell   *lc;
+
+	foreach(lc, entry->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+
+		if (OidIsValid(column->object))
+			column->expression = default_text(column->object, NULL);
+	}
+	foreach(lc, entry->constraints)
+		((SvPart *) lfirst(lc))->expression = constraint_text(lfirst(lc));
+	foreach(lc, entry->triggers)
+	{
+		SvPart	   *trigger = lfirst(lc);
+
+		trigger->expression = describe_oid(pg_get_triggerdef,
+										   trigger->object);
+	}
+	entry->definition = definition_text(entry);
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+/* the default of a part just read; made when first asked for */
+static char *
+now_default(SvPart *now)
+{
+	if (now->expression == NULL && OidIsValid(now->object))
+		now->expression = default_text(now->object, NULL);
+	return now->expression;
+}
+
+static char *
+now_constraint(SvPart *now)
+{
+	if (now->expression == NULL)
+		now->expression = constraint_text(now);
+	return now->expression;
+}
+
+static bool
+same_default(const SvPart *then, SvPart *now)
+{
+	if (then->object == now->object &&
+		(OidIsValid(now->object) || then->expression == NULL))
+		return true;
+	return same_text(then->expression, now_default(now));
+}
+
+/*
+ * Finding the parts of an entry in what stands behind it now
+ */
+
+static SvPart *
+part_by_name(List *parts, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, parts)
+	{
+		if (strcmp(((SvPart *) lfirst(lc))->name, name) == 0)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+static SvPart *
+part_by_object(List *parts, Oid object)
+{
+	ListCell   *lc;
+
+	foreach(lc, parts)
+	{
+		if (((SvPart *) lfirst(lc))->object == object)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+static SvPart *
+column_by_number(List *columns, AttrNumber number)
+{
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		if (((SvPart *) lfirst(lc))->number == number)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/* by number in the same relation, by name in one that has replaced it */
+static SvPart *
+find_column(const SvEntry *entry, const SvPart *then, const SvEntry *now)
+{
+	if (entry->physical == now->physical)
+		return column_by_number(now->columns, then->number);
+	return part_by_name(now->columns, then->physical_name);
+}
+
+/* is it unique over columns alone, without expression or predicate? */
+static bool
+is_plain_unique(const SvPart *part)
+{
+	return strchr("pui", part->flavour) != NULL && part->columns != NIL &&
+		!list_member_int(part->columns, 0);
+}
+
+static bool
+is_unique(const SvPart *part)
+{
+	return strchr("pui", part->flavour) != NULL;
+}
+
+static bool
+all_in(List *some, List *others)
+{
+	return list_difference_int(some, others) == NIL;
+}
+
+/*
+ * The constraint that stands where one of the contract stood: the same one,
+ * one of the same name and text, or for a unique one any that is unique over
+ * the same columns.
+ */
+static SvPart *
+find_constraint(const SvPart *then, const SvEntry *now)
+{
+	SvPart	   *found = part_by_object(now->constraints, then->object);
+	ListCell   *lc;
+
+	if (found)
+		return found;
+	found = part_by_name(now->constraints, then->physical_name);
+	if (found && same_text(then->expression, now_constraint(found)))
+		return found;
+	if (!is_plain_unique(then))
+		return NULL;
+	foreach(lc, now->constraints)
+	{
+		found = lfirst(lc);
+		if (is_plain_unique(found) && all_in(found->columns, then->columns) &&
+			all_in(then->columns, found->columns))
+			return found;
+	}
+	return NULL;
+}
+
+static SvPart *
+find_trigger(const SvPart *then, const SvEntry *now)
+{
+	SvPart	   *found = part_by_object(now->triggers, then->object);
+
+	return found ? found : part_by_name(now->triggers, then->physical_name);
+}
+
+static SvPart *
+find_label(const SvPart *then, const SvEntry *now)
+{
+	SvPart	   *found = part_by_object(now->labels, then->object);
+
+	return found ? found : part_by_name(now->labels, then->physical_name);
+}
+
+/*
+ * Judging: how do the catalogs differ from an entry?
+ */
+
+/* findings of one entry, with the entry's name as they show it */
+typedef struct Verdict
+{
+	const SvEntry *entry;
+	const SvEntry *now;
+	char	   *shown;			/* "person", or "billing.person" */
+	List	   *findings;
+} Verdict;
+
+static void
+add_finding(Verdict *verdict, SvSeverity severity, char *change, char *reason)
+{
+	SvFinding  *finding = palloc0(sizeof(SvFinding));
+
+	finding->severity = severity;
+	finding->change = change;
+	finding->reason = reason;
+	verdict->findings = lappend(verdict->findings, finding);
+}
+
+static const char *
+kind_name(char kind)
+{
+	switch (kind)
+	{
+		case RELKIND_VIEW:
+			return "VIEW";
+		case RELKIND_MATVIEW:
+			return "MATERIALIZED VIEW";
+		case RELKIND_SEQUENCE:
+			return "SEQUENCE";
+		case RELKIND_FOREIGN_TABLE:
+			return "FOREIGN TABLE";
+		case SV_ENTRY_FUNCTION:
+			return "FUNCTION";
+		case SV_ENTRY_TYPE:
+			return "TYPE";
+	}
+	return "TABLE";
+}
+
+/* may a version schema's view stand in for an object of this kind? */
+static bool
+is_viewable(char kind)
+{
+	return strchr("rpvmf", kind) != NULL;
+}
+
+static void
+judge_name(Verdict *verdict)
+{
+	const SvEntry *entry = verdict->entry;
+	const SvEntry *now = verdict->now;
+	SvSeverity	severity = is_viewable(entry->kind) ? SV_BREAKS : SV_FATAL;
+	Oid			table;
+	int32		column;
+
+	if (strcmp(entry->name, now->name) != 0)
+		add_finding(verdict, severity,
+					psprintf("RENAME %s %s TO %s", kind_name(entry->kind),
+							 verdict->shown, quote_identifier(now->name)),
+					"It uses the old name.");
+	if (strcmp(entry->schema, now->schema) == 0)
+		return;
+
+	/* a sequence that went along with its table still serves its default */
+	if (entry->kind == RELKIND_SEQUENCE &&
+		(sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column) ||
+		 sequenceIsOwned(entry->physical, DEPENDENCY_INTERNAL, &table,
+						 &column)))
+		severity = SV_BREAKS;
+	add_finding(verdict, severity,
+				psprintf("ALTER %s %s SET SCHEMA %s", kind_name(entry->kind),
+						 verdict->shown, quote_identifier(now->schema)),
+				"It looks for the object in the old schema.");
+}
+
+/* a column of the contract that is still there */
+static void
+judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
+{
+	char	   *column = psprintf("%s.%s", verdict->shown,
+								  quote_identifier(then->name));
+
+	if (strcmp(then->name, now->name) != 0)
+		add_finding(verdict, is_viewable(verdict->entry->kind) ?
+					SV_BREAKS : SV_FATAL,
+					psprintf("RENAME COLUMN %s TO %s", column,
+							 quote_identifier(now->name)),
+					"It uses the old name.");
+	if (!same_text(then->type, now->type))
+		add_finding(verdict, SV_FATAL,
+					psprintf("ALTER COLUMN %s TYPE %s", column, now->type),
+					psprintf("It expects %s.", then->type));
+	if (!then->notnull && now->notnull)
+		add_finding(verdict, SV_FATAL,
+					psprintf("SET NOT NULL %s", column),
+					"It may write nulls.");
+	if (then->identity != now->identity && now->identity != 'd')
+		add_finding(verdict, SV_FATAL,
+					psprintf("%s IDENTITY %s", now->identity == 'a' ?
+							 "SET GENERATED ALWAYS AS" : "DROP", column),
+					now->identity == 'a' ?
+					"It may write values of its own." :
+					"It may rely on the generated values.");
+	if (then->generated != now->generated)
+		add_finding(verdict, SV_FATAL,
+					psprintf("DROP EXPRESSION %s", column),
+					"It relies on the generated values.");
+	else if (then->generated == ' ' && !same_default(then, now))
+		add_finding(verdict, now->notnull && !OidIsValid(now->object) &&
+					now->identity == ' ' ? SV_BREAKS : SV_DEFAULTS,
+					psprintf("%s DEFAULT %s",
+							 OidIsValid(now->object) ? "SET" : "DROP", column),
+					"It expects the old default.");
+}
+
+/* a column that the contract does not know */
+static void
+judge_new_column(Verdict *verdict, const SvPart *now)
+{
+	char	   *column = psprintf("%s.%s", verdict->shown,
+								  quote_identifier(now->name));
+
+	if (now->notnull && !OidIsValid(now->object) && now->identity == ' ' &&
+		now->generated == ' ' && verdict->entry->kind != RELKIND_VIEW &&
+		verdict->entry->kind != RELKIND_MATVIEW)
+		add_finding(verdict, SV_FATAL,
+					psprintf("ADD COLUMN %s NOT NULL without a default",
+							 column),
+					"It inserts rows without a value for it.");
+	else
+		add_finding(verdict, verdict->entry->kind == SV_ENTRY_TYPE ?
+					SV_FATAL : SV_NOTICED,
+					psprintf("ADD COLUMN %s", column),
+					"Its SELECT * would show one column more.");
+}
+
+static void
+judge_columns(Verdict *verdict)
+{
+	List	   *seen = NIL;
+	AttrNumber	last = 0;
+	ListCell   *lc;
+
+	foreach(lc, verdict->entry->columns)
+	{
+		SvPart	   *then = lfirst(lc);
+		SvPart	   *now = find_column(verdict->entry, then, verdict->now);
+
+		if (now == NULL)
+		{
+			add_finding(verdict, SV_FATAL,
+						psprintf("DROP COLUMN %s.%s", verdict->shown,
+								 quote_identifier(then->name)),
+						"It reads or writes that column.");
+			continue;
+		}
+		judge_column(verdict, then, now);
+		if (now->position < last)
+			add_finding(verdict, SV_NOTICED,
+						psprintf("reordering the columns of %s",
+								 verdict->shown),
+						"Its SELECT * would show another order.");
+		last = now->position;
+		seen = lappend(seen, now);
+	}
+	if (verdict->entry->kind == SV_ENTRY_FUNCTION)
+		return;
+	foreach(lc, verdict->now->columns)
+	{
+		if (!list_member_ptr(seen, lfirst(lc)))
+			judge_new_column(verdict, lfirst(lc));
+	}
+}
+
+/* does every row that leaves the column out get the same value in it? */
+static bool
+has_constant_default(SvPart *column)
+{
+	Node	   *node = NULL;
+
+	if (!OidIsValid(column->object) || column->generated != ' ')
+		return false;
+	(void) default_text(column->object, &node);
+	if (node == NULL || contain_volatile_functions(node))
+		return false;
+	return !(IsA(node, Const) && ((Const *) node)->constisnull);
+}
+
+/*
+ * Can a constraint that the contract does not know never reject what the
+ * version writes?  It cannot if something stricter was unique already, nor
+ * if it speaks only of columns that the version leaves alone, unless the
+ * same default would then have to be unique.
+ */
+static bool
+is_harmless(Verdict *verdict, const SvPart *added)
+{
+	const SvEntry *entry = verdict->entry;
+	ListCell   *lc;
+
+	if (added->columns == NIL || list_member_int(added->columns, 0))
+		return false;
+	foreach(lc, entry->constraints)
+	{
+		SvPart	   *then = lfirst(lc);
+
+		if (is_plain_unique(added) && is_plain_unique(then) &&
+			all_in(then->columns, added->columns) &&
+			find_constraint(then, verdict->now))
+			return true;
+	}
+	foreach(lc, added->columns)
+	{
+		if (column_by_number(entry->columns, lfirst_int(lc)))
+			return false;
+	}
+	if (!is_unique(added))
+		return true;
+	foreach(lc, added->columns)
+	{
+		SvPart	   *column = column_by_number(verdict->now->columns,
+											  lfirst_int(lc));
+
+		if (column && !has_constant_default(column))
+			return true;
+	}
+	return false;
+}
+
+static void
+judge_constraints(Verdict *verdict)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+
+	foreach(lc, verdict->entry->constraints)
+	{
+		SvPart	   *then = lfirst(lc);
+		SvPart	   *now = find_constraint(then, verdict->now);
+
+		if (now == NULL && is_unique(then))
+			add_finding(verdict, SV_FATAL,
+						psprintf("DROP %s %s ON %s", then->flavour == 'i' ?
+								 "INDEX" : "CONSTRAINT",
+								 quote_identifier(then->name), verdict->shown),
+						"Its ON CONFLICT may rely on that uniqueness.");
+		else if (now && strchr("pux", then->flavour) &&
+				 strcmp(then->name, now->name) != 0)
+			add_finding(verdict, SV_BREAKS,
+						psprintf("RENAME CONSTRAINT %s ON %s TO %s",
+								 quote_identifier(then->name), verdict->shown,
+								 quote_identifier(now->name)),
+						"Its ON CONFLICT ON CONSTRAINT may use the old name.");
+		if (now)
+			seen = lappend(seen, now);
+	}
+	foreach(lc, verdict->now->constraints)
+	{
+		SvPart	   *added = lfirst(lc);
+
+		if (!list_member_ptr(seen, added) && !is_harmless(verdict, added))
+			add_finding(verdict, SV_FATAL,
+						psprintf("ADD %s %s ON %s", added->flavour == 'i' ?
+								 "UNIQUE INDEX" : "CONSTRAINT",
+								 quote_identifier(added->name),
+								 verdict->shown),
+						"What it writes may violate that.");
+	}
+}
+
+static void
+judge_rest(Verdict *verdict)
+{
+	ListCell   *lc;
+
+	foreach(lc, verdict->entry->triggers)
+	{
+		SvPart	   *then = lfirst(lc);
+
+		if (find_trigger(then, verdict->now) == NULL)
+			add_finding(verdict, SV_FATAL,
+						psprintf("DROP TRIGGER %s ON %s",
+								 quote_identifier(then->name), verdict->shown),
+						"What it writes relies on that trigger.");
+	}
+	foreach(lc, verdict->entry->labels)
+	{
+		SvPart	   *then = lfirst(lc);
+		SvPart	   *now = find_label(then, verdict->now);
+
+		if (now == NULL || strcmp(then->name, now->name) != 0)
+			add_finding(verdict, SV_FATAL,
+						psprintf("%s VALUE %s OF TYPE %s",
+								 now ? "RENAME" : "DROP",
+								 quote_literal_cstr(then->name),
+								 verdict->shown),
+						"It may use that label.");
+	}
+	if (verdict->now->rowsecurity && !verdict->entry->rowsecurity)
+		add_finding(verdict, SV_FATAL,
+					psprintf("ENABLE ROW LEVEL SECURITY ON %s",
+							 verdict->shown),
+					"It would silently see fewer rows.");
+}
+
+/* how findings name an entry: with its schema unless that is public */
+static char *
+shown_name(const SvEntry *entry)
+{
+	const char *name = quote_identifier(entry->name);
+
+	if (strcmp(entry->schema, "public") != 0)
+		name = quote_qualified_identifier(entry->schema, entry->name);
+	if (entry->kind == SV_ENTRY_FUNCTION)
+		name = psprintf("%s(%s)", name, entry->args);
+	return pstrdup(name);
+}
+
+/* findings of one entry, without a release */
+static List *
+judge_entry(const SvEntry *entry)
+{
+	Verdict		verdict = {entry, sv_contract_resolve(entry),
+	shown_name(entry), NIL};
+
+	if (verdict.now == NULL)
+	{
+		add_finding(&verdict, SV_FATAL,
+					psprintf("DROP %s %s", kind_name(entry->kind),
+							 verdict.shown),
+					"It uses the object.");
+		return verdict.findings;
+	}
+	judge_name(&verdict);
+	judge_columns(&verdict);
+	judge_constraints(&verdict);
+	judge_rest(&verdict);
+	return verdict.findings;
+}
+
+/* add to the list what is not in it yet */
+static List *
+add_entry(List *entries, int32 id)
+{
+	ListCell   *lc;
+
+	foreach(lc, entries)
+	{
+		if (((SvEntry *) lfirst(lc))->id == id)
+			return entries;
+	}
+	return lappend(entries, sv_catalog_entry(id));
+}
+
+static bool
+any_has_entry(List *releases, int32 id)
+{
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		if (sv_catalog_has_entry(lfirst(lc), id))
+			return true;
+	}
+	return false;
+}
+
+/* all entries of some releases, each once */
+static List *
+all_entries(List *releases)
+{
+	List	   *ids = NIL;
+	List	   *entries = NIL;
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		for (int i = 0; i < release->nentries; i++)
+			ids = lappend_oid(ids, (Oid) release->entries[i]);
+	}
+	list_sort(ids, list_oid_cmp);
+	list_deduplicate_oid(ids);
+	foreach(lc, ids)
+		entries = lappend(entries, sv_catalog_entry((int32) lfirst_oid(lc)));
+	return entries;
+}
+
+/* the entries of some releases that stand on something touched */
+static List *
+touched_entries(List *releases)
+{
+	HASH_SEQ_STATUS status;
+	Touched    *object;
+	List	   *entries = NIL;
+
+	if (touched_all)
+		return all_entries(releases);
+	hash_seq_init(&status, touched);
+	while ((object = hash_seq_search(&status)) != NULL)
+	{
+		ListCell   *lc;
+
+		foreach(lc, sv_catalog_entries_on(object->object))
+		{
+			if (any_has_entry(releases, lfirst_int(lc)))
+				entries = add_entry(entries, lfirst_int(lc));
+		}
+	}
+	return entries;
+}
+
+/*
+ * How the catalogs differ from the contracts of some releases in what was
+ * touched: a list of SvFinding, empty if they all are fulfilled to the letter.
+ */
+List *
+sv_contract_judge(List *releases)
+{
+	List	   *findings = NIL;
+	ListCell   *lc;
+	ListCell   *lr;
+	ListCell   *lf;
+
+	foreach(lc, touched_entries(releases))
+	{
+		SvEntry    *entry = lfirst(lc);
+		List	   *verdict = judge_entry(entry);
+
+		foreach(lr, releases)
+		{
+			if (!sv_catalog_has_entry(lfirst(lr), entry->id))
+				continue;
+			foreach(lf, verdict)
+			{
+				SvFinding  *finding = palloc(sizeof(SvFinding));
+
+				*finding = *(SvFinding *) lfirst(lf);
+				finding->release = lfirst(lr);
+				findings = lappend(findings, finding);
+			}
+		}
+	}
+	return findings;
+}
+
+/*
+ * The touched entries of one release, a list of SvEntry.
+ */
+List *
+sv_contract_touched_entries(SvRelease *release)
+{
+	return touched_entries(list_make1(release));
+}
+
+/*
+ * Linking entries to the catalogs again
+ */
+
+/* take over where a part is now; true if that is news */
+static bool
+relink_part(SvPart *then, const SvPart *now, char *expression)
+{
+	bool		news = strcmp(then->physical_name, now->name) != 0 ||
+		then->number != now->number || then->object != now->object ||
+		!same_text(then->expression, expression);
+
+	then->physical_name = now->name;
+	then->number = now->number;
+	then->object = now->object;
+	then->expression = expression;
+	return news;
+}
+
+/* a default that the base has changed is kept as text, without a link */
+static bool
+relink_column(SvPart *then, SvPart *now)
+{
+	SvPart		link = *now;
+
+	if (same_default(then, now))
+		return relink_part(then, now, now_default(now));
+	link.object = InvalidOid;
+	return relink_part(then, &link, then->expression);
+}
+
+static bool
+relink_constraint(SvPart *then, SvPart *now)
+{
+	bool		news = relink_part(then, now, now_constraint(now));
+
+	if (!equal(then->columns, now->columns))
+	{
+		then->columns = now->columns;
+		news = true;
+	}
+	return news;
+}
+
+static bool
+relink_parts(SvEntry *entry, SvEntry *now, bool by_name)
+{
+	bool		news = false;
+	ListCell   *lc;
+	SvPart	   *found;
+
+	foreach(lc, entry->columns)
+	{
+		SvPart	   *then = lfirst(lc);
+
+		found = by_name ? part_by_name(now->columns, then->physical_name) :
+			find_column(entry, then, now);
+		if (found)
+			news |= relink_column(then, found);
+	}
+	foreach(lc, entry->constraints)
+	{
+		SvPart	   *then = lfirst(lc);
+
+		found = by_name ? part_by_name(now->constraints, then->physical_name) :
+			find_constraint(then, now);
+		if (found)
+			news |= relink_constraint(then, found);
+	}
+	foreach(lc, entry->triggers)
+	{
+		SvPart	   *then = lfirst(lc);
+
+		found = by_name ? part_by_name(now->triggers, then->physical_name) :
+			find_trigger(then, now);
+		if (found)
+			news |= relink_part(then, found, then->expression);
+	}
+	foreach(lc, entry->labels)
+	{
+		SvPart	   *then = lfirst(lc);
+
+		found = by_name ? part_by_name(now->labels, then->physical_name) :
+			find_label(then, now);
+		if (found)
+			news |= relink_part(then, found, NULL);
+	}
+	return news;
+}
+
+/*
+ * Write down where the touched entries of some releases are now: physical
+ * names, OIDs and numbers.  by_name finds them by the names that were written
+ * down last, in a restored database where no OID holds.
+ */
+void
+sv_contract_relink(List *releases, bool by_name)
+{
+	ListCell   *lc;
+
+	foreach(lc, touched_entries(releases))
+	{
+		SvEntry    *entry = lfirst(lc);
+		SvEntry    *now = by_name ? read_by_name(entry) :
+		sv_contract_resolve(entry);
+		bool		news;
+
+		if (now == NULL)
+			continue;
+		news = relink_parts(entry, now, by_name);
+		if (news || entry->physical != now->physical ||
+			strcmp(entry->physical_name, now->name) != 0 ||
+			strcmp(entry->physical_schema, now->schema) != 0)
+		{
+			entry->physical = now->physical;
+			entry->physical_name = now->name;
+			entry->physical_schema = now->schema;
+			sv_catalog_relink_entry(entry);
+		}
+	}
+}
+
+/*
+ * Taking the contract of a new version
+ */
+
+static bool
+same_parts(List *then, List *now)
+{
+	ListCell   *lt;
+	ListCell   *ln;
+
+	if (list_length(then) != list_length(now))
+		return false;
+	forboth(lt, then, ln, now)
+	{
+		SvPart	   *a = lfirst(lt);
+		SvPart	   *b = lfirst(ln);
+
+		if (strcmp(a->name, b->name) != 0 || a->object != b->object ||
+			a->number != b->number || a->notnull != b->notnull ||
+			a->identity != b->identity || a->generated != b->generated ||
+			!same_text(a->type, b->type))
+			return false;
+	}
+	return true;
+}
+
+/* does an entry of an older contract say the same as one just read? */
+static bool
+same_entry(const SvEntry *then, SvEntry *now)
+{
+	if (then->kind != now->kind || then->physical != now->physical ||
+		strcmp(then->schema, now->schema) != 0 ||
+		strcmp(then->name, now->name) != 0 ||
+		strcmp(then->args, now->args) != 0 ||
+		then->rowsecurity != now->rowsecurity ||
+		!same_parts(then->columns, now->columns) ||
+		!same_parts(then->constraints, now->constraints) ||
+		!same_parts(then->triggers, now->triggers) ||
+		!same_parts(then->labels, now->labels))
+		return false;
+	return then->definition == NULL ||
+		same_text(then->definition, definition_text(now));
+}
+
+static bool
+is_base_schema(const SvProduct *product, const char *schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, product->schemas)
+	{
+		if (strcmp(lfirst(lc), schema) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* the entry of an object in the new contract: the old one, a new one, or 0 */
+static int32
+advance_object(const SvProduct *product, const SvRelease *from,
+			   Oid class_id, Oid object)
+{
+	SvEntry    *now = sv_contract_read(class_id, object);
+	ListCell   *lc;
+
+	if (now == NULL || !is_base_schema(product, now->schema) ||
+		OidIsValid(getExtensionOfObject(class_id, object)))
+		return 0;
+	foreach(lc, from ? sv_catalog_entries_on(object) : NIL)
+	{
+		int32		id = lfirst_int(lc);
+
+		if (sv_catalog_has_entry(from, id) &&
+			same_entry(sv_catalog_entry(id), now))
+			return id;
+	}
+	complete_entry(now);
+	sv_catalog_store_entry(product, now);
+	return now->id;
+}
+
+/* everything of a base schema that a contract can speak of */
+static List *
+objects_of_schema(Oid schema)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *objects = NIL;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Touched    *object;
+
+		if (form->classid != RelationRelationId &&
+			form->classid != ProcedureRelationId &&
+			form->classid != TypeRelationId)
+			continue;
+		object = palloc(sizeof(Touched));
+		object->class_id = form->classid;
+		object->object = form->objid;
+		objects = lappend(objects, object);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return objects;
+}
+
+static List *
+advance_all(const SvProduct *product, const SvRelease *from)
+{
+	List	   *ids = NIL;
+	ListCell   *lc;
+	ListCell   *lo;
+
+	foreach(lc, product->schemas)
+	{
+		Oid			schema = get_namespace_oid(lfirst(lc), true);
+
+		if (!OidIsValid(schema))
+			continue;
+		foreach(lo, objects_of_schema(schema))
+		{
+			Touched    *object = lfirst(lo);
+			int32		id = advance_object(product, from, object->class_id,
+											object->object);
+
+			if (id)
+				ids = lappend_int(ids, id);
+		}
+	}
+	return ids;
+}
+
+static List *
+advance_touched(const SvProduct *product, const SvRelease *from)
+{
+	List	   *ids = NIL;
+	HASH_SEQ_STATUS status;
+	Touched    *object;
+
+	for (int i = 0; i < from->nentries; i++)
+		ids = lappend_int(ids, from->entries[i]);
+	hash_seq_init(&status, touched);
+	while ((object = hash_seq_search(&status)) != NULL)
+	{
+		int32		id;
+		ListCell   *lc;
+
+		foreach(lc, sv_catalog_entries_on(object->object))
+			ids = list_delete_int(ids, lfirst_int(lc));
+		id = advance_object(product, from, object->class_id, object->object);
+		if (id)
+			ids = lappend_int(ids, id);
+	}
+	return ids;
+}
+
+/*
+ * Take the contract of the version that the base schemas are at now, given
+ * the one before and what was touched since.  Returns the ids of its
+ * entries, ascending; stores those that are new.
+ */
+int32 *
+sv_contract_advance(const SvProduct *product, const SvRelease *from,
+					int *nentries)
+{
+	List	   *ids = from == NULL || touched_all ?
+	advance_all(product, from) : advance_touched(product, from);
+	int32	   *entries = palloc(sizeof(int32) * Max(list_length(ids), 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	list_sort(ids, list_int_cmp);
+	foreach(lc, ids)
+		entries[n++] = lfirst_int(lc);
+	*nentries = n;
+	return entries;
+}
+
+/*
+ * Compatibility views
+ */
+
+/*
+ * Is that schema the version schema of a version that is not retired?
+ */
+bool
+sv_contract_is_version_schema(Oid schema)
+{
+	char	   *name = get_namespace_name(schema);
+	ListCell   *lp;
+	ListCell   *lr;
+	ListCell   *ls;
+
+	if (name == NULL || !OidIsValid(sv_catalog_extension(true)))
+		return false;
+	foreach(lp, sv_catalog_products())
+	{
+		foreach(lr, sv_catalog_releases(lfirst(lp), true))
+		{
+			foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
+			{
+				if (strcmp(lfirst(ls), name) == 0)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+/*
+ * If view is a compatibility view: true, the relation under it, and for each
+ * column of the view in order the number of its column there.  The caller
+ * holds a lock on the view.
+ */
+bool
+sv_contract_describe_view(Oid view, Oid *base, List **columns)
+{
+	Relation	relation;
+	Query	   *query;
+	ListCell   *lc;
+
+	if (get_rel_relkind(view) != RELKIND_VIEW ||
+		!sv_contract_is_version_schema(get_rel_namespace(view)))
+		return false;
+	relation = relation_open(view, AccessShareLock);
+	query = get_view_query(relation);
+	*base = InvalidOid;
+	*columns = NIL;
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+
+		/* a view's own OLD and NEW stand first in the range table */
+		if (rte->rtekind == RTE_RELATION && rte->relid != view)
+			*base = rte->relid;
+	}
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *target = lfirst(lc);
+
+		*columns = lappend_int(*columns, IsA(target->expr, Var) ?
+							   ((Var *) target->expr)->varattno : 0);
+	}
+	relation_close(relation, NoLock);
+	return OidIsValid(*base);
+}
