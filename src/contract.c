@@ -341,8 +341,12 @@ describe_oid(PGFunction function, Oid object)
 	return describe(function, ObjectIdGetDatum(object), (Datum) 0, 1);
 }
 
-static char *
-type_text(Oid type, int32 typmod, Oid collation)
+/*
+ * A type as contracts write it: with its modifier, and its collation if that
+ * is not the type's own.
+ */
+char *
+sv_contract_type_text(Oid type, int32 typmod, Oid collation)
 {
 	char	   *text = format_type_with_typemod(type, typmod);
 
@@ -413,7 +417,7 @@ read_columns(SvEntry *entry, Relation relation)
 		part = make_part(SV_PART_COLUMN, entry->columns,
 						 NameStr(attribute->attname));
 		part->number = attribute->attnum;
-		part->type = type_text(attribute->atttypid, attribute->atttypmod,
+		part->type = sv_contract_type_text(attribute->atttypid, attribute->atttypmod,
 							   attribute->attcollation);
 		part->notnull = attribute->attnotnull;
 		if (attribute->attidentity)
@@ -667,7 +671,7 @@ read_type(Oid type)
 	{
 		SvPart	   *base = make_part(SV_PART_COLUMN, NIL, "value");
 
-		base->type = type_text(form->typbasetype, form->typtypmod,
+		base->type = sv_contract_type_text(form->typbasetype, form->typtypmod,
 							   form->typcollation);
 		base->notnull = form->typnotnull;
 		entry->columns = list_make1(base);
@@ -675,6 +679,15 @@ read_type(Oid type)
 	}
 	ReleaseSysCache(tuple);
 	return entry;
+}
+
+/*
+ * The text of a default, by its pg_attrdef OID.
+ */
+char *
+sv_contract_default_text(Oid attrdef)
+{
+	return default_text(attrdef, NULL);
 }
 
 /*
@@ -1387,6 +1400,30 @@ judge_entry(const SvEntry *entry)
 	return verdict.findings;
 }
 
+/*
+ * Must a version schema hold a view for the entry, so that its version sees
+ * what it expects?
+ */
+bool
+sv_contract_needs_view(const SvProduct *product, const SvEntry *entry)
+{
+	ListCell   *lc;
+
+	if (!is_viewable(entry->kind))
+		return false;
+	if (product->complete)
+		return true;
+	foreach(lc, judge_entry(entry))
+	{
+		SvFinding  *finding = lfirst(lc);
+
+		if (finding->severity != SV_FATAL &&
+			(finding->severity != SV_NOTICED || product->exact))
+			return true;
+	}
+	return false;
+}
+
 /* add to the list what is not in it yet */
 static List *
 add_entry(List *entries, int32 id)
@@ -1845,24 +1882,23 @@ sv_contract_is_version_schema(Oid schema)
 }
 
 /*
- * If view is a compatibility view: true, the relation under it, and for each
- * column of the view in order the number of its column there.  The caller
- * holds a lock on the view.
+ * The relation that a view in a version schema stands on, and for each of
+ * the view's columns in order the number of its column there.  False if it
+ * is no view.  The caller holds a lock on it.
  */
 bool
-sv_contract_describe_view(Oid view, Oid *base, List **columns)
+sv_contract_read_view(Oid view, Oid *base, List **columns)
 {
 	Relation	relation;
 	Query	   *query;
 	ListCell   *lc;
 
-	if (get_rel_relkind(view) != RELKIND_VIEW ||
-		!sv_contract_is_version_schema(get_rel_namespace(view)))
+	*base = InvalidOid;
+	*columns = NIL;
+	if (get_rel_relkind(view) != RELKIND_VIEW)
 		return false;
 	relation = relation_open(view, AccessShareLock);
 	query = get_view_query(relation);
-	*base = InvalidOid;
-	*columns = NIL;
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst(lc);
@@ -1880,4 +1916,16 @@ sv_contract_describe_view(Oid view, Oid *base, List **columns)
 	}
 	relation_close(relation, NoLock);
 	return OidIsValid(*base);
+}
+
+/*
+ * Is the relation a compatibility view?  Then what it stands on, as
+ * sv_contract_read_view() tells it.
+ */
+bool
+sv_contract_describe_view(Oid view, Oid *base, List **columns)
+{
+	return get_rel_relkind(view) == RELKIND_VIEW &&
+		sv_contract_is_version_schema(get_rel_namespace(view)) &&
+		sv_contract_read_view(view, base, columns);
 }

@@ -282,16 +282,21 @@ extern void sv_contract_touch_dropped(Oid class_id, Oid object);
 extern void sv_contract_touch_all(void);
 extern bool sv_contract_touched_any(void);
 
+extern char *sv_contract_default_text(Oid attrdef);
+extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
 extern SvEntry *sv_contract_read(Oid class_id, Oid object);
 extern SvEntry *sv_contract_resolve(const SvEntry *entry);
 extern List *sv_contract_judge(List *releases);
 extern void sv_contract_relink(List *releases, bool by_name);
+extern bool sv_contract_needs_view(const SvProduct *product,
+								   const SvEntry *entry);
 extern int32 *sv_contract_advance(const SvProduct *product,
 								  const SvRelease *from, int *nentries);
 extern List *sv_contract_touched_entries(SvRelease *release);
 extern bool sv_contract_is_version_schema(Oid schema);
 
 /* a compatibility view: its relation, and per view column the attnum there */
+extern bool sv_contract_read_view(Oid view, Oid *base, List **columns);
 extern bool sv_contract_describe_view(Oid view, Oid *base, List **columns);
 
 /*-------------------------------------------------------------------------
@@ -336,5 +341,20 @@ extern SvWakeHook sv_registry_wake_hook;
  *-------------------------------------------------------------------------
  */
 extern void sv_redirect_init(void);
+
+/*-------------------------------------------------------------------------
+ * compat.c: reconcile: version schemas and their views
+ *-------------------------------------------------------------------------
+ */
+extern List *sv_compat_schema_names(const SvProduct *product,
+									const SvVersion *version);
+extern void sv_compat_create_schemas(const SvProduct *product,
+									 const SvRelease *release);
+extern void sv_compat_retire(const SvProduct *product, SvRelease *release);
+extern int	sv_compat_reconcile(const SvProduct *product, List *releases);
+extern void sv_compat_sync_rights(Oid base);
+extern List *sv_compat_views_on(const SvProduct *product, List *releases,
+								Oid base);
+extern void sv_compat_wake(SvProduct *product);
 
 #endif							/* SCHEMAVER_H */

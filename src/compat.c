@@ -1,0 +1,1059 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.c
+ *	  Reconcile: make the version schemas hold what they must, and nothing
+ *	  else.
+ *
+ * A version schema holds a view for exactly those relations where the base
+ * does not fulfil the version's contract.  Each view stands directly on the
+ * base relation, never on another version's view.  Reconcile compares what is
+ * there with what must be and touches only what differs, so it can be run
+ * again at any time and then changes nothing.
+ *
+ * A view is made as good as the table it stands for: it carries the
+ * contract's defaults, the primary key and unique constraints under the
+ * contract's names, pg_constraint rows whose conindid is the base's index,
+ * and the owner and privileges of its base.  It checks privileges as its
+ * invoker, so that row security, foreign user mappings and triggers see who
+ * really asks; where columns have privileges of their own it checks as its
+ * owner instead, since an invoker's view reads all of its columns.
+ *
+ * Everything is done as the extension's owner, by direct calls: event
+ * triggers do not fire.  Whenever a view appears or goes, the relation under
+ * it is invalidated, or prepared statements would keep their old plan.
+ *
+ * Schemas and views depend on the extension, so DROP EXTENSION takes them
+ * along; they are no members of it, so pg_dump keeps them.
+ *
+ * Locks: the caller holds the product's lock, and ACCESS EXCLUSIVE locks on
+ * the existing views of relations that changed, taken before those of the
+ * relations.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/heap.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "commands/tablecmds.h"
+#include "commands/view.h"
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "parser/parse_node.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(schemaver_reconcile);
+
+/* who we were before becoming the extension's owner */
+typedef struct Identity
+{
+	Oid			user;
+	int			context;
+} Identity;
+
+/* a view that must be: everything reconcile needs to make it */
+typedef struct Wanted
+{
+	const SvEntry *entry;		/* the version's idea of the relation */
+	SvEntry    *now;			/* what stands behind it */
+	List	   *columns;		/* per contract column its SvPart of now */
+	Oid			schema;			/* the version schema */
+	Oid			base;
+	bool		as_owner;		/* privileges are checked as the owner */
+} Wanted;
+
+static void
+become_owner(Identity *identity)
+{
+	GetUserIdAndSecContext(&identity->user, &identity->context);
+	SetUserIdAndSecContext(sv_catalog_owner(),
+						   identity->context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+static void
+become_caller(const Identity *identity)
+{
+	SetUserIdAndSecContext(identity->user, identity->context);
+}
+
+/*
+ * Version schemas
+ */
+
+/* a part of a schema's name from a version's text: dots turn to underscores */
+static char *
+version_suffix(const SvVersion *version)
+{
+	char	   *text = sv_version_text(version);
+
+	for (char *p = text; *p; p++)
+	{
+		if (!isalnum((unsigned char) *p))
+			*p = '_';
+	}
+	return text;
+}
+
+/* product_suffix, the product shortened and marked by a hash if too long */
+static char *
+schema_name(const char *product, const char *suffix)
+{
+	int			room = NAMEDATALEN - 1 - 1 - (int) strlen(suffix);
+	int			length = (int) strlen(product);
+
+	if (length <= room)
+		return psprintf("%s_%s", product, suffix);
+	room -= 9;
+	if (room < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("version schema of product \"%s\" would have too long a name",
+						product),
+				 errdetail("Its name ends in \"_%s\", and names have at most %d bytes.",
+						   suffix, NAMEDATALEN - 1),
+				 errhint("Choose a shorter version number or shorter names of schemas.")));
+	length = pg_mbcliplen(product, length, room);
+	return psprintf("%.*s_%08x_%s", length, product,
+					hash_bytes((const unsigned char *) product,
+							   (int) strlen(product)), suffix);
+}
+
+/*
+ * The names of a new version's schemas, one for each base schema: the first
+ * is <product>_<version>, the others have the base schema's name behind.
+ */
+List *
+sv_compat_schema_names(const SvProduct *product, const SvVersion *version)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, product->schemas)
+	{
+		char	   *suffix = version_suffix(version);
+
+		if (foreach_current_index(lc) > 0)
+			suffix = psprintf("%s_%s", suffix, (char *) lfirst(lc));
+		names = lappend(names, schema_name(product->name, suffix));
+	}
+	return names;
+}
+
+/* replace an ACL column of a catalog row, and its dependencies on roles */
+static void
+store_acl(Oid catalog_id, HeapTuple tuple, int column, Acl *acl,
+		  Oid object, int sub_object, Oid owner)
+{
+	Relation	catalog = table_open(catalog_id, RowExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(catalog);
+	Datum	   *values = palloc0(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc0(desc->natts * sizeof(bool));
+	bool	   *replace = palloc0(desc->natts * sizeof(bool));
+	Oid		   *old_members = NULL;
+	Oid		   *new_members = NULL;
+	int			old_count = 0;
+	int			new_count = 0;
+	bool		isnull;
+	Datum		old = heap_getattr(tuple, column, desc, &isnull);
+
+	if (!isnull)
+		old_count = aclmembers(DatumGetAclPCopy(old), &old_members);
+	if (acl)
+		new_count = aclmembers(acl, &new_members);
+	values[column - 1] = PointerGetDatum(acl);
+	nulls[column - 1] = acl == NULL;
+	replace[column - 1] = true;
+	tuple = heap_modify_tuple(tuple, desc, values, nulls, replace);
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	updateAclDependencies(catalog_id, object, sub_object, owner,
+						  old_count, old_members, new_count, new_members);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+static bool
+same_acl(Datum a, bool a_null, Datum b, bool b_null)
+{
+	if (a_null || b_null)
+		return a_null && b_null;
+	return aclequal(DatumGetAclP(a), DatumGetAclP(b));
+}
+
+static void
+grant_usage(Acl **acl, Oid grantee, Oid owner)
+{
+	AclItem		item;
+
+	item.ai_grantee = grantee;
+	item.ai_grantor = owner;
+	ACLITEM_SET_PRIVS_GOPTIONS(item, ACL_USAGE, ACL_NO_RIGHTS);
+	*acl = aclupdate(*acl, &item, ACL_MODECHG_ADD, owner, DROP_RESTRICT);
+}
+
+/*
+ * Whoever may use the base schema may use its version schema; nobody but the
+ * owner may create anything there.
+ */
+static void
+sync_schema_rights(Oid schema, Oid base_schema)
+{
+	HeapTuple	base = SearchSysCache1(NAMESPACEOID,
+									   ObjectIdGetDatum(base_schema));
+	HeapTuple	tuple = SearchSysCacheCopy1(NAMESPACEOID,
+											ObjectIdGetDatum(schema));
+	Oid			owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	Acl		   *acl = acldefault(OBJECT_SCHEMA, owner);
+	bool		isnull;
+	Datum		datum;
+
+	grant_usage(&acl, ((Form_pg_namespace) GETSTRUCT(base))->nspowner, owner);
+	datum = SysCacheGetAttr(NAMESPACEOID, base, Anum_pg_namespace_nspacl,
+							&isnull);
+	if (!isnull)
+	{
+		Acl		   *base_acl = DatumGetAclP(datum);
+
+		for (int i = 0; i < ACL_NUM(base_acl); i++)
+		{
+			AclItem    *item = &ACL_DAT(base_acl)[i];
+
+			if (ACLITEM_GET_PRIVS(*item) & ACL_USAGE)
+				grant_usage(&acl, item->ai_grantee, owner);
+		}
+	}
+	datum = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl,
+							&isnull);
+	if (!same_acl(datum, isnull, PointerGetDatum(acl), false))
+		store_acl(NamespaceRelationId, tuple, Anum_pg_namespace_nspacl, acl,
+				  schema, 0, owner);
+	ReleaseSysCache(base);
+}
+
+/* have DROP EXTENSION take an object along */
+static void
+depend_on_extension(Oid class_id, Oid object)
+{
+	ObjectAddress depender;
+	ObjectAddress extension;
+	Oid			extension_id = sv_catalog_extension(false);
+
+	if (list_member_oid(getAutoExtensionsOfObject(class_id, object),
+						extension_id))
+		return;
+	ObjectAddressSet(depender, class_id, object);
+	ObjectAddressSet(extension, ExtensionRelationId, extension_id);
+	recordDependencyOn(&depender, &extension, DEPENDENCY_AUTO_EXTENSION);
+}
+
+/*
+ * Create the version schemas of a new release.  A name that is taken is an
+ * error.
+ */
+void
+sv_compat_create_schemas(const SvProduct *product, const SvRelease *release)
+{
+	Identity	identity;
+	ListCell   *lc;
+
+	become_owner(&identity);
+	foreach(lc, release->schemas)
+	{
+		char	   *name = lfirst(lc);
+		char	   *base = list_nth(product->schemas,
+									foreach_current_index(lc));
+		Oid			schema;
+
+		if (OidIsValid(get_namespace_oid(name, true)))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_SCHEMA),
+					 errmsg("schema \"%s\" already exists", name),
+					 errdetail("Version %s of product \"%s\" needs a schema of that name.",
+							   release->label, product->name),
+					 errhint("Rename the existing schema, or choose another version number.")));
+		schema = NamespaceCreate(name, GetUserId(), false);
+		CommandCounterIncrement();
+		depend_on_extension(NamespaceRelationId, schema);
+		sync_schema_rights(schema, get_namespace_oid(base, false));
+	}
+	become_caller(&identity);
+}
+
+/* the relations in a schema */
+static List *
+relations_of_schema(Oid schema)
+{
+	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *relations = NIL;
+
+	ScanKeyInit(&key, Anum_pg_class_relnamespace, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		relations = lappend_oid(relations,
+								((Form_pg_class) GETSTRUCT(tuple))->oid);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return relations;
+}
+
+/* the relation that a compatibility view stands on, InvalidOid if unclear */
+static Oid
+base_of_view(Oid view)
+{
+	Oid			base;
+	List	   *columns;
+
+	return sv_contract_read_view(view, &base, &columns) ? base :
+		InvalidOid;
+}
+
+static void
+invalidate_base(Oid base)
+{
+	if (OidIsValid(base))
+		CacheInvalidateRelcacheByRelid(base);
+}
+
+static void
+drop_view(Oid view)
+{
+	ObjectAddress address;
+	Oid			base = base_of_view(view);
+
+	ObjectAddressSet(address, RelationRelationId, view);
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+	invalidate_base(base);
+}
+
+/*
+ * Retire a release: its version schemas go, with their views.  Objects
+ * elsewhere that depend on one of the views are an error.  The caller holds
+ * the release's lock and the product's.
+ */
+void
+sv_compat_retire(const SvProduct *product, SvRelease *release)
+{
+	ObjectAddresses *objects = new_object_addresses();
+	Identity	identity;
+	ListCell   *lc;
+
+	(void) product;
+	become_owner(&identity);
+	foreach(lc, release->schemas)
+	{
+		Oid			schema = get_namespace_oid(lfirst(lc), true);
+		ObjectAddress address;
+		ListCell   *lr;
+
+		if (!OidIsValid(schema))
+			continue;
+		foreach(lr, relations_of_schema(schema))
+		{
+			invalidate_base(base_of_view(lfirst_oid(lr)));
+			ObjectAddressSet(address, RelationRelationId, lfirst_oid(lr));
+			add_exact_object_address(&address, objects);
+		}
+		ObjectAddressSet(address, NamespaceRelationId, schema);
+		add_exact_object_address(&address, objects);
+	}
+	performMultipleDeletions(objects, DROP_RESTRICT,
+							 PERFORM_DELETION_INTERNAL);
+	free_object_addresses(objects);
+	sv_catalog_retire(release);
+	become_caller(&identity);
+}
+
+/*
+ * Views
+ */
+
+/* the version schema in which an entry's view would stand */
+static Oid
+schema_of_entry(const SvProduct *product, const SvRelease *release,
+				const SvEntry *entry)
+{
+	ListCell   *lb;
+	ListCell   *lv;
+
+	forboth(lb, product->schemas, lv, release->schemas)
+	{
+		if (strcmp(lfirst(lb), entry->schema) == 0)
+			return get_namespace_oid(lfirst(lv), true);
+	}
+	return InvalidOid;
+}
+
+/* has any column of the relation privileges of its own? */
+static bool
+has_column_grants(Oid relation)
+{
+	Relation	rel = relation_open(relation, AccessShareLock);
+	bool		found = false;
+
+	for (int i = 1; i <= RelationGetNumberOfAttributes(rel) && !found; i++)
+	{
+		HeapTuple	tuple = SearchSysCache2(ATTNUM,
+											ObjectIdGetDatum(relation),
+											Int16GetDatum(i));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		found = !heap_attisnull(tuple, Anum_pg_attribute_attacl, NULL) &&
+			!((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped;
+		ReleaseSysCache(tuple);
+	}
+	relation_close(rel, NoLock);
+	return found;
+}
+
+static SvPart *
+part_by_number(List *parts, AttrNumber number)
+{
+	ListCell   *lc;
+
+	foreach(lc, parts)
+	{
+		if (((SvPart *) lfirst(lc))->number == number)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+static SvPart *
+part_by_name(List *parts, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, parts)
+	{
+		if (strcmp(((SvPart *) lfirst(lc))->name, name) == 0)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/* what a view for the entry must be; false if none can be made */
+static bool
+plan_view(const SvProduct *product, const SvRelease *release,
+		  const SvEntry *entry, Wanted *wanted)
+{
+	ListCell   *lc;
+
+	wanted->entry = entry;
+	wanted->now = sv_contract_resolve(entry);
+	wanted->schema = schema_of_entry(product, release, entry);
+	wanted->columns = NIL;
+	if (wanted->now == NULL || !OidIsValid(wanted->schema))
+		return false;
+	wanted->base = wanted->now->physical;
+	foreach(lc, entry->columns)
+	{
+		SvPart	   *then = lfirst(lc);
+		SvPart	   *now = entry->physical == wanted->base ?
+		part_by_number(wanted->now->columns, then->number) :
+		part_by_name(wanted->now->columns, then->physical_name);
+
+		if (now == NULL)
+			return false;
+		wanted->columns = lappend(wanted->columns, now);
+	}
+	wanted->as_owner = has_column_grants(wanted->base);
+	if (wanted->as_owner && wanted->now->rowsecurity)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("no view can stand in for table %s in version %s of product \"%s\"",
+						quote_qualified_identifier(entry->schema, entry->name),
+						release->label, product->name),
+				 errdetail("It has both row security and privileges on columns."),
+				 errhint("Grant privileges on the whole table, or disable row security, then apply the migration.")));
+	return true;
+}
+
+/* does a view select exactly these columns of the base under their names? */
+static bool
+has_columns(Relation view, const Wanted *wanted)
+{
+	Oid			base;
+	List	   *numbers;
+	TupleDesc	desc = RelationGetDescr(view);
+	ListCell   *lc;
+	ListCell   *ln;
+	int			i = 0;
+
+	if (!sv_contract_read_view(RelationGetRelid(view), &base, &numbers) ||
+		base != wanted->base ||
+		list_length(numbers) != list_length(wanted->columns))
+		return false;
+	forboth(lc, wanted->columns, ln, numbers)
+	{
+		SvPart	   *then = list_nth(wanted->entry->columns, i);
+
+		if (((SvPart *) lfirst(lc))->number != lfirst_int(ln) ||
+			strcmp(NameStr(TupleDescAttr(desc, i)->attname), then->name) != 0)
+			return false;
+		i++;
+	}
+	return RelationHasSecurityInvoker(view) == !wanted->as_owner;
+}
+
+/* the statement that makes a view; every name in it is quoted */
+static char *
+view_statement(const Wanted *wanted)
+{
+	StringInfoData text;
+	ListCell   *lc;
+	ListCell   *le;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "CREATE OR REPLACE VIEW %s%s AS SELECT ",
+					 quote_qualified_identifier(get_namespace_name(wanted->schema),
+												wanted->entry->name),
+					 wanted->as_owner ? "" : " WITH (security_invoker)");
+	forboth(lc, wanted->columns, le, wanted->entry->columns)
+	{
+		if (foreach_current_index(lc) > 0)
+			appendStringInfoString(&text, ", ");
+		appendStringInfoString(&text,
+							   quote_identifier(((SvPart *) lfirst(lc))->name));
+		appendStringInfo(&text, " AS %s",
+						 quote_identifier(((SvPart *) lfirst(le))->name));
+	}
+	appendStringInfo(&text, " FROM %s",
+					 quote_qualified_identifier(wanted->now->schema,
+												wanted->now->name));
+	return text.data;
+}
+
+/* create or replace the view; returns its OID */
+static Oid
+make_view(const Wanted *wanted)
+{
+	char	   *text = view_statement(wanted);
+	RawStmt    *raw = linitial_node(RawStmt,
+									raw_parser(text, RAW_PARSE_DEFAULT));
+	ObjectAddress address;
+
+	address = DefineView(castNode(ViewStmt, raw->stmt), text,
+						 raw->stmt_location, raw->stmt_len);
+	CommandCounterIncrement();
+	invalidate_base(wanted->base);
+	return address.objectId;
+}
+
+/* what shape a view must have to be replaced in place */
+static bool
+is_replaceable(Oid view, const Wanted *wanted)
+{
+	Relation	relation = relation_open(view, AccessExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(relation);
+	bool		fits = relation->rd_rel->relkind == RELKIND_VIEW &&
+		desc->natts == list_length(wanted->columns);
+
+	for (int i = 0; fits && i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		SvPart	   *then = list_nth(wanted->entry->columns, i);
+		SvPart	   *now = list_nth(wanted->columns, i);
+
+		fits = strcmp(NameStr(attribute->attname), then->name) == 0 &&
+			strcmp(sv_contract_type_text(attribute->atttypid,
+										 attribute->atttypmod,
+										 attribute->attcollation),
+				   now->type) == 0;
+	}
+	relation_close(relation, NoLock);
+	return fits;
+}
+
+/* the default of a view's column as text, NULL if it has none */
+static char *
+view_default(Oid view, AttrNumber number)
+{
+	Oid			attrdef = GetAttrDefaultOid(view, number);
+
+	return OidIsValid(attrdef) ? sv_contract_default_text(attrdef) : NULL;
+}
+
+/* parse a default that the catalogs have told; nothing is executed */
+static Node *
+cook_default(const char *text, Form_pg_attribute attribute)
+{
+	List	   *list = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *select = castNode(SelectStmt,
+								  linitial_node(RawStmt, list)->stmt);
+	ResTarget  *target = linitial_node(ResTarget, select->targetList);
+	ParseState *pstate = make_parsestate(NULL);
+
+	pstate->p_sourcetext = text;
+	return cookDefault(pstate, target->val, attribute->atttypid,
+					   attribute->atttypmod, NameStr(attribute->attname), 0);
+}
+
+/* give the view's columns the contract's defaults; true if one changed */
+static bool
+sync_defaults(Oid view, const Wanted *wanted)
+{
+	Relation	relation = relation_open(view, AccessShareLock);
+	bool		changed = false;
+
+	for (int i = 0; i < list_length(wanted->columns); i++)
+	{
+		SvPart	   *then = list_nth(wanted->entry->columns, i);
+		char	   *want = then->generated == ' ' ? then->expression : NULL;
+		char	   *have = view_default(view, i + 1);
+
+		if (strcmp(want ? want : "", have ? have : "") == 0)
+			continue;
+		if (have)
+			RemoveAttrDefault(view, i + 1, DROP_RESTRICT, true, true);
+		if (want)
+		{
+			CommandCounterIncrement();
+			(void) StoreAttrDefault(relation, i + 1,
+									cook_default(want, TupleDescAttr(RelationGetDescr(relation), i)),
+									true, false);
+		}
+		CommandCounterIncrement();
+		changed = true;
+	}
+	relation_close(relation, NoLock);
+	return changed;
+}
+
+/* the constraint that a view's mirror of that name stands for, or InvalidOid */
+static Oid
+mirrored_index(Oid view, const char *name)
+{
+	Oid			constraint = get_relation_constraint_oid(view, name, true);
+
+	return OidIsValid(constraint) ? get_constraint_index(constraint) :
+		InvalidOid;
+}
+
+/* positions in the view of the columns that a constraint is over */
+static int
+mirrored_columns(const Wanted *wanted, const SvPart *constraint, int16 *keys)
+{
+	int			n = 0;
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lk, constraint->columns)
+	{
+		foreach(lc, wanted->columns)
+		{
+			if (((SvPart *) lfirst(lc))->number == lfirst_int(lk))
+				keys[n++] = foreach_current_index(lc) + 1;
+		}
+	}
+	return n == list_length(constraint->columns) ? n : 0;
+}
+
+/* make a pg_constraint row of the view that names the base's index */
+static void
+mirror_constraint(Oid view, const Wanted *wanted, const SvPart *then,
+				  const SvPart *now)
+{
+	int16		keys[INDEX_MAX_KEYS];
+	int			nkeys = mirrored_columns(wanted, now, keys);
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(now->object));
+	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+	ObjectAddress mirror;
+	ObjectAddress base;
+	Oid			constraint = InvalidOid;
+
+	if (nkeys > 0)
+		constraint = CreateConstraintEntry(then->name, wanted->schema,
+										   form->contype,
+										   form->condeferrable,
+										   form->condeferred, true,
+										   InvalidOid, view, keys, nkeys,
+										   nkeys, InvalidOid, form->conindid,
+										   InvalidOid, NULL, NULL, NULL, NULL,
+										   0, ' ', ' ', NULL, 0, ' ', NULL,
+										   NULL, NULL, true, 0, true, true);
+	ReleaseSysCache(tuple);
+	if (!OidIsValid(constraint))
+		return;
+	ObjectAddressSet(mirror, ConstraintRelationId, constraint);
+	ObjectAddressSet(base, ConstraintRelationId, now->object);
+	recordDependencyOn(&mirror, &base, DEPENDENCY_AUTO);
+	CommandCounterIncrement();
+	CacheInvalidateRelcacheByRelid(view);
+}
+
+/* the constraint of now that a contract's stands for; linked by its OID */
+static SvPart *
+constraint_of(const Wanted *wanted, const SvPart *then)
+{
+	ListCell   *lc;
+
+	foreach(lc, wanted->now->constraints)
+	{
+		SvPart	   *now = lfirst(lc);
+
+		if (now->object == then->object && strchr("pu", now->flavour))
+			return now;
+	}
+	return NULL;
+}
+
+/* primary key and unique constraints under the contract's names */
+static bool
+sync_constraints(Oid view, const Wanted *wanted)
+{
+	bool		changed = false;
+	ListCell   *lc;
+
+	foreach(lc, wanted->entry->constraints)
+	{
+		SvPart	   *then = lfirst(lc);
+		SvPart	   *now = constraint_of(wanted, then);
+		Oid			index = mirrored_index(view, then->name);
+
+		if (now == NULL || index == get_constraint_index(now->object))
+			continue;
+		if (OidIsValid(index))
+		{
+			ObjectAddress stale;
+
+			ObjectAddressSet(stale, ConstraintRelationId,
+							 get_relation_constraint_oid(view, then->name,
+														 false));
+			performDeletion(&stale, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+			CommandCounterIncrement();
+		}
+		mirror_constraint(view, wanted, then, now);
+		changed = true;
+	}
+	return changed;
+}
+
+/* the privileges of one column of the base, on the view's column */
+static bool
+sync_column_rights(Oid view, AttrNumber number, Oid base,
+				   AttrNumber base_number, Oid owner)
+{
+	HeapTuple	from = SearchSysCache2(ATTNUM, ObjectIdGetDatum(base),
+									   Int16GetDatum(base_number));
+	HeapTuple	to = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(view),
+										 Int16GetDatum(number));
+	bool		from_null;
+	bool		to_null;
+	Datum		from_acl = SysCacheGetAttr(ATTNUM, from,
+										   Anum_pg_attribute_attacl,
+										   &from_null);
+	Datum		to_acl = SysCacheGetAttr(ATTNUM, to, Anum_pg_attribute_attacl,
+										 &to_null);
+	bool		changed = !same_acl(from_acl, from_null, to_acl, to_null);
+
+	if (changed)
+		store_acl(AttributeRelationId, to, Anum_pg_attribute_attacl,
+				  from_null ? NULL : DatumGetAclPCopy(from_acl),
+				  view, number, owner);
+	ReleaseSysCache(from);
+	return changed;
+}
+
+/* owner and privileges of the view are those of its base; true if changed */
+static bool
+sync_rights(Oid view)
+{
+	Oid			base;
+	List	   *numbers;
+	HeapTuple	from;
+	HeapTuple	to;
+	Oid			owner;
+	Datum		from_acl;
+	Datum		to_acl;
+	bool		from_null;
+	bool		to_null;
+	bool		changed = false;
+	ListCell   *lc;
+
+	if (!sv_contract_read_view(view, &base, &numbers))
+		return false;
+	from = SearchSysCache1(RELOID, ObjectIdGetDatum(base));
+	owner = ((Form_pg_class) GETSTRUCT(from))->relowner;
+	to = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(view));
+	if (((Form_pg_class) GETSTRUCT(to))->relowner != owner)
+	{
+		ATExecChangeOwner(view, owner, true, AccessExclusiveLock);
+		CommandCounterIncrement();
+		to = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(view));
+		changed = true;
+	}
+	from_acl = SysCacheGetAttr(RELOID, from, Anum_pg_class_relacl, &from_null);
+	to_acl = SysCacheGetAttr(RELOID, to, Anum_pg_class_relacl, &to_null);
+	if (!same_acl(from_acl, from_null, to_acl, to_null))
+	{
+		store_acl(RelationRelationId, to, Anum_pg_class_relacl,
+				  from_null ? NULL : DatumGetAclPCopy(from_acl),
+				  view, 0, owner);
+		changed = true;
+	}
+	ReleaseSysCache(from);
+	foreach(lc, numbers)
+		changed |= sync_column_rights(view, foreach_current_index(lc) + 1,
+									  base, lfirst_int(lc), owner);
+	return changed;
+}
+
+/* make one view what it must be; true if it was not */
+static bool
+sync_view(const Wanted *wanted)
+{
+	Oid			view = get_relname_relid(wanted->entry->name, wanted->schema);
+	bool		changed = false;
+
+	if (OidIsValid(view) && !is_replaceable(view, wanted))
+	{
+		drop_view(view);
+		view = InvalidOid;
+	}
+	if (OidIsValid(view))
+	{
+		Relation	relation = relation_open(view, AccessShareLock);
+
+		changed = !has_columns(relation, wanted);
+		relation_close(relation, NoLock);
+	}
+	if (changed || !OidIsValid(view))
+	{
+		view = make_view(wanted);
+		changed = true;
+	}
+	depend_on_extension(RelationRelationId, view);
+	changed |= sync_defaults(view, wanted);
+	changed |= sync_constraints(view, wanted);
+	changed |= sync_rights(view);
+	return changed;
+}
+
+/* reconcile one entry of one release; true if something had to be done */
+static bool
+reconcile_entry(const SvProduct *product, const SvRelease *release,
+				const SvEntry *entry)
+{
+	Wanted		wanted;
+	Oid			schema;
+	Oid			view;
+
+	if (sv_contract_needs_view(product, entry) &&
+		plan_view(product, release, entry, &wanted))
+		return sync_view(&wanted);
+	schema = schema_of_entry(product, release, entry);
+	view = OidIsValid(schema) ? get_relname_relid(entry->name, schema) :
+		InvalidOid;
+	if (!OidIsValid(view))
+		return false;
+	drop_view(view);
+	return true;
+}
+
+/*
+ * Make the version schemas of some releases fit what was touched.  Returns
+ * how many views had to be created, changed or dropped.
+ */
+int
+sv_compat_reconcile(const SvProduct *product, List *releases)
+{
+	Identity	identity;
+	int			changed = 0;
+	ListCell   *lr;
+	ListCell   *le;
+
+	become_owner(&identity);
+	foreach(lr, releases)
+	{
+		SvRelease  *release = lfirst(lr);
+
+		foreach(le, sv_contract_touched_entries(release))
+			changed += reconcile_entry(product, release, lfirst(le)) ? 1 : 0;
+	}
+	become_caller(&identity);
+	return changed;
+}
+
+/*
+ * The compatibility views of some releases that stand on a relation, a list
+ * of their OIDs.
+ */
+List *
+sv_compat_views_on(const SvProduct *product, List *releases, Oid base)
+{
+	List	   *views = NIL;
+	ListCell   *le;
+	ListCell   *lr;
+
+	foreach(le, sv_catalog_entries_on(base))
+	{
+		foreach(lr, releases)
+		{
+			SvEntry    *entry;
+			Oid			schema;
+			Oid			view;
+
+			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
+				continue;
+			entry = sv_catalog_entry(lfirst_int(le));
+			schema = schema_of_entry(product, lfirst(lr), entry);
+			view = OidIsValid(schema) ?
+				get_relname_relid(entry->name, schema) : InvalidOid;
+			if (OidIsValid(view))
+				views = lappend_oid(views, view);
+		}
+	}
+	return views;
+}
+
+/*
+ * Owner or privileges of a relation have changed by hand: so do those of the
+ * views that stand on it; with InvalidOid, of all compatibility views.
+ */
+void
+sv_compat_sync_rights(Oid base)
+{
+	Identity	identity;
+	ListCell   *lp;
+	ListCell   *lr;
+	ListCell   *ls;
+	ListCell   *lv;
+
+	become_owner(&identity);
+	foreach(lp, sv_catalog_products())
+	{
+		SvProduct  *product = lfirst(lp);
+		List	   *releases = sv_catalog_releases(product, true);
+
+		if (OidIsValid(base))
+		{
+			foreach(lv, sv_compat_views_on(product, releases, base))
+				(void) sync_rights(lfirst_oid(lv));
+			continue;
+		}
+		foreach(lr, releases)
+		{
+			SvRelease  *release = lfirst(lr);
+
+			forboth(ls, release->schemas, lv, product->schemas)
+			{
+				Oid			schema = get_namespace_oid(lfirst(ls), true);
+				Oid			base_schema = get_namespace_oid(lfirst(lv), true);
+				ListCell   *lc;
+
+				if (!OidIsValid(schema) || !OidIsValid(base_schema))
+					continue;
+				sync_schema_rights(schema, base_schema);
+				foreach(lc, relations_of_schema(schema))
+					(void) sync_rights(lfirst_oid(lc));
+			}
+		}
+	}
+	become_caller(&identity);
+}
+
+/* what a restore forgets of the version schemas themselves */
+static void
+mend_schemas(const SvProduct *product, const SvRelease *release)
+{
+	ListCell   *lb;
+	ListCell   *lv;
+
+	forboth(lb, product->schemas, lv, release->schemas)
+	{
+		Oid			base = get_namespace_oid(lfirst(lb), true);
+		Oid			schema = get_namespace_oid(lfirst(lv), true);
+
+		if (!OidIsValid(schema))
+		{
+			schema = NamespaceCreate(lfirst(lv), GetUserId(), false);
+			CommandCounterIncrement();
+		}
+		depend_on_extension(NamespaceRelationId, schema);
+		if (OidIsValid(base))
+			sync_schema_rights(schema, base);
+	}
+}
+
+/* reconcile all of a product; links found by name if it is asleep */
+static int
+reconcile_product(SvProduct *product)
+{
+	List	   *releases = sv_catalog_releases(product, true);
+	Identity	identity;
+	int			nestlevel;
+	int			changed;
+	ListCell   *lc;
+
+	nestlevel = sv_contract_enter();
+	sv_contract_collect_begin();
+	sv_contract_touch_all();
+	become_owner(&identity);
+	foreach(lc, releases)
+		mend_schemas(product, lfirst(lc));
+	become_caller(&identity);
+	sv_contract_relink(releases, !product->awake);
+	if (!product->awake)
+		sv_catalog_wake(product);
+	changed = sv_compat_reconcile(product, releases);
+	sv_contract_collect_end();
+	sv_contract_leave(nestlevel);
+	return changed;
+}
+
+/*
+ * Mend a product whose contracts come from another database, by pg_dump or
+ * pg_upgrade: find everything again by its name, and make what dumps leave
+ * out.  Takes the product's lock.  Does nothing if somebody was faster.
+ */
+void
+sv_compat_wake(SvProduct *product)
+{
+	sv_registry_lock_product(product->id);
+	*product = *sv_catalog_product_by_id(product->id);
+	if (!product->awake)
+		(void) reconcile_product(product);
+}
+
+/*
+ * schemaver.reconcile(product) returns integer
+ */
+Datum
+schemaver_reconcile(PG_FUNCTION_ARGS)
+{
+	SvProduct  *product;
+
+	product = sv_catalog_product(PG_ARGISNULL(0) ? NULL :
+								 text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
+	sv_registry_lock_product(product->id);
+	product = sv_catalog_product_by_id(product->id);
+	PG_RETURN_INT32(reconcile_product(product));
+}
