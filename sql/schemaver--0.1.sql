@@ -170,3 +170,205 @@ COMMENT ON FUNCTION schemaver.unregister() IS
 --
 -- status.c: views and status()
 --
+-- The views belong to the extension's owner, but what pg_stat_activity shows
+-- of other roles' sessions depends on who asks, in a view too.
+--
+
+CREATE FUNCTION schemaver.full_schema(
+	version schemaver.version, product text DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'schemaver_full_schema'
+LANGUAGE C STABLE;
+
+COMMENT ON FUNCTION schemaver.full_schema(schemaver.version, text) IS
+	'what a version expects of the schema, written as SQL';
+
+CREATE VIEW schemaver.products AS
+	SELECT p.name AS product,
+		p.schemas,
+		c.version AS current_version,
+		(SELECT pg_catalog.count(*)
+		 FROM schemaver.db_schema_version AS v
+		 WHERE v.product_id = p.id AND v.retired_on IS NULL
+			AND v.id IS DISTINCT FROM p.current) AS supported_versions,
+		p.exact,
+		p.complete,
+		p.created_on,
+		p.created_by
+	FROM schemaver.db_product AS p
+		LEFT JOIN schemaver.db_schema_version AS c ON c.id = p.current;
+
+COMMENT ON VIEW schemaver.products IS
+	'applications whose schema is versioned in this database';
+COMMENT ON COLUMN schemaver.products.product IS
+	'name of the product';
+COMMENT ON COLUMN schemaver.products.schemas IS
+	'base schemas, where its real tables stand';
+COMMENT ON COLUMN schemaver.products.current_version IS
+	'the version that the base schemas are at; NULL before the first one';
+COMMENT ON COLUMN schemaver.products.supported_versions IS
+	'number of versions beside the current one whose contracts are kept';
+COMMENT ON COLUMN schemaver.products.exact IS
+	'whether SELECT * of an older version hides what was added since';
+COMMENT ON COLUMN schemaver.products.complete IS
+	'whether version schemas hold a view of every relation';
+COMMENT ON COLUMN schemaver.products.created_on IS
+	'when the product was created';
+COMMENT ON COLUMN schemaver.products.created_by IS
+	'who created the product';
+
+-- An instance holds two locks: its version's, and its own, counted here,
+-- which tells since when in seconds since 2000-01-01.
+CREATE VIEW schemaver.instances AS
+	SELECT p.name AS product,
+		v.version,
+		l.pid,
+		a.usename AS role,
+		a.application_name,
+		a.client_addr,
+		'2000-01-01 00:00:00+00'::timestamptz
+			+ l.objid::bigint * '1 second'::interval AS registered_on,
+		a.backend_start,
+		a.state
+	FROM pg_catalog.pg_locks AS l
+		JOIN schemaver.db_schema_version AS v ON v.id::oid = l.classid
+		JOIN schemaver.db_product AS p ON p.id = v.product_id
+		LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+	WHERE l.locktype = 'userlock'
+		AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d
+			WHERE d.datname = pg_catalog.current_database())
+		AND l.objsubid = 21334
+		AND l.objid <> 0::oid
+		AND l.mode = 'ShareLock'
+		AND l.granted;
+
+COMMENT ON VIEW schemaver.instances IS
+	'sessions that are registered under a version now';
+COMMENT ON COLUMN schemaver.instances.product IS
+	'name of the product';
+COMMENT ON COLUMN schemaver.instances.version IS
+	'version that the session is registered under';
+COMMENT ON COLUMN schemaver.instances.pid IS
+	'process ID of the session''s server process';
+COMMENT ON COLUMN schemaver.instances.role IS
+	'role that the session logged in as';
+COMMENT ON COLUMN schemaver.instances.application_name IS
+	'application_name of the session';
+COMMENT ON COLUMN schemaver.instances.client_addr IS
+	'client''s IP address; NULL on a Unix socket, or if it may not be seen';
+COMMENT ON COLUMN schemaver.instances.registered_on IS
+	'when the session registered, to the second';
+COMMENT ON COLUMN schemaver.instances.backend_start IS
+	'when the session began; NULL if it may not be seen';
+COMMENT ON COLUMN schemaver.instances.state IS
+	'state as in pg_stat_activity; NULL if it may not be seen';
+
+CREATE VIEW schemaver.versions AS
+	SELECT p.name AS product,
+		v.version,
+		CASE WHEN v.id = p.current THEN 'current'
+			WHEN v.retired_on IS NOT NULL THEN 'retired'
+			ELSE 'supported' END AS status,
+		v.description,
+		v.update_on,
+		v.update_by,
+		v.schemas,
+		(SELECT pg_catalog.min(r.registered_on)
+		 FROM schemaver.db_registration AS r
+		 WHERE r.version_id = v.id) AS registered,
+		v.retired_on,
+		coalesce(i.instances, 0) AS instances,
+		schemaver.full_schema(v.version, p.name) AS full_schema
+	FROM schemaver.db_schema_version AS v
+		JOIN schemaver.db_product AS p ON p.id = v.product_id
+		LEFT JOIN (SELECT n.product, n.version,
+				pg_catalog.count(*) AS instances
+			FROM schemaver.instances AS n
+			GROUP BY n.product, n.version) AS i
+			ON i.product = p.name AND i.version = v.version;
+
+COMMENT ON VIEW schemaver.versions IS
+	'versions of each product, the retired ones included';
+COMMENT ON COLUMN schemaver.versions.product IS
+	'name of the product';
+COMMENT ON COLUMN schemaver.versions.version IS
+	'the version';
+COMMENT ON COLUMN schemaver.versions.status IS
+	'current, supported or retired';
+COMMENT ON COLUMN schemaver.versions.description IS
+	'what the version is about';
+COMMENT ON COLUMN schemaver.versions.update_on IS
+	'when the version was reached';
+COMMENT ON COLUMN schemaver.versions.update_by IS
+	'who brought the database to it';
+COMMENT ON COLUMN schemaver.versions.schemas IS
+	'version schemas, one for each base schema, in their order';
+COMMENT ON COLUMN schemaver.versions.registered IS
+	'when an instance first registered under it; NULL if none ever has';
+COMMENT ON COLUMN schemaver.versions.retired_on IS
+	'when it was retired; NULL if it is not';
+COMMENT ON COLUMN schemaver.versions.instances IS
+	'number of live instances';
+COMMENT ON COLUMN schemaver.versions.full_schema IS
+	'what the version expects of the schema, written as SQL';
+
+CREATE VIEW schemaver.history AS
+	SELECT h.id,
+		h.product_name AS product,
+		h.action,
+		h.from_version,
+		h.version,
+		h.update_on,
+		h.update_by,
+		h.description,
+		h.reason,
+		h.script,
+		h.checksum,
+		h.statements,
+		h.duration,
+		h.outcome
+	FROM schemaver.db_version_history AS h;
+
+COMMENT ON VIEW schemaver.history IS
+	'every change of a product''s schema';
+COMMENT ON COLUMN schemaver.history.id IS
+	'number of the line, growing';
+COMMENT ON COLUMN schemaver.history.product IS
+	'name of the product';
+COMMENT ON COLUMN schemaver.history.action IS
+	'what was done';
+COMMENT ON COLUMN schemaver.history.from_version IS
+	'version before the change';
+COMMENT ON COLUMN schemaver.history.version IS
+	'version after the change';
+COMMENT ON COLUMN schemaver.history.update_on IS
+	'when it was done';
+COMMENT ON COLUMN schemaver.history.update_by IS
+	'who did it';
+COMMENT ON COLUMN schemaver.history.description IS
+	'what the change is about';
+COMMENT ON COLUMN schemaver.history.reason IS
+	'why it was done';
+COMMENT ON COLUMN schemaver.history.script IS
+	'the script or statement, as it was given';
+COMMENT ON COLUMN schemaver.history.checksum IS
+	'SHA-256 of the script, hexadecimal';
+COMMENT ON COLUMN schemaver.history.statements IS
+	'number of statements executed';
+COMMENT ON COLUMN schemaver.history.duration IS
+	'how long it took';
+COMMENT ON COLUMN schemaver.history.outcome IS
+	'what came of it';
+
+GRANT SELECT ON schemaver.products, schemaver.versions, schemaver.history,
+	schemaver.instances TO PUBLIC;
+
+CREATE FUNCTION schemaver.status(
+	product text DEFAULT NULL, format text DEFAULT 'text')
+RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'schemaver_status'
+LANGUAGE C VOLATILE
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION schemaver.status(text, text) IS
+	'products, versions, who is live under which, and what was done last';

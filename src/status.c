@@ -1,0 +1,1261 @@
+/*-------------------------------------------------------------------------
+ *
+ * status.c
+ *	  What people and monitors are told: status() and full_schema().
+ *
+ * status() first gathers facts from schemaver's views, then prints them,
+ * either as lines of text indented the way EXPLAIN indents its own, or as
+ * one JSON document with the same facts.  It runs as the caller, so it shows
+ * of other roles' sessions what pg_stat_activity would show the caller.  All
+ * its queries see the catalogs as the calling statement does; who is live is
+ * read once for each product, so that shares and sums agree.
+ *
+ * full_schema() writes a version's contract as SQL text.  It reads nothing
+ * but the contract: what the schema looks like now makes no difference.
+ *
+ * Nothing here keeps state, takes a lock that outlives the call, or writes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/tuplestore.h"
+#include "utils/varlena.h"
+
+/* a text line names so many of what it sums up, then counts the rest */
+#define TALLY_SHOWN		5
+#define HISTORY_SHOWN	"5"
+
+/* how many instances have something in common */
+typedef struct Tally
+{
+	char	   *label;			/* NULL: the caller may not see it */
+	int			count;
+} Tally;
+
+/* one version schema */
+typedef struct VersionSchema
+{
+	char	   *name;
+	int			views;
+} VersionSchema;
+
+typedef struct VersionFacts
+{
+	char	   *version;
+	char	   *status;
+	char	   *description;
+	TimestampTz registered;		/* the first time ever, DT_NOBEGIN if never */
+	bool		predecessor;	/* the one before the current */
+	List	   *schemas;		/* of VersionSchema */
+	int			instances;
+	int			percent;		/* of the product's instances */
+	TimestampTz oldest;			/* registration of a live instance */
+	List	   *addresses;		/* of Tally, largest first */
+	List	   *applications;
+} VersionFacts;
+
+typedef struct HistoryFacts
+{
+	TimestampTz when;
+	char	   *who;
+	char	   *action;
+	char	   *from;
+	char	   *to;
+	char	   *description;
+	char	   *reason;
+	double		milliseconds;
+	char	   *outcome;
+} HistoryFacts;
+
+typedef struct ProductFacts
+{
+	char	   *name;
+	char	   *current;		/* NULL if it has no version yet */
+	List	   *schemas;		/* of char * */
+	bool		exact;
+	bool		complete;
+	List	   *versions;		/* of VersionFacts, newest first */
+	List	   *history;		/* of HistoryFacts, newest first */
+	int			instances;
+} ProductFacts;
+
+typedef struct TriggerFacts
+{
+	char	   *name;
+	char	   *state;			/* always, origin, replica, disabled, missing */
+} TriggerFacts;
+
+typedef struct StatusFacts
+{
+	const char *guard;			/* the mode */
+	List	   *triggers;		/* of TriggerFacts */
+	bool		on_connect;		/* registration on connect can happen */
+	List	   *products;		/* of ProductFacts */
+} StatusFacts;
+
+/* where the rows of status() go */
+typedef struct Output
+{
+	Tuplestorestate *store;
+	TupleDesc	desc;
+} Output;
+
+/* a JSON document being written */
+typedef struct Json
+{
+	StringInfoData text;
+	int			depth;
+	bool		first;			/* nothing written yet at this depth */
+} Json;
+
+/* where full_schema() puts what, in order of need */
+typedef enum SchemaRank
+{
+	RANK_TYPE,
+	RANK_SEQUENCE,
+	RANK_TABLE,
+	RANK_VIEW,
+	RANK_FUNCTION
+} SchemaRank;
+
+PG_FUNCTION_INFO_V1(schemaver_status);
+PG_FUNCTION_INFO_V1(schemaver_full_schema);
+
+/*
+ * Gathering: queries and their columns
+ */
+
+/* run a query on schemaver's views, $1 the product; the number of its rows */
+static uint64
+query(const char *sql, const char *product)
+{
+	Oid			type = TEXTOID;
+	Datum		value = product ? CStringGetTextDatum(product) : (Datum) 0;
+	int			result;
+
+	result = SPI_execute_with_args(sql, 1, &type, &value,
+								   product ? " " : "n", true, 0);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_with_args failed: %s",
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+static Datum
+get_datum(uint64 row, const char *column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 SPI_fnumber(SPI_tuptable->tupdesc, column), isnull);
+}
+
+/* a column as text, NULL if it is null */
+static char *
+get_text(uint64 row, const char *column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						SPI_fnumber(SPI_tuptable->tupdesc, column));
+}
+
+static bool
+get_bool(uint64 row, const char *column)
+{
+	bool		isnull;
+	Datum		value = get_datum(row, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+static int
+get_int(uint64 row, const char *column)
+{
+	bool		isnull;
+	Datum		value = get_datum(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+static TimestampTz
+get_time(uint64 row, const char *column)
+{
+	bool		isnull;
+	Datum		value = get_datum(row, column, &isnull);
+
+	return isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
+}
+
+/* a column of type text[] as a list of strings */
+static List *
+get_list(uint64 row, const char *column)
+{
+	bool		isnull;
+	Datum		value = get_datum(row, column, &isnull);
+
+	return isnull ? NIL : sv_catalog_text_list(DatumGetArrayTypeP(value));
+}
+
+/*
+ * Gathering: facts
+ */
+
+/* a version's schemas and how many views stand in each */
+static List *
+gather_schemas(uint64 row)
+{
+	List	   *result = NIL;
+	List	   *names = get_list(row, "schemas");
+	List	   *views = get_list(row, "views");
+	ListCell   *name;
+	ListCell   *count;
+
+	forboth(name, names, count, views)
+	{
+		VersionSchema *schema = palloc(sizeof(VersionSchema));
+
+		schema->name = lfirst(name);
+		schema->views = pg_strtoint32(lfirst(count));
+		result = lappend(result, schema);
+	}
+	return result;
+}
+
+/*
+ * All versions that the product has.  Newest first, so that the predecessor
+ * is the one that follows the current, whatever has been rolled back.
+ */
+static void
+gather_versions(ProductFacts *product)
+{
+	uint64		rows = query("SELECT version, status, description, registered,"
+							 "  schemas,"
+							 "  ARRAY(SELECT (SELECT count(*)::text"
+							 "      FROM pg_class c JOIN pg_namespace n"
+							 "        ON n.oid = c.relnamespace"
+							 "      WHERE n.nspname = s.name"
+							 "        AND c.relkind = 'v')"
+							 "    FROM unnest(schemas)"
+							 "      WITH ORDINALITY AS s (name, nr)"
+							 "    ORDER BY s.nr) AS views "
+							 "FROM schemaver.versions "
+							 "WHERE product = $1 "
+							 "ORDER BY versions.version DESC",
+							 product->name);
+	bool		after_current = false;
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		VersionFacts *version = palloc0(sizeof(VersionFacts));
+
+		version->version = get_text(row, "version");
+		version->status = get_text(row, "status");
+		version->description = get_text(row, "description");
+		version->registered = get_time(row, "registered");
+		version->predecessor = after_current;
+		version->schemas = gather_schemas(row);
+		version->oldest = DT_NOBEGIN;
+		after_current = strcmp(version->status, "current") == 0;
+		product->versions = lappend(product->versions, version);
+	}
+}
+
+static VersionFacts *
+find_version(ProductFacts *product, const char *label)
+{
+	ListCell   *cell;
+
+	foreach(cell, product->versions)
+	{
+		VersionFacts *version = lfirst(cell);
+
+		if (strcmp(version->version, label) == 0)
+			return version;
+	}
+	return NULL;
+}
+
+/* who is live, in one look: each version's instances, addresses, names */
+static void
+gather_instances(ProductFacts *product)
+{
+	uint64		rows = query("SELECT version, address, application,"
+							 "  count(*)::integer AS instances,"
+							 "  min(registered_on) AS oldest,"
+							 "  grouping(address) = 0 AS by_address,"
+							 "  grouping(application) = 0 AS by_application "
+							 "FROM (SELECT version, registered_on,"
+							 "    application_name AS application,"
+							 "    CASE WHEN client_addr IS NOT NULL"
+							 "      THEN host(client_addr)"
+							 "      WHEN backend_start IS NOT NULL"
+							 "      THEN 'local' END AS address"
+							 "  FROM schemaver.instances"
+							 "  WHERE product = $1) AS i "
+							 "GROUP BY GROUPING SETS ((version),"
+							 "  (version, address), (version, application)) "
+							 "ORDER BY instances DESC, address, application",
+							 product->name);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		VersionFacts *version = find_version(product, get_text(row, "version"));
+		Tally	   *tally = palloc(sizeof(Tally));
+
+		if (version == NULL)
+			continue;
+		tally->count = get_int(row, "instances");
+		if (get_bool(row, "by_address"))
+		{
+			tally->label = get_text(row, "address");
+			version->addresses = lappend(version->addresses, tally);
+		}
+		else if (get_bool(row, "by_application"))
+		{
+			tally->label = get_text(row, "application");
+			version->applications = lappend(version->applications, tally);
+		}
+		else
+		{
+			version->instances = tally->count;
+			version->oldest = get_time(row, "oldest");
+			product->instances += tally->count;
+		}
+	}
+}
+
+/*
+ * Round the versions' shares so that they sum to 100: all down first, then
+ * what is missing goes to those that lost most.
+ */
+static void
+share_out(ProductFacts *product)
+{
+	int			missing = 100;
+	ListCell   *cell;
+
+	if (product->instances == 0)
+		return;
+	foreach(cell, product->versions)
+	{
+		VersionFacts *version = lfirst(cell);
+
+		version->percent = version->instances * INT64CONST(100) /
+			product->instances;
+		missing -= version->percent;
+	}
+	while (missing-- > 0)
+	{
+		VersionFacts *most = NULL;
+		int64		most_lost = 0;
+
+		foreach(cell, product->versions)
+		{
+			VersionFacts *version = lfirst(cell);
+			int64		lost = version->instances * INT64CONST(100) -
+				(int64) version->percent * product->instances;
+
+			if (lost > most_lost)
+			{
+				most = version;
+				most_lost = lost;
+			}
+		}
+		most->percent++;
+	}
+}
+
+static void
+gather_history(ProductFacts *product)
+{
+	uint64		rows = query("SELECT update_on, update_by, action,"
+							 "  from_version, version, description, reason,"
+							 "  (extract(epoch FROM duration) * 1000)::float8"
+							 "    AS milliseconds, outcome "
+							 "FROM schemaver.history "
+							 "WHERE product = $1 "
+							 "ORDER BY id DESC LIMIT " HISTORY_SHOWN,
+							 product->name);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		HistoryFacts *line = palloc(sizeof(HistoryFacts));
+		bool		isnull;
+
+		line->when = get_time(row, "update_on");
+		line->who = get_text(row, "update_by");
+		line->action = get_text(row, "action");
+		line->from = get_text(row, "from_version");
+		line->to = get_text(row, "version");
+		line->description = get_text(row, "description");
+		line->reason = get_text(row, "reason");
+		line->milliseconds = DatumGetFloat8(get_datum(row, "milliseconds",
+													  &isnull));
+		line->outcome = get_text(row, "outcome");
+		product->history = lappend(product->history, line);
+	}
+}
+
+/* the products, or the one that is asked for */
+static List *
+gather_products(const char *name)
+{
+	List	   *result = NIL;
+	ListCell   *cell;
+	uint64		rows = query("SELECT product, current_version, schemas, exact,"
+							 "  complete "
+							 "FROM schemaver.products "
+							 "WHERE product = $1 OR $1 IS NULL "
+							 "ORDER BY product",
+							 name);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		ProductFacts *product = palloc0(sizeof(ProductFacts));
+
+		product->name = get_text(row, "product");
+		product->current = get_text(row, "current_version");
+		product->exact = get_bool(row, "exact");
+		product->complete = get_bool(row, "complete");
+		product->schemas = get_list(row, "schemas");
+		result = lappend(result, product);
+	}
+	foreach(cell, result)
+	{
+		ProductFacts *product = lfirst(cell);
+
+		gather_versions(product);
+		gather_instances(product);
+		share_out(product);
+		gather_history(product);
+	}
+	return result;
+}
+
+/* will a session that connects now load this library by itself? */
+static bool
+preloaded(void)
+{
+	List	   *libraries = NIL;
+	ListCell   *cell;
+	char	   *setting = pstrdup(session_preload_libraries_string);
+
+	if (!SplitDirectoriesString(setting, ',', &libraries))
+		return false;
+	foreach(cell, libraries)
+	{
+		const char *path = lfirst(cell);
+		const char *slash = last_dir_separator(path);
+		const char *name = slash ? slash + 1 : path;
+
+		if (strcmp(name, "schemaver") == 0 ||
+			strcmp(name, "schemaver" DLSUFFIX) == 0)
+			return true;
+	}
+	return false;
+}
+
+static List *
+gather_triggers(void)
+{
+	List	   *result = NIL;
+	uint64		rows = query("SELECT name, CASE evtenabled"
+							 "    WHEN 'A' THEN 'always' WHEN 'O' THEN 'origin'"
+							 "    WHEN 'R' THEN 'replica'"
+							 "    WHEN 'D' THEN 'disabled' ELSE 'missing'"
+							 "  END AS state "
+							 "FROM unnest(ARRAY['schemaver_guard_ddl',"
+							 "    'schemaver_guard_drop']) AS name"
+							 "  LEFT JOIN pg_event_trigger ON evtname = name "
+							 "ORDER BY name",
+							 NULL);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		TriggerFacts *trigger = palloc(sizeof(TriggerFacts));
+
+		trigger->name = get_text(row, "name");
+		trigger->state = get_text(row, "state");
+		result = lappend(result, trigger);
+	}
+	return result;
+}
+
+/*
+ * Text
+ */
+
+static void put_line(Output *out, int depth, const char *format,...)
+			pg_attribute_printf(3, 4);
+
+/* one row of the result */
+static void
+put_text(Output *out, const char *text)
+{
+	Datum		value = CStringGetTextDatum(text);
+	bool		isnull = false;
+
+	tuplestore_putvalues(out->store, out->desc, &value, &isnull);
+}
+
+static void
+put_line(Output *out, int depth, const char *format,...)
+{
+	StringInfoData line;
+
+	initStringInfo(&line);
+	appendStringInfoSpaces(&line, depth * 2);
+	for (;;)
+	{
+		va_list		args;
+		int			needed;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&line, format, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&line, needed);
+	}
+	put_text(out, line.data);
+	pfree(line.data);
+}
+
+/* a point in time to the second, in the session's time zone */
+static char *
+time_text(TimestampTz when)
+{
+	return pstrdup(timestamptz_to_str(when - when % USECS_PER_SEC));
+}
+
+static const char *
+plural(int count)
+{
+	return count == 1 ? "" : "s";
+}
+
+/* "10.0.0.1 (2), local (1), 3 others (4)"; NULL if there is nothing to tell */
+static char *
+tally_text(List *tallies, const char *unnamed)
+{
+	StringInfoData text;
+	ListCell   *cell;
+	int			rest = 0;
+	bool		named = false;
+
+	initStringInfo(&text);
+	foreach(cell, tallies)
+	{
+		Tally	   *tally = lfirst(cell);
+		bool		has_name = tally->label && tally->label[0];
+
+		named |= has_name;
+		if (foreach_current_index(cell) >= TALLY_SHOWN)
+		{
+			rest += tally->count;
+			continue;
+		}
+		appendStringInfo(&text, "%s%s (%d)", text.len > 0 ? ", " : "",
+						 has_name ? tally->label : unnamed, tally->count);
+	}
+	if (rest > 0)
+		appendStringInfo(&text, ", %d other%s (%d)",
+						 list_length(tallies) - TALLY_SHOWN,
+						 plural(list_length(tallies) - TALLY_SHOWN), rest);
+	return named ? text.data : NULL;
+}
+
+/* "1.0.0: 3 instances (75%), 1.1.0: 1 (25%)", oldest first */
+static char *
+live_text(ProductFacts *product)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = list_length(product->versions) - 1; i >= 0; i--)
+	{
+		VersionFacts *version = list_nth(product->versions, i);
+
+		if (version->instances == 0)
+			continue;
+		appendStringInfo(&text, "%s%s: %d", text.len > 0 ? ", " : "",
+						 version->version, version->instances);
+		if (strchr(text.data, '(') == NULL)
+			appendStringInfo(&text, " instance%s", plural(version->instances));
+		appendStringInfo(&text, " (%d%%)", version->percent);
+	}
+	return text.len > 0 ? text.data : pstrdup("nobody");
+}
+
+/* what keeps a supported version from being retired, in words */
+static List *
+keepers(VersionFacts *version)
+{
+	List	   *result = NIL;
+
+	if (version->instances > 0)
+		result = lappend(result, psprintf("%d live instance%s",
+										  version->instances,
+										  plural(version->instances)));
+	if (version->predecessor)
+		result = lappend(result,
+						 pstrdup("being the version before the current one"));
+	return result;
+}
+
+static char *
+join_text(List *words)
+{
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	foreach(cell, words)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
+						 (char *) lfirst(cell));
+	return text.data;
+}
+
+static void
+put_schemas(Output *out, List *schemas)
+{
+	List	   *words = NIL;
+	ListCell   *cell;
+
+	foreach(cell, schemas)
+	{
+		VersionSchema *schema = lfirst(cell);
+
+		words = lappend(words, psprintf("%s (%d view%s)",
+										quote_identifier(schema->name),
+										schema->views,
+										plural(schema->views)));
+	}
+	put_line(out, 2, "Version schema%s: %s", plural(list_length(words)),
+			 join_text(words));
+}
+
+static void
+put_version(Output *out, VersionFacts *version)
+{
+	char	   *addresses = tally_text(version->addresses, "not shown");
+	char	   *applications = tally_text(version->applications, "unnamed");
+
+	if (version->instances > 0)
+		put_line(out, 1, "%s (%s): %d instance%s (%d%%), since %s",
+				 version->version, version->status, version->instances,
+				 plural(version->instances), version->percent,
+				 time_text(version->oldest));
+	else if (TIMESTAMP_IS_NOBEGIN(version->registered))
+		put_line(out, 1, "%s (%s): no instances, nobody registered yet",
+				 version->version, version->status);
+	else
+		put_line(out, 1, "%s (%s): no instances, first registered %s",
+				 version->version, version->status,
+				 time_text(version->registered));
+	if (addresses)
+		put_line(out, 2, "Clients: from %s", addresses);
+	if (applications)
+		put_line(out, 2, "Applications: %s", applications);
+	if (strcmp(version->status, "supported") == 0)
+	{
+		List	   *kept_by = keepers(version);
+
+		put_schemas(out, version->schemas);
+		put_line(out, 2, "Kept from retirement by: %s",
+				 kept_by ? join_text(kept_by) : "nothing");
+	}
+}
+
+/* the versions newest first; those retired as a number */
+static void
+put_versions(Output *out, ProductFacts *product)
+{
+	int			retired = 0;
+	VersionFacts *newest = NULL;
+	ListCell   *cell;
+
+	foreach(cell, product->versions)
+	{
+		VersionFacts *version = lfirst(cell);
+
+		if (version->instances > 0 || strcmp(version->status, "retired") != 0)
+			put_version(out, version);
+		else if (retired++ == 0)
+			newest = version;
+	}
+	if (retired == 1)
+		put_line(out, 1, "Retired: %s", newest->version);
+	else if (retired > 1)
+		put_line(out, 1, "Retired: %d versions, %s the newest of them",
+				 retired, newest->version);
+}
+
+static char *
+duration_text(double milliseconds)
+{
+	return milliseconds < 10000 ? psprintf("%.0f ms", milliseconds) :
+		psprintf("%.1f s", milliseconds / 1000);
+}
+
+static void
+put_history_line(Output *out, HistoryFacts *line)
+{
+	StringInfoData text;
+	char	   *why = line->reason ? line->reason : line->description;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s %s: %s", time_text(line->when), line->who,
+					 line->action);
+	if (line->from)
+		appendStringInfo(&text, " %s ->", line->from);
+	if (line->to)
+		appendStringInfo(&text, " %s", line->to);
+	appendStringInfo(&text, ", %s, %s", duration_text(line->milliseconds),
+					 line->outcome);
+	if (why)
+		appendStringInfo(&text, ": %.*s", (int) strcspn(why, "\r\n"), why);
+	put_line(out, 2, "%s", text.data);
+}
+
+static void
+put_product(Output *out, StatusFacts *status, ProductFacts *product)
+{
+	List	   *schemas = NIL;
+	ListCell   *cell;
+
+	foreach(cell, product->schemas)
+		schemas = lappend(schemas, unconstify(char *,
+											  quote_identifier(lfirst(cell))));
+	put_line(out, 0, "Product \"%s\": %s%s, base schema%s %s, guard %s",
+			 product->name,
+			 product->current ? "current version " : "no version yet",
+			 product->current ? product->current : "",
+			 plural(list_length(schemas)), join_text(schemas), status->guard);
+	if (product->current)
+		put_line(out, 1, "Live: %s", live_text(product));
+	else
+		put_line(out, 1, "Next: schemaver.baseline() takes the schema as it stands, schemaver.apply() runs the first script");
+	put_versions(out, product);
+	if (product->history)
+		put_line(out, 1, "History, newest first:");
+	foreach(cell, product->history)
+		put_history_line(out, lfirst(cell));
+}
+
+/* what hampers the whole database */
+static void
+put_warnings(Output *out, StatusFacts *status)
+{
+	ListCell   *cell;
+
+	if (!status->on_connect)
+		put_line(out, 0, "Registration on connect: off (session_preload_libraries lacks schemaver)");
+	foreach(cell, status->triggers)
+	{
+		TriggerFacts *trigger = lfirst(cell);
+
+		if (strcmp(trigger->state, "missing") == 0)
+			put_line(out, 0, "Warning: event trigger %s is missing, the guard does not work: create the extension again",
+					 trigger->name);
+		else if (strcmp(trigger->state, "always") != 0)
+			put_line(out, 0, "Warning: event trigger %s is %s, the guard does not work%s: run ALTER EVENT TRIGGER %s ENABLE ALWAYS",
+					 trigger->name,
+					 strcmp(trigger->state, "disabled") == 0 ? "disabled" :
+					 psprintf("enabled for \"%s\" alone", trigger->state),
+					 strcmp(trigger->state, "disabled") == 0 ? "" :
+					 " in every session",
+					 trigger->name);
+	}
+}
+
+static void
+put_status_text(Output *out, StatusFacts *status)
+{
+	ListCell   *cell;
+
+	if (status->products == NIL)
+		put_line(out, 0, "No product yet: create one with schemaver.create_product(), take the schema as it stands with schemaver.baseline(), or run a first script with schemaver.apply()");
+	foreach(cell, status->products)
+		put_product(out, status, lfirst(cell));
+	put_warnings(out, status);
+}
+
+/*
+ * JSON: a writer, then the same facts
+ */
+
+/* begin a member of an object, or with key NULL an element of an array */
+static void
+json_item(Json *json, const char *key)
+{
+	if (!json->first)
+		appendStringInfoChar(&json->text, ',');
+	json->first = false;
+	if (json->depth > 0)
+		appendStringInfoChar(&json->text, '\n');
+	appendStringInfoSpaces(&json->text, json->depth * 2);
+	if (key)
+	{
+		escape_json(&json->text, key);
+		appendStringInfoString(&json->text, ": ");
+	}
+}
+
+static void
+json_open(Json *json, const char *key, char bracket)
+{
+	json_item(json, key);
+	appendStringInfoChar(&json->text, bracket);
+	json->depth++;
+	json->first = true;
+}
+
+static void
+json_close(Json *json, char bracket)
+{
+	json->depth--;
+	if (!json->first)
+	{
+		appendStringInfoChar(&json->text, '\n');
+		appendStringInfoSpaces(&json->text, json->depth * 2);
+	}
+	appendStringInfoChar(&json->text, bracket);
+	json->first = false;
+}
+
+static void
+json_string(Json *json, const char *key, const char *value)
+{
+	json_item(json, key);
+	if (value)
+		escape_json(&json->text, value);
+	else
+		appendStringInfoString(&json->text, "null");
+}
+
+static void
+json_int(Json *json, const char *key, int value)
+{
+	json_item(json, key);
+	appendStringInfo(&json->text, "%d", value);
+}
+
+static void
+json_bool(Json *json, const char *key, bool value)
+{
+	json_item(json, key);
+	appendStringInfoString(&json->text, value ? "true" : "false");
+}
+
+static void
+json_time(Json *json, const char *key, TimestampTz value)
+{
+	json_string(json, key, TIMESTAMP_IS_NOBEGIN(value) ? NULL :
+				JsonEncodeDateTime(NULL, TimestampTzGetDatum(value),
+								   TIMESTAMPTZOID, NULL));
+}
+
+static void
+json_strings(Json *json, const char *key, List *values)
+{
+	ListCell   *cell;
+
+	json_open(json, key, '[');
+	foreach(cell, values)
+		json_string(json, NULL, lfirst(cell));
+	json_close(json, ']');
+}
+
+static void
+json_tallies(Json *json, const char *key, const char *label, List *tallies)
+{
+	ListCell   *cell;
+
+	json_open(json, key, '[');
+	foreach(cell, tallies)
+	{
+		Tally	   *tally = lfirst(cell);
+
+		json_open(json, NULL, '{');
+		json_string(json, label, tally->label);
+		json_int(json, "instances", tally->count);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+}
+
+static void
+json_version(Json *json, VersionFacts *version)
+{
+	ListCell   *cell;
+
+	json_open(json, NULL, '{');
+	json_string(json, "version", version->version);
+	json_string(json, "status", version->status);
+	json_string(json, "description", version->description);
+	json_int(json, "instances", version->instances);
+	json_int(json, "percent", version->percent);
+	json_time(json, "oldest_registration", version->oldest);
+	json_time(json, "first_registration", version->registered);
+	json_tallies(json, "clients", "address", version->addresses);
+	json_tallies(json, "applications", "name", version->applications);
+	json_open(json, "schemas", '[');
+	foreach(cell, version->schemas)
+	{
+		VersionSchema *schema = lfirst(cell);
+
+		json_open(json, NULL, '{');
+		json_string(json, "schema", schema->name);
+		json_int(json, "views", schema->views);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+	if (strcmp(version->status, "supported") == 0)
+		json_strings(json, "kept_by", keepers(version));
+	json_close(json, '}');
+}
+
+static void
+json_history(Json *json, HistoryFacts *line)
+{
+	json_open(json, NULL, '{');
+	json_time(json, "when", line->when);
+	json_string(json, "who", line->who);
+	json_string(json, "action", line->action);
+	json_string(json, "from", line->from);
+	json_string(json, "to", line->to);
+	json_item(json, "milliseconds");
+	appendStringInfo(&json->text, "%.3f", line->milliseconds);
+	json_string(json, "outcome", line->outcome);
+	json_string(json, "description", line->description);
+	json_string(json, "reason", line->reason);
+	json_close(json, '}');
+}
+
+static void
+json_product(Json *json, ProductFacts *product)
+{
+	ListCell   *cell;
+
+	json_open(json, NULL, '{');
+	json_string(json, "product", product->name);
+	json_string(json, "current_version", product->current);
+	json_strings(json, "schemas", product->schemas);
+	json_bool(json, "exact", product->exact);
+	json_bool(json, "complete", product->complete);
+	json_int(json, "instances", product->instances);
+	json_open(json, "versions", '[');
+	foreach(cell, product->versions)
+		json_version(json, lfirst(cell));
+	json_close(json, ']');
+	json_open(json, "history", '[');
+	foreach(cell, product->history)
+		json_history(json, lfirst(cell));
+	json_close(json, ']');
+	json_close(json, '}');
+}
+
+static void
+put_status_json(Output *out, StatusFacts *status)
+{
+	Json		json = {.depth = 0, .first = true};
+	ListCell   *cell;
+
+	initStringInfo(&json.text);
+	json_open(&json, NULL, '{');
+	json_open(&json, "products", '[');
+	foreach(cell, status->products)
+		json_product(&json, lfirst(cell));
+	json_close(&json, ']');
+	json_string(&json, "guard", status->guard);
+	json_open(&json, "guard_triggers", '{');
+	foreach(cell, status->triggers)
+	{
+		TriggerFacts *trigger = lfirst(cell);
+
+		json_string(&json, trigger->name, trigger->state);
+	}
+	json_close(&json, '}');
+	json_bool(&json, "registration_on_connect", status->on_connect);
+	json_close(&json, '}');
+	put_text(out, json.text.data);
+}
+
+/*
+ * status(product text, format text) returns setof text
+ */
+Datum
+schemaver_status(PG_FUNCTION_ARGS)
+{
+	char	   *name = PG_ARGISNULL(0) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *format = PG_ARGISNULL(1) ? "text" :
+		text_to_cstring(PG_GETARG_TEXT_PP(1));
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool		json = pg_strcasecmp(format, "json") == 0;
+	StatusFacts status;
+	Output		out;
+
+	if (!json && pg_strcasecmp(format, "text") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown status format \"%s\"", format),
+				 errhint("Known formats are \"text\" and \"json\".")));
+	if (name)
+		(void) sv_catalog_product(name, false);
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	out.store = result->setResult;
+	out.desc = result->setDesc;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	status.guard = GetConfigOption("schemaver.guard", true, false);
+	if (status.guard == NULL)
+		status.guard = "unknown";
+	status.on_connect = preloaded();
+	status.triggers = gather_triggers();
+	status.products = gather_products(name);
+	if (json)
+		put_status_json(&out, &status);
+	else
+		put_status_text(&out, &status);
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/*
+ * full_schema
+ */
+
+static SchemaRank
+entry_rank(const SvEntry *entry)
+{
+	switch (entry->kind)
+	{
+		case SV_ENTRY_TYPE:
+			return RANK_TYPE;
+		case RELKIND_SEQUENCE:
+			return RANK_SEQUENCE;
+		case RELKIND_VIEW:
+		case RELKIND_MATVIEW:
+			return RANK_VIEW;
+		case SV_ENTRY_FUNCTION:
+			return RANK_FUNCTION;
+		default:
+			return RANK_TABLE;
+	}
+}
+
+static int
+compare_entries(const ListCell *a, const ListCell *b)
+{
+	const SvEntry *x = lfirst(a);
+	const SvEntry *y = lfirst(b);
+	int			result = (int) entry_rank(x) - (int) entry_rank(y);
+
+	if (result == 0)
+		result = strcmp(x->schema, y->schema);
+	if (result == 0)
+		result = strcmp(x->name, y->name);
+	if (result == 0)
+		result = strcmp(x->args, y->args);
+	return result;
+}
+
+/* append a statement that is stored whole, with exactly one semicolon */
+static void
+append_statement(StringInfo sql, const char *text)
+{
+	int			length = strlen(text);
+
+	while (length > 0 && (isspace((unsigned char) text[length - 1]) ||
+						  text[length - 1] == ';'))
+		length--;
+	appendBinaryStringInfo(sql, text, length);
+	appendStringInfoString(sql, ";\n\n");
+}
+
+static void
+append_column(StringInfo sql, const SvPart *column)
+{
+	appendStringInfo(sql, "\n    %s %s", quote_identifier(column->name),
+					 column->type);
+	if (column->generated == 's')
+		appendStringInfo(sql, " GENERATED ALWAYS AS (%s) STORED",
+						 column->expression);
+	else if (column->identity == 'a')
+		appendStringInfoString(sql, " GENERATED ALWAYS AS IDENTITY");
+	else if (column->identity == 'd')
+		appendStringInfoString(sql, " GENERATED BY DEFAULT AS IDENTITY");
+	else if (column->expression)
+		appendStringInfo(sql, " DEFAULT %s", column->expression);
+	if (column->notnull)
+		appendStringInfoString(sql, " NOT NULL");
+}
+
+/*
+ * Does a constraint stand in CREATE TABLE?  Foreign keys come after all
+ * tables, for they may point at any; unique indexes are statements.
+ */
+static bool
+is_inline(const SvPart *constraint)
+{
+	return constraint->flavour != CONSTRAINT_FOREIGN &&
+		constraint->flavour != 'i';
+}
+
+static void
+append_table(StringInfo sql, const SvEntry *entry, const char *relation)
+{
+	const char *separator = "";
+	ListCell   *cell;
+
+	appendStringInfo(sql, "CREATE %sTABLE %s (",
+					 entry->kind == RELKIND_FOREIGN_TABLE ? "FOREIGN " : "",
+					 relation);
+	foreach(cell, entry->columns)
+	{
+		appendStringInfoString(sql, separator);
+		append_column(sql, lfirst(cell));
+		separator = ",";
+	}
+	foreach(cell, entry->constraints)
+	{
+		SvPart	   *constraint = lfirst(cell);
+
+		if (!is_inline(constraint))
+			continue;
+		appendStringInfo(sql, "%s\n    CONSTRAINT %s %s", separator,
+						 quote_identifier(constraint->name),
+						 constraint->expression);
+		separator = ",";
+	}
+	appendStringInfoString(sql, "\n);\n\n");
+	if (entry->rowsecurity)
+		appendStringInfo(sql, "ALTER TABLE %s ENABLE ROW LEVEL SECURITY;\n\n",
+						 relation);
+}
+
+static void
+append_view(StringInfo sql, const SvEntry *entry, const char *relation)
+{
+	const char *separator = " (";
+	ListCell   *cell;
+
+	appendStringInfo(sql, "CREATE %sVIEW %s",
+					 entry->kind == RELKIND_MATVIEW ? "MATERIALIZED " : "",
+					 relation);
+	foreach(cell, entry->columns)
+	{
+		SvPart	   *column = lfirst(cell);
+
+		appendStringInfo(sql, "%s%s", separator,
+						 quote_identifier(column->name));
+		separator = ", ";
+	}
+	appendStringInfo(sql, "%s AS\n", entry->columns ? ")" : "");
+	append_statement(sql, entry->definition);
+}
+
+static void
+append_entry(StringInfo sql, const SvEntry *entry)
+{
+	const char *relation = quote_qualified_identifier(entry->schema,
+													  entry->name);
+
+	switch (entry_rank(entry))
+	{
+		case RANK_TYPE:
+		case RANK_FUNCTION:
+			append_statement(sql, entry->definition);
+			break;
+		case RANK_SEQUENCE:
+			appendStringInfo(sql, "CREATE SEQUENCE %s;\n\n", relation);
+			break;
+		case RANK_TABLE:
+			append_table(sql, entry, relation);
+			break;
+		case RANK_VIEW:
+			append_view(sql, entry, relation);
+			break;
+	}
+}
+
+/* what stands outside CREATE TABLE: foreign keys, then unique indexes */
+static void
+append_outside(StringInfo sql, const SvEntry *entry)
+{
+	ListCell   *cell;
+
+	foreach(cell, entry->constraints)
+	{
+		SvPart	   *constraint = lfirst(cell);
+
+		if (constraint->flavour == CONSTRAINT_FOREIGN)
+			appendStringInfo(sql, "ALTER TABLE %s ADD CONSTRAINT %s %s;\n\n",
+							 quote_qualified_identifier(entry->schema,
+														entry->name),
+							 quote_identifier(constraint->name),
+							 constraint->expression);
+		else if (!is_inline(constraint))
+			append_statement(sql, constraint->expression);
+	}
+}
+
+static SvRelease *
+find_release(const SvProduct *product, const SvVersion *version)
+{
+	ListCell   *cell;
+
+	foreach(cell, sv_catalog_releases(product, false))
+	{
+		SvRelease  *release = lfirst(cell);
+
+		if (sv_version_compare(release->version, version) == 0)
+			return release;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("product \"%s\" has no version %s", product->name,
+					sv_version_text(version)),
+			 errhint("SELECT version FROM schemaver.versions lists those that it has.")));
+}
+
+/*
+ * full_schema(version schemaver.version, product text) returns text
+ */
+Datum
+schemaver_full_schema(PG_FUNCTION_ARGS)
+{
+	SvProduct  *product;
+	SvRelease  *release;
+	List	   *entries = NIL;
+	StringInfoData sql;
+	ListCell   *cell;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	product = sv_catalog_product(PG_ARGISNULL(1) ? NULL :
+								 text_to_cstring(PG_GETARG_TEXT_PP(1)), false);
+	release = find_release(product, PG_GETARG_SVVERSION(0));
+	for (int i = 0; i < release->nentries; i++)
+		entries = lappend(entries, sv_catalog_entry(release->entries[i]));
+	list_sort(entries, compare_entries);
+
+	initStringInfo(&sql);
+	foreach(cell, entries)
+		append_entry(&sql, lfirst(cell));
+	foreach(cell, entries)
+		append_outside(&sql, lfirst(cell));
+	while (sql.len > 0 && sql.data[sql.len - 1] == '\n')
+		sql.data[--sql.len] = '\0';
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(sql.data, sql.len));
+}
