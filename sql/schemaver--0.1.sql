@@ -13,6 +13,180 @@ COMMENT ON SCHEMA schemaver IS
 -- version.c: the type
 --
 
+CREATE TYPE schemaver.version;
+
+CREATE FUNCTION schemaver.version_in(cstring) RETURNS schemaver.version
+AS 'MODULE_PATHNAME', 'schemaver_version_in'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_out(schemaver.version) RETURNS cstring
+AS 'MODULE_PATHNAME', 'schemaver_version_out'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_recv(internal) RETURNS schemaver.version
+AS 'MODULE_PATHNAME', 'schemaver_version_recv'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_send(schemaver.version) RETURNS bytea
+AS 'MODULE_PATHNAME', 'schemaver_version_send'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE TYPE schemaver.version (
+	INPUT = schemaver.version_in,
+	OUTPUT = schemaver.version_out,
+	RECEIVE = schemaver.version_recv,
+	SEND = schemaver.version_send,
+	LIKE = pg_catalog.text
+);
+
+COMMENT ON TYPE schemaver.version IS
+	'version of a schema: 1.0.2, 3, 2023-06-04, 20230404095503, 1.2.0-rc.1';
+
+CREATE FUNCTION schemaver.version_lt(schemaver.version, schemaver.version)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'schemaver_version_lt'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_le(schemaver.version, schemaver.version)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'schemaver_version_le'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_eq(schemaver.version, schemaver.version)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'schemaver_version_eq'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_ne(schemaver.version, schemaver.version)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'schemaver_version_ne'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_ge(schemaver.version, schemaver.version)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'schemaver_version_ge'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_gt(schemaver.version, schemaver.version)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'schemaver_version_gt'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_cmp(schemaver.version, schemaver.version)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'schemaver_version_cmp'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_hash(schemaver.version)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'schemaver_version_hash'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_hash_extended(schemaver.version, bigint)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'schemaver_version_hash_extended'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_larger(schemaver.version, schemaver.version)
+RETURNS schemaver.version
+AS 'MODULE_PATHNAME', 'schemaver_version_larger'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION schemaver.version_smaller(schemaver.version, schemaver.version)
+RETURNS schemaver.version
+AS 'MODULE_PATHNAME', 'schemaver_version_smaller'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE OPERATOR schemaver.< (
+	FUNCTION = schemaver.version_lt,
+	LEFTARG = schemaver.version, RIGHTARG = schemaver.version,
+	COMMUTATOR = OPERATOR(schemaver.>), NEGATOR = OPERATOR(schemaver.>=),
+	RESTRICT = pg_catalog.scalarltsel, JOIN = pg_catalog.scalarltjoinsel
+);
+
+CREATE OPERATOR schemaver.<= (
+	FUNCTION = schemaver.version_le,
+	LEFTARG = schemaver.version, RIGHTARG = schemaver.version,
+	COMMUTATOR = OPERATOR(schemaver.>=), NEGATOR = OPERATOR(schemaver.>),
+	RESTRICT = pg_catalog.scalarlesel, JOIN = pg_catalog.scalarlejoinsel
+);
+
+CREATE OPERATOR schemaver.= (
+	FUNCTION = schemaver.version_eq,
+	LEFTARG = schemaver.version, RIGHTARG = schemaver.version,
+	COMMUTATOR = OPERATOR(schemaver.=), NEGATOR = OPERATOR(schemaver.<>),
+	RESTRICT = pg_catalog.eqsel, JOIN = pg_catalog.eqjoinsel,
+	HASHES, MERGES
+);
+
+CREATE OPERATOR schemaver.<> (
+	FUNCTION = schemaver.version_ne,
+	LEFTARG = schemaver.version, RIGHTARG = schemaver.version,
+	COMMUTATOR = OPERATOR(schemaver.<>), NEGATOR = OPERATOR(schemaver.=),
+	RESTRICT = pg_catalog.neqsel, JOIN = pg_catalog.neqjoinsel
+);
+
+CREATE OPERATOR schemaver.>= (
+	FUNCTION = schemaver.version_ge,
+	LEFTARG = schemaver.version, RIGHTARG = schemaver.version,
+	COMMUTATOR = OPERATOR(schemaver.<=), NEGATOR = OPERATOR(schemaver.<),
+	RESTRICT = pg_catalog.scalargesel, JOIN = pg_catalog.scalargejoinsel
+);
+
+CREATE OPERATOR schemaver.> (
+	FUNCTION = schemaver.version_gt,
+	LEFTARG = schemaver.version, RIGHTARG = schemaver.version,
+	COMMUTATOR = OPERATOR(schemaver.<), NEGATOR = OPERATOR(schemaver.<=),
+	RESTRICT = pg_catalog.scalargtsel, JOIN = pg_catalog.scalargtjoinsel
+);
+
+-- equal versions may be spelled differently: no equalimage function
+CREATE OPERATOR CLASS schemaver.version_ops
+DEFAULT FOR TYPE schemaver.version USING btree AS
+	OPERATOR 1 schemaver.<,
+	OPERATOR 2 schemaver.<=,
+	OPERATOR 3 schemaver.=,
+	OPERATOR 4 schemaver.>=,
+	OPERATOR 5 schemaver.>,
+	FUNCTION 1 schemaver.version_cmp(schemaver.version, schemaver.version);
+
+CREATE OPERATOR CLASS schemaver.version_ops
+DEFAULT FOR TYPE schemaver.version USING hash AS
+	OPERATOR 1 schemaver.=,
+	FUNCTION 1 schemaver.version_hash(schemaver.version),
+	FUNCTION 2 schemaver.version_hash_extended(schemaver.version, bigint);
+
+CREATE AGGREGATE schemaver.max(schemaver.version) (
+	SFUNC = schemaver.version_larger,
+	STYPE = schemaver.version,
+	COMBINEFUNC = schemaver.version_larger,
+	SORTOP = OPERATOR(schemaver.>),
+	PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE schemaver.max(schemaver.version) IS
+	'newest of all versions';
+
+CREATE AGGREGATE schemaver.min(schemaver.version) (
+	SFUNC = schemaver.version_smaller,
+	STYPE = schemaver.version,
+	COMBINEFUNC = schemaver.version_smaller,
+	SORTOP = OPERATOR(schemaver.<),
+	PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE schemaver.min(schemaver.version) IS
+	'oldest of all versions';
+
+CREATE FUNCTION schemaver.next(version schemaver.version,
+							   kind text DEFAULT 'revision')
+RETURNS schemaver.version
+AS 'MODULE_PATHNAME', 'schemaver_version_next'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION schemaver.next(schemaver.version, text) IS
+	'the version after a version; kind is revision, minor or major';
+
 --
 -- catalog.c: the tables
 --
