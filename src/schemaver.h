@@ -357,4 +357,22 @@ extern List *sv_compat_views_on(const SvProduct *product, List *releases,
 								Oid base);
 extern void sv_compat_wake(SvProduct *product);
 
+/*-------------------------------------------------------------------------
+ * routine.c: functions and triggers that a rename leaves behind
+ *-------------------------------------------------------------------------
+ */
+extern void sv_routine_check(const SvProduct *product, SvRelease *from);
+
+/*-------------------------------------------------------------------------
+ * apply.c: run a migration
+ *-------------------------------------------------------------------------
+ */
+extern void sv_apply_init(void);
+
+/*-------------------------------------------------------------------------
+ * guard.c: judge DDL by hand against the contracts of the live versions
+ *-------------------------------------------------------------------------
+ */
+extern void sv_guard_init(void);
+
 #endif							/* SCHEMAVER_H */

@@ -1,0 +1,1014 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.c
+ *	  Run a migration: lock the product, check from, to and checksum, run the
+ *	  script, let the older versions keep what they expect, record it.
+ *
+ * One migration of a product at a time; all of it or none of it: everything
+ * from the first lock to the history is one subtransaction.  A lock that is
+ * not to be had within LOCK_TIMEOUT ms rolls it back, so that no queue of the
+ * application's statements forms behind it, and it is tried again after a
+ * growing pause.  The locks that the script's statements say they need are
+ * taken first and together, views before tables, the way sessions take them.
+ *
+ * The script runs as the caller, statement by statement, with the base
+ * schemas in front of the search_path whatever the session is registered
+ * under.  What it did is judged by its result, against the contracts of the
+ * supported versions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_event_trigger.h"
+#include "catalog/pg_inherits.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/tablecmds.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/sinvaladt.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+PG_FUNCTION_INFO_V1(schemaver_create_product);
+PG_FUNCTION_INFO_V1(schemaver_baseline);
+PG_FUNCTION_INFO_V1(schemaver_apply);
+
+/* below deadlock_timeout, so that a wait never becomes a deadlock check */
+#define LOCK_TIMEOUT		"50ms"
+#define FIRST_PAUSE_MS		50
+#define LONGEST_PAUSE_MS	1000
+
+/* a relation that the script will lock */
+typedef struct NeededLock
+{
+	Oid			relation;
+	LOCKMODE	mode;
+} NeededLock;
+
+/* one call of apply() */
+typedef struct Migration
+{
+	SvScript   *script;
+	SvProduct  *product;
+	SvVersion  *version;		/* asked for, or NULL: to be derived */
+	char	   *description;
+	char	   *reason;
+	TimestampTz started;
+	bool		drifted;		/* somebody changed the schema by hand */
+	List	   *before;			/* findings that were there before the script */
+	List	   *needed;			/* of NeededLock, of the last attempt */
+	SvRelease  *from;			/* the current release, or NULL */
+	List	   *releases;		/* the supported ones, from included */
+	SvStatement *statement;		/* the one that runs, for error messages */
+	SvVersion  *reached;		/* the result */
+} Migration;
+
+static int	lock_retry_for = 60000;
+
+/*
+ * Define apply()'s settings.
+ */
+void
+sv_apply_init(void)
+{
+	DefineCustomIntVariable("schemaver.lock_retry_for",
+							"How long apply() goes on trying to get its locks.",
+							"Each try waits 50 ms; between the tries all locks are given back.",
+							&lock_retry_for, 60000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+static const char *
+label_of(const SvVersion *version)
+{
+	return version ? sv_version_text(version) : "an empty database";
+}
+
+/*
+ * Products
+ */
+
+/* base schemas must exist, be the user's, and belong to one product only */
+static void
+check_base_schema(const char *schema)
+{
+	Oid			oid = get_namespace_oid(schema, false);
+	ListCell   *lp;
+	ListCell   *ls;
+
+	if (strcmp(schema, SV_SCHEMA) == 0 || IsCatalogNamespace(oid) ||
+		isAnyTempNamespace(oid) || IsToastNamespace(oid) ||
+		strcmp(schema, "information_schema") == 0 ||
+		sv_contract_is_version_schema(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("schema \"%s\" cannot be a base schema", schema),
+				 errhint("Name the schemas that hold the application's own tables.")));
+	foreach(lp, sv_catalog_products())
+	{
+		SvProduct  *product = lfirst(lp);
+
+		foreach(ls, product->schemas)
+		{
+			if (strcmp(lfirst(ls), schema) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_OBJECT),
+						 errmsg("schema \"%s\" belongs to product \"%s\" already",
+								schema, product->name),
+						 errhint("Every base schema has one product. Create a schema of its own for each.")));
+		}
+	}
+}
+
+/* check what a product is to be, and make it */
+static SvProduct *
+create_product(const char *name, List *schemas, bool exact, bool complete)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+
+	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(name[0] ? ERRCODE_NAME_TOO_LONG : ERRCODE_INVALID_NAME),
+				 errmsg("\"%s\" cannot be the name of a product", name),
+				 errdetail("It must have 1 to %d bytes.", NAMEDATALEN - 1)));
+	if (sv_catalog_products() != NIL && sv_catalog_product(name, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("product \"%s\" already exists", name)));
+	if (schemas == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("product \"%s\" needs a base schema", name),
+				 errhint("Name the schemas that hold the application's tables, such as ARRAY['public'].")));
+	foreach(lc, schemas)
+	{
+		check_base_schema(lfirst(lc));
+		if (list_member(seen, makeString(lfirst(lc))))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("schema \"%s\" is named twice",
+							(char *) lfirst(lc))));
+		seen = lappend(seen, makeString(lfirst(lc)));
+	}
+	return sv_catalog_create_product(name, schemas, exact, complete);
+}
+
+/*
+ * schemaver.create_product(product, schemas, exact, complete)
+ */
+Datum
+schemaver_create_product(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_argument(fcinfo, 0);
+
+	if (name == NULL || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("no argument of create_product() may be null")));
+	create_product(name, sv_catalog_text_list(PG_GETARG_ARRAYTYPE_P(1)),
+				   PG_GETARG_BOOL(2), PG_GETARG_BOOL(3));
+	PG_RETURN_VOID();
+}
+
+/*
+ * The product of a call, made if the database has none yet; locked, awake,
+ * and read again under the lock.
+ */
+static SvProduct *
+open_product(const char *name)
+{
+	SvProduct  *product;
+
+	if (sv_catalog_products() == NIL)
+	{
+		if (name == NULL)
+			name = get_database_name(MyDatabaseId);
+		product = create_product(name, list_make1("public"), true, false);
+	}
+	else
+		product = sv_catalog_product(name, false);
+	sv_registry_lock_product(product->id);
+	product = sv_catalog_product_by_id(product->id);
+	if (!product->awake)
+		sv_compat_wake(product);
+	return product;
+}
+
+/*
+ * Recording a version
+ */
+
+static SvRelease *
+create_release(SvProduct *product, const SvRelease *from, SvVersion *version,
+			   const char *description)
+{
+	int			nentries;
+	int32	   *entries = sv_contract_advance(product, from, &nentries);
+	SvRelease  *release;
+
+	release = sv_catalog_create_release(product, version, description,
+										sv_compat_schema_names(product, version),
+										nentries, entries);
+	sv_compat_create_schemas(product, release);
+	sv_catalog_set_current(product, release->id);
+	return release;
+}
+
+/*
+ * schemaver.baseline(version, product) returns version
+ */
+Datum
+schemaver_baseline(PG_FUNCTION_ARGS)
+{
+	SvHistory	history = {0};
+	SvProduct  *product;
+	SvRelease  *release;
+	int			nestlevel;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("baseline() needs a version")));
+	history.started = GetCurrentTimestamp();
+	history.to = PG_GETARG_SVVERSION(0);
+	product = open_product(text_argument(fcinfo, 1));
+	if (product->current)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("product \"%s\" has versions already", product->name),
+				 errdetail("Its current version is %s.",
+						   sv_catalog_release(product, product->current)->label),
+				 errhint("Go on from there with schemaver.apply().")));
+	nestlevel = sv_contract_enter();
+	sv_contract_collect_begin();
+	sv_contract_touch_all();
+	release = create_release(product, NULL, history.to, NULL);
+	sv_compat_reconcile(product, list_make1(release));
+	sv_contract_collect_end();
+	sv_contract_leave(nestlevel);
+	history.product_id = product->id;
+	history.product_name = product->name;
+	history.action = "baseline";
+	history.outcome = "taken as it stands";
+	sv_catalog_record(&history);
+	PG_RETURN_DATUM(SvVersionGetDatum(history.to));
+}
+
+/*
+ * Locks
+ */
+
+/* note that the script will lock a relation, if the caller may at all */
+static void
+need_lock(Migration *migration, Oid relation, LOCKMODE mode)
+{
+	NeededLock *needed;
+	ListCell   *lc;
+
+	if (!OidIsValid(relation) ||
+		!pg_class_ownercheck(relation, GetUserId()))
+		return;
+	foreach(lc, migration->needed)
+	{
+		needed = lfirst(lc);
+		if (needed->relation == relation)
+		{
+			needed->mode = Max(needed->mode, mode);
+			return;
+		}
+	}
+	needed = palloc(sizeof(NeededLock));
+	needed->relation = relation;
+	needed->mode = mode;
+	migration->needed = lappend(migration->needed, needed);
+}
+
+/* a relation by name, with its heirs */
+static void
+need_range(Migration *migration, RangeVar *range, LOCKMODE mode)
+{
+	Oid			relation = range ? RangeVarGetRelid(range, NoLock, true) :
+	InvalidOid;
+	ListCell   *lc;
+
+	if (!OidIsValid(relation))
+		return;
+	need_lock(migration, relation, mode);
+	if (has_subclass(relation))
+	{
+		foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+			need_lock(migration, lfirst_oid(lc), mode);
+	}
+}
+
+/* the locks that a statement will take, as far as its text tells */
+static void
+need_locks_of(Migration *migration, Node *node)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(node))
+	{
+		case T_AlterTableStmt:
+			need_range(migration, ((AlterTableStmt *) node)->relation,
+					   AlterTableGetLockLevel(((AlterTableStmt *) node)->cmds));
+			break;
+		case T_RenameStmt:
+			need_range(migration, ((RenameStmt *) node)->relation,
+					   AccessExclusiveLock);
+			break;
+		case T_AlterObjectSchemaStmt:
+			need_range(migration, ((AlterObjectSchemaStmt *) node)->relation,
+					   AccessExclusiveLock);
+			break;
+		case T_TruncateStmt:
+			foreach(lc, ((TruncateStmt *) node)->relations)
+				need_range(migration, lfirst(lc), AccessExclusiveLock);
+			break;
+		case T_DropStmt:
+			if (((DropStmt *) node)->removeType != OBJECT_TABLE &&
+				((DropStmt *) node)->removeType != OBJECT_VIEW &&
+				((DropStmt *) node)->removeType != OBJECT_MATVIEW)
+				break;
+			foreach(lc, ((DropStmt *) node)->objects)
+				need_range(migration, makeRangeVarFromNameList(lfirst(lc)),
+						   AccessExclusiveLock);
+			break;
+		case T_CreateTrigStmt:
+			need_range(migration, ((CreateTrigStmt *) node)->relation,
+					   ShareRowExclusiveLock);
+			break;
+		case T_IndexStmt:
+			need_range(migration, ((IndexStmt *) node)->relation, ShareLock);
+			break;
+		case T_RuleStmt:
+			need_range(migration, ((RuleStmt *) node)->relation,
+					   AccessExclusiveLock);
+			break;
+		default:
+			break;
+	}
+}
+
+static int
+compare_needed(const ListCell *a, const ListCell *b)
+{
+	Oid			first = ((NeededLock *) lfirst(a))->relation;
+	Oid			second = ((NeededLock *) lfirst(b))->relation;
+
+	return first < second ? -1 : first > second;
+}
+
+/*
+ * Take all locks that can be foreseen.  Sessions lock a view before the
+ * table under it, so views go first, each group in the order of its OIDs.
+ */
+static void
+lock_relations(Migration *migration)
+{
+	List	   *views = NIL;
+	ListCell   *lc;
+	ListCell   *lv;
+
+	migration->needed = NIL;
+	foreach(lc, migration->script->statements)
+		need_locks_of(migration, ((SvStatement *) lfirst(lc))->raw->stmt);
+	foreach(lc, migration->needed)
+	{
+		NeededLock *needed = lfirst(lc);
+
+		foreach(lv, sv_compat_views_on(migration->product,
+									   migration->releases,
+									   needed->relation))
+			views = list_append_unique_oid(views, lfirst_oid(lv));
+	}
+	list_sort(views, list_oid_cmp);
+	list_sort(migration->needed, compare_needed);
+	foreach(lv, views)
+		LockRelationOid(lfirst_oid(lv), AccessExclusiveLock);
+	foreach(lc, migration->needed)
+		LockRelationOid(((NeededLock *) lfirst(lc))->relation,
+						((NeededLock *) lfirst(lc))->mode);
+}
+
+/* who stands in the way of the locks, for an error message */
+static char *
+lock_holders(Migration *migration)
+{
+	StringInfoData holders;
+	ListCell   *lc;
+
+	initStringInfo(&holders);
+	foreach(lc, migration->needed)
+	{
+		NeededLock *needed = lfirst(lc);
+		LOCKTAG		tag;
+		VirtualTransactionId *others;
+
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, needed->relation);
+		others = GetLockConflicts(&tag, needed->mode, NULL);
+		for (; VirtualTransactionIdIsValid(*others); others++)
+		{
+			PGPROC	   *process = BackendIdGetProc(others->backendId);
+
+			if (process)
+				appendStringInfo(&holders,
+								 "%sprocess %d holds a lock on \"%s\"",
+								 holders.len ? ", " : "", process->pid,
+								 get_rel_name(needed->relation));
+		}
+	}
+	return holders.len ? holders.data : NULL;
+}
+
+/*
+ * Running the script
+ */
+
+static void
+statement_context(void *argument)
+{
+	Migration  *migration = argument;
+
+	if (migration->statement)
+		errcontext("statement %d in line %d of the migration of product \"%s\" from %s%s%s",
+				   migration->statement->number, migration->statement->line,
+				   migration->product->name,
+				   migration->from ? migration->from->label : "nothing",
+				   migration->version ? " to " : "",
+				   migration->version ? sv_version_text(migration->version) :
+				   "");
+}
+
+/* base schemas first, then what the session has, without version schemas */
+static char *
+script_path(const SvProduct *product)
+{
+	List	   *names = NIL;
+	StringInfoData path;
+	ListCell   *lc;
+
+	initStringInfo(&path);
+	foreach(lc, product->schemas)
+		appendStringInfo(&path, "%s%s", path.len ? ", " : "",
+						 quote_identifier(lfirst(lc)));
+	if (!SplitIdentifierString(pstrdup(namespace_search_path), ',', &names))
+		return path.data;
+	foreach(lc, names)
+	{
+		Oid			schema = get_namespace_oid(lfirst(lc), true);
+
+		if (OidIsValid(schema) && sv_contract_is_version_schema(schema))
+			continue;
+		appendStringInfo(&path, ", %s", quote_identifier(lfirst(lc)));
+	}
+	return path.data;
+}
+
+static void
+set_local(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* run the statements as the caller; settings they make end with them */
+static void
+run_statements(Migration *migration)
+{
+	ErrorContextCallback callback;
+	ListCell   *lc;
+
+	callback.callback = statement_context;
+	callback.arg = migration;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	SPI_connect();
+	foreach(lc, migration->script->statements)
+	{
+		int			result;
+
+		CHECK_FOR_INTERRUPTS();
+		migration->statement = lfirst(lc);
+		result = SPI_execute(migration->statement->text, false, 0);
+		if (result < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("%s cannot be part of a migration",
+							migration->statement->tag),
+					 errdetail("%s", SPI_result_code_string(result))));
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_finish();
+	migration->statement = NULL;
+	error_context_stack = callback.previous;
+}
+
+/*
+ * Judging the result
+ */
+
+static bool
+is_known(List *findings, const SvFinding *finding)
+{
+	ListCell   *lc;
+
+	foreach(lc, findings)
+	{
+		SvFinding  *known = lfirst(lc);
+
+		if (known->release->id == finding->release->id &&
+			strcmp(known->change, finding->change) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* how the script's result differs from the contracts */
+static List *
+judge_result(Migration *migration)
+{
+	List	   *findings = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_contract_judge(migration->releases))
+	{
+		if (!is_known(migration->before, lfirst(lc)))
+			findings = lappend(findings, lfirst(lc));
+	}
+	return findings;
+}
+
+/* the first change that would break a release if it stood alone, or NULL */
+static SvFinding *
+first_finding(List *findings, const SvRelease *release, SvSeverity severity)
+{
+	ListCell   *lc;
+
+	foreach(lc, findings)
+	{
+		SvFinding  *finding = lfirst(lc);
+
+		if (finding->release->id == release->id &&
+			finding->severity >= severity)
+			return finding;
+	}
+	return NULL;
+}
+
+/* the number of the new version; a number must not promise too much */
+static SvVersion *
+choose_version(Migration *migration, List *findings)
+{
+	SvFinding  *breaking;
+
+	if (migration->from == NULL)
+		return migration->version ? migration->version :
+			sv_version_parse("1.0.0");
+	breaking = first_finding(findings, migration->from, SV_BREAKS);
+	if (migration->version == NULL)
+		return sv_version_next(migration->from->version,
+							   breaking ? SV_STEP_MINOR : SV_STEP_REVISION);
+	if (breaking && sv_version_step(migration->from->version,
+									migration->version) == SV_STEP_REVISION)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s -> %s promises a compatible change, but %s is not",
+						migration->from->label,
+						sv_version_text(migration->version),
+						breaking->change),
+				 errdetail("It would break version %s if it stood alone: %s",
+						   migration->from->label, breaking->reason),
+				 errhint("Number it %s.",
+						 sv_version_text(sv_version_next(migration->from->version,
+														 SV_STEP_MINOR)))));
+	return migration->version;
+}
+
+/* all changes that no view can mend for a release, a line each */
+static char *
+list_changes(List *findings, const SvRelease *release)
+{
+	StringInfoData changes;
+	ListCell   *lc;
+
+	initStringInfo(&changes);
+	foreach(lc, findings)
+	{
+		SvFinding  *finding = lfirst(lc);
+
+		if (finding->release->id == release->id &&
+			finding->severity == SV_FATAL)
+			appendStringInfo(&changes, "%s%s: %s", changes.len ? "\n" : "",
+							 finding->change, finding->reason);
+	}
+	return changes.data;
+}
+
+/* a release that the script breaks for good: refuse, or let it give way */
+static void
+refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
+{
+	SvFinding  *finding = first_finding(findings, release, SV_FATAL);
+	bool		live;
+
+	if (finding == NULL)
+		return;
+	live = !sv_registry_lock_release(release);
+	if (live || release->registered)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("%s would break version %s of product \"%s\"",
+						finding->change, release->label,
+						migration->product->name),
+				 errdetail("%s", list_changes(findings, release)),
+				 live ?
+				 errhint("%d instances of it are live. Replace the change by one that older versions can live with, such as a rename or an addition.",
+						 sv_registry_count(release)) :
+				 errhint("Instances have registered under it, so it is supported. Replace the change by one that older versions can live with, such as a rename or an addition.")));
+	ereport(NOTICE,
+			(errmsg("version %s of product \"%s\" gives way to %s",
+					release->label, migration->product->name,
+					finding->change),
+			 errdetail("No instance has ever registered under it.")));
+	sv_compat_retire(migration->product, release);
+}
+
+/* retire what nobody ever registered under, but for the current version */
+static void
+retire_forgotten(Migration *migration)
+{
+	List	   *supported = NIL;
+	ListCell   *lc;
+
+	foreach(lc, migration->releases)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		if (release->id != migration->product->current &&
+			!release->registered && sv_registry_lock_release(release))
+			sv_compat_retire(migration->product, release);
+		else
+			supported = lappend(supported, release);
+	}
+	migration->releases = supported;
+}
+
+static void
+record(Migration *migration)
+{
+	SvHistory	history = {0};
+
+	history.product_id = migration->product->id;
+	history.product_name = migration->product->name;
+	history.action = "apply";
+	history.from = migration->from ? migration->from->version : NULL;
+	history.to = migration->reached;
+	history.description = migration->description;
+	history.reason = migration->reason;
+	history.script = migration->script->text;
+	history.checksum = migration->script->checksum;
+	history.statements = list_length(migration->script->statements);
+	history.started = migration->started;
+	history.outcome = "applied";
+	sv_catalog_record(&history);
+}
+
+/* the script has run: judge it, record the version, reconcile the others */
+static void
+finish(Migration *migration)
+{
+	int			nestlevel = sv_contract_enter();
+	List	   *findings = judge_result(migration);
+	List	   *supported = NIL;
+	SvRelease  *release;
+	ListCell   *lc;
+
+	sv_routine_check(migration->product, migration->from);
+	migration->reached = choose_version(migration, findings);
+	foreach(lc, migration->releases)
+		refuse_or_retire(migration, lfirst(lc), findings);
+	foreach(lc, migration->releases)
+	{
+		if (!((SvRelease *) lfirst(lc))->retired)
+			supported = lappend(supported, lfirst(lc));
+	}
+	sv_contract_relink(supported, false);
+	release = create_release(migration->product, migration->from,
+							 migration->reached, migration->description);
+	if (migration->product->complete)
+		sv_contract_touch_all();
+	sv_compat_reconcile(migration->product, lappend(supported, release));
+	record(migration);
+	sv_contract_leave(nestlevel);
+}
+
+/* do the guard's event triggers tell what is touched? */
+static bool
+is_guarded(const char *trigger)
+{
+	HeapTuple	tuple = SearchSysCache1(EVENTTRIGGERNAME,
+										CStringGetDatum(trigger));
+	bool		enabled;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	enabled = ((Form_pg_event_trigger) GETSTRUCT(tuple))->evtenabled ==
+		TRIGGER_FIRES_ALWAYS;
+	ReleaseSysCache(tuple);
+	return enabled;
+}
+
+/* one try at all of it, in a subtransaction of its own */
+static void
+attempt(Migration *migration)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	migration->releases = sv_catalog_releases(migration->product, true);
+	sv_contract_collect_begin();
+	if (migration->drifted || !is_guarded("schemaver_guard_ddl") ||
+		!is_guarded("schemaver_guard_drop"))
+		sv_contract_touch_all();
+	set_local("lock_timeout", LOCK_TIMEOUT);
+	set_local("search_path", script_path(migration->product));
+	retire_forgotten(migration);
+	lock_relations(migration);
+	run_statements(migration);
+
+	/* as in an abort: what the script has set must not outlive it */
+	AtEOXact_GUC(false, nestlevel);
+	nestlevel = NewGUCNestLevel();
+	set_local("lock_timeout", LOCK_TIMEOUT);
+	finish(migration);
+	AtEOXact_GUC(false, nestlevel);
+	sv_contract_collect_end();
+}
+
+/*
+ * Try once.  Returns NULL, or the error if it was a lock that could not be
+ * had and trying again may help; other errors are thrown.
+ */
+static ErrorData *
+try_once(Migration *migration)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorContextCallback *callbacks = error_context_stack;
+	ErrorData  *volatile problem = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		attempt(migration);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		problem = CopyErrorData();
+		FlushErrorState();
+		sv_contract_collect_end();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	error_context_stack = callbacks;
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (problem && problem->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+		problem->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
+		ReThrowError(problem);
+	return problem;
+}
+
+static void
+pause_for(long ms)
+{
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* try until the locks are there or the time is up */
+static void
+run_migration(Migration *migration)
+{
+	TimestampTz give_up = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  lock_retry_for);
+	long		pause = FIRST_PAUSE_MS;
+	int			tries = 1;
+	ErrorData  *problem;
+
+	while ((problem = try_once(migration)) != NULL)
+	{
+		char	   *holders;
+
+		if (GetCurrentTimestamp() < give_up)
+		{
+			pause_for(pause);
+			pause = Min(pause * 2, LONGEST_PAUSE_MS);
+			tries++;
+			continue;
+		}
+		holders = lock_holders(migration);
+		ereport(ERROR,
+				(errcode(problem->sqlerrcode),
+				 errmsg("migration of product \"%s\" could not get its locks: %s",
+						migration->product->name, problem->message),
+				 holders ? errdetail("After %d tries, %s.", tries, holders) :
+				 errdetail("It was tried %d times.", tries),
+				 errhint("End the transactions that hold them, or raise schemaver.lock_retry_for."),
+				 problem->context ? errcontext("%s", problem->context) : 0));
+	}
+}
+
+/*
+ * Checks before anything runs
+ */
+
+/* a version that is asked for twice must be the same */
+static SvVersion *
+asked_version(SvVersion *argument, const SvScript *script)
+{
+	if (argument && script->to && sv_version_compare(argument, script->to))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("version %s was asked for, but the script says it leads to %s",
+						sv_version_text(argument),
+						sv_version_text(script->to)),
+				 errhint("Leave out the argument \"version\", or correct the directive.")));
+	return argument ? argument : script->to;
+}
+
+static char *
+asked_product(char *argument, const SvScript *script)
+{
+	if (argument && script->product && strcmp(argument, script->product) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("product \"%s\" was asked for, but the script says it is for \"%s\"",
+						argument, script->product),
+				 errhint("Leave out the argument \"product\", or correct the directive.")));
+	return argument ? argument : script->product;
+}
+
+/* was this script applied before?  Then the version that it led to. */
+static SvVersion *
+applied_before(const Migration *migration)
+{
+	char	   *checksum;
+
+	if (migration->version == NULL)
+		return sv_catalog_version_of(migration->product,
+									 migration->script->checksum);
+	checksum = sv_catalog_checksum_of(migration->product, migration->version);
+	if (checksum == NULL)
+		return NULL;
+	if (strcmp(checksum, migration->script->checksum) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("version %s of product \"%s\" was made by another script",
+						sv_version_text(migration->version),
+						migration->product->name),
+				 errdetail("Its checksum was %s, this script's is %s.",
+						   checksum, migration->script->checksum),
+				 errhint("Restore the script as it was, and put the change into a script of its own with a new version.")));
+	return migration->version;
+}
+
+/* the script must start where the database is, and lead forward */
+static void
+check_from_and_to(const Migration *migration)
+{
+	const SvVersion *current = migration->from ? migration->from->version :
+	NULL;
+
+	if (migration->script->from &&
+		(current == NULL ||
+		 sv_version_compare(migration->script->from, current) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the script starts from version %s, but product \"%s\" is at %s",
+						sv_version_text(migration->script->from),
+						migration->product->name, label_of(current)),
+				 errhint("Apply the scripts between the two first.")));
+	if (migration->version && current &&
+		sv_version_compare(migration->version, current) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("version %s is not above %s, the current version of product \"%s\"",
+						sv_version_text(migration->version),
+						label_of(current), migration->product->name),
+				 errhint("Number it %s or higher.",
+						 sv_version_text(sv_version_next(current,
+														 SV_STEP_REVISION)))));
+}
+
+static void
+refuse_unsupported(const SvScript *script)
+{
+	List	   *directives = list_concat_copy(script->up, script->down);
+	SvDirective *first;
+
+	if (directives == NIL)
+		return;
+	first = linitial(directives);
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("directive \"%s\" in line %d is not supported yet",
+					script->up ? "up" : "down", first->line),
+			 errdetail("Columns cannot be kept in step by expressions in this release."),
+			 errhint("Remove the directive.")));
+}
+
+/* findings against a schema that was changed by hand before the script */
+static void
+judge_before(Migration *migration)
+{
+	int			nestlevel;
+
+	migration->drifted = sv_catalog_drifted(migration->product);
+	if (!migration->drifted)
+		return;
+	nestlevel = sv_contract_enter();
+	sv_contract_collect_begin();
+	sv_contract_touch_all();
+	migration->before =
+		sv_contract_judge(sv_catalog_releases(migration->product, true));
+	sv_contract_collect_end();
+	sv_contract_leave(nestlevel);
+}
+
+/*
+ * schemaver.apply(script, version, product, description, reason)
+ * returns version
+ */
+Datum
+schemaver_apply(PG_FUNCTION_ARGS)
+{
+	Migration	migration = {0};
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("apply() needs a script")));
+	if (sv_contract_collecting())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("apply() cannot be called by a migration's script")));
+	migration.started = GetCurrentTimestamp();
+	migration.script = sv_script_parse(text_argument(fcinfo, 0));
+	refuse_unsupported(migration.script);
+	migration.version = asked_version(PG_ARGISNULL(1) ? NULL :
+									  PG_GETARG_SVVERSION(1),
+									  migration.script);
+	migration.description = text_argument(fcinfo, 3);
+	if (migration.description == NULL)
+		migration.description = migration.script->description;
+	migration.reason = text_argument(fcinfo, 4);
+	migration.product = open_product(asked_product(text_argument(fcinfo, 2),
+												   migration.script));
+	migration.reached = applied_before(&migration);
+	if (migration.reached)
+	{
+		ereport(NOTICE,
+				(errmsg("version %s of product \"%s\" was applied before, skipping",
+						sv_version_text(migration.reached),
+						migration.product->name)));
+		PG_RETURN_DATUM(SvVersionGetDatum(migration.reached));
+	}
+	migration.from = sv_catalog_release(migration.product,
+										migration.product->current);
+	check_from_and_to(&migration);
+	judge_before(&migration);
+	run_migration(&migration);
+	PG_RETURN_DATUM(SvVersionGetDatum(migration.reached));
+}
