@@ -296,15 +296,16 @@ CREATE TABLE schemaver.db_contract_part (
 CREATE INDEX db_contract_part_object
 	ON schemaver.db_contract_part (object);
 
-SELECT pg_catalog.pg_extension_config_dump(x, '')
-FROM pg_catalog.unnest(ARRAY[
-	'schemaver.db_product_id_seq', 'schemaver.db_schema_version_id_seq',
-	'schemaver.db_version_history_id_seq',
-	'schemaver.db_contract_entry_id_seq',
-	'schemaver.db_product', 'schemaver.db_schema_version',
-	'schemaver.db_registration', 'schemaver.db_version_history',
-	'schemaver.db_contract_entry', 'schemaver.db_contract_part'
-	]::pg_catalog.regclass[]) AS x;
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_entry_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_registration', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_entry', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_part', '');
 
 GRANT SELECT ON ALL TABLES IN SCHEMA schemaver TO PUBLIC;
 
@@ -333,13 +334,86 @@ COMMENT ON FUNCTION schemaver.unregister() IS
 -- compat.c: reconcile
 --
 
+CREATE FUNCTION schemaver.reconcile(product text DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'schemaver_reconcile'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.reconcile(text) IS
+	'makes the version schemas hold exactly the views they must; returns how many had to be created, changed or dropped';
+
+REVOKE ALL ON FUNCTION schemaver.reconcile(text) FROM PUBLIC;
+
 --
 -- apply.c: create_product, baseline, apply
 --
 
+CREATE FUNCTION schemaver.create_product(
+	product text,
+	schemas text[] DEFAULT ARRAY['public'],
+	exact boolean DEFAULT true,
+	complete boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME', 'schemaver_create_product'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.create_product(text, text[], boolean, boolean) IS
+	'makes a product, the owner of these base schemas; exact: older versions do not see added columns; complete: version schemas hold a view of every relation';
+
+CREATE FUNCTION schemaver.baseline(
+	version schemaver.version,
+	product text DEFAULT NULL)
+RETURNS schemaver.version
+AS 'MODULE_PATHNAME', 'schemaver_baseline'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.baseline(schemaver.version, text) IS
+	'takes the schema of a product as it stands as its first version';
+
+CREATE FUNCTION schemaver.apply(
+	script text,
+	version schemaver.version DEFAULT NULL,
+	product text DEFAULT NULL,
+	description text DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS schemaver.version
+AS 'MODULE_PATHNAME', 'schemaver_apply'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.apply(text, schemaver.version, text, text, text) IS
+	'runs a migration and keeps the supported older versions working; returns the new version';
+
+REVOKE ALL ON FUNCTION
+	schemaver.create_product(text, text[], boolean, boolean),
+	schemaver.baseline(schemaver.version, text),
+	schemaver.apply(text, schemaver.version, text, text, text)
+FROM PUBLIC;
+
 --
 -- guard.c: event triggers
 --
+-- ALWAYS, since session_replication_role = replica hides others.
+--
+
+CREATE FUNCTION schemaver.guard_ddl() RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'schemaver_guard_ddl'
+LANGUAGE C;
+
+CREATE FUNCTION schemaver.guard_drop() RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'schemaver_guard_drop'
+LANGUAGE C;
+
+COMMENT ON FUNCTION schemaver.guard_ddl() IS
+	'judges DDL against the contracts of the live versions';
+COMMENT ON FUNCTION schemaver.guard_drop() IS
+	'judges what DDL has dropped against the contracts of the live versions';
+
+CREATE EVENT TRIGGER schemaver_guard_ddl ON ddl_command_end
+	EXECUTE FUNCTION schemaver.guard_ddl();
+CREATE EVENT TRIGGER schemaver_guard_drop ON sql_drop
+	EXECUTE FUNCTION schemaver.guard_drop();
+ALTER EVENT TRIGGER schemaver_guard_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER schemaver_guard_drop ENABLE ALWAYS;
 
 --
 -- status.c: views and status()

@@ -21,6 +21,7 @@
 #include "schemaver.h"
 
 #include "access/xact.h"
+#include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_event_trigger.h"
@@ -45,6 +46,7 @@
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/varlena.h"
 #include "utils/wait_event.h"
 
 PG_FUNCTION_INFO_V1(schemaver_create_product);
@@ -724,6 +726,8 @@ finish(Migration *migration)
 	if (migration->product->complete)
 		sv_contract_touch_all();
 	sv_compat_reconcile(migration->product, lappend(supported, release));
+	if (sv_contract_touched_rights())
+		sv_compat_sync_rights(InvalidOid);
 	record(migration);
 	sv_contract_leave(nestlevel);
 }
@@ -794,7 +798,6 @@ try_once(Migration *migration)
 		MemoryContextSwitchTo(context);
 		problem = CopyErrorData();
 		FlushErrorState();
-		sv_contract_collect_end();
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
@@ -983,7 +986,8 @@ schemaver_apply(PG_FUNCTION_ARGS)
 	if (sv_contract_collecting())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("apply() cannot be called by a migration's script")));
+				 errmsg("apply() cannot be called by a migration's script"),
+				 errhint("Apply the scripts one after the other.")));
 	migration.started = GetCurrentTimestamp();
 	migration.script = sv_script_parse(text_argument(fcinfo, 0));
 	refuse_unsupported(migration.script);

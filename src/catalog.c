@@ -1073,14 +1073,18 @@ sv_catalog_drifted(const SvProduct *product)
 
 	key_int4(&key, History_product, product->id);
 	scan = systable_beginscan_ordered(table, index, snapshot, 1, &key);
-	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
-	if (HeapTupleIsValid(tuple))
+	while (!drifted &&
+		   HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
+															 BackwardScanDirection)))
 	{
 		bool		isnull;
-		Datum		action = heap_getattr(tuple, History_action,
-										  RelationGetDescr(table), &isnull);
+		Datum		datum = heap_getattr(tuple, History_action,
+										 RelationGetDescr(table), &isnull);
+		char	   *action = TextDatumGetCString(datum);
 
-		drifted = strcmp(TextDatumGetCString(action), "ddl") == 0;
+		if (strcmp(action, "apply") == 0 || strcmp(action, "baseline") == 0)
+			break;
+		drifted = strcmp(action, "ddl") == 0;
 	}
 	systable_endscan_ordered(scan);
 	UnregisterSnapshot(snapshot);

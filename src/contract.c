@@ -74,7 +74,9 @@ typedef struct Touched
 } Touched;
 
 static bool collecting = false;
+static SubTransactionId collecting_in = InvalidSubTransactionId;
 static bool touched_all = false;
+static bool touched_rights = false;
 static HTAB *touched = NULL;
 
 /*
@@ -109,6 +111,48 @@ sv_contract_leave(int nestlevel)
  */
 
 /*
+ * Stop collecting; what was collected is forgotten.  An abort of the
+ * (sub)transaction in which the collection began does that by itself.
+ */
+void
+sv_contract_collect_end(void)
+{
+	collecting = false;
+	touched_all = false;
+	touched_rights = false;
+	touched = NULL;
+}
+
+static void
+end_transaction(XactEvent event, void *arg)
+{
+	(void) event;
+	(void) arg;
+	sv_contract_collect_end();
+}
+
+static void
+end_subtransaction(SubXactEvent event, SubTransactionId mine,
+				   SubTransactionId parent, void *arg)
+{
+	(void) parent;
+	(void) arg;
+	if (collecting && event == SUBXACT_EVENT_ABORT_SUB &&
+		mine == collecting_in)
+		sv_contract_collect_end();
+}
+
+/*
+ * Watch the ends of transactions.
+ */
+void
+sv_contract_init(void)
+{
+	RegisterXactCallback(end_transaction, NULL);
+	RegisterSubXactCallback(end_subtransaction, NULL);
+}
+
+/*
  * Begin to collect, with nothing collected.
  */
 void
@@ -116,25 +160,19 @@ sv_contract_collect_begin(void)
 {
 	HASHCTL		info = {0};
 
+	if (collecting)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("this cannot be done while a migration runs")));
 	info.keysize = sizeof(Touched);
 	info.entrysize = sizeof(Touched);
 	info.hcxt = TopTransactionContext;
 	touched = hash_create("schemaver touched objects", 64, &info,
 						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	touched_all = false;
+	touched_rights = false;
+	collecting_in = GetCurrentSubTransactionId();
 	collecting = true;
-}
-
-/*
- * Stop collecting; what was collected is forgotten.  Must be called on error
- * too, before the transaction's memory goes.
- */
-void
-sv_contract_collect_end(void)
-{
-	collecting = false;
-	touched_all = false;
-	touched = NULL;
 }
 
 bool
@@ -144,12 +182,18 @@ sv_contract_collecting(void)
 }
 
 /*
- * Has anything been touched since the collection began?
+ * Owners or privileges have changed somewhere.
  */
-bool
-sv_contract_touched_any(void)
+void
+sv_contract_touch_rights(void)
 {
-	return touched_all || hash_get_num_entries(touched) > 0;
+	touched_rights = true;
+}
+
+bool
+sv_contract_touched_rights(void)
+{
+	return touched_rights;
 }
 
 /*

@@ -274,13 +274,15 @@ extern void sv_contract_leave(int nestlevel);
  * What the DDL of this transaction has touched, told by the guard's event
  * triggers.  While apply() collects, the guard itself keeps quiet.
  */
+extern void sv_contract_init(void);
 extern void sv_contract_collect_begin(void);
 extern void sv_contract_collect_end(void);
 extern bool sv_contract_collecting(void);
 extern void sv_contract_touch(Oid class_id, Oid object);
 extern void sv_contract_touch_dropped(Oid class_id, Oid object);
 extern void sv_contract_touch_all(void);
-extern bool sv_contract_touched_any(void);
+extern void sv_contract_touch_rights(void);
+extern bool sv_contract_touched_rights(void);
 
 extern char *sv_contract_default_text(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);

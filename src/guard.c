@@ -1,0 +1,494 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard.c
+ *	  Event trigger functions: judge DDL against the contracts of the live
+ *	  versions.
+ *
+ * The guard judges results.  After a command it looks at what the command
+ * has touched, directly or by CASCADE, and compares that with the contracts;
+ * which words the command was written in does not matter, nor whether it ran
+ * in a DO block or a function.  While apply() runs a script the same triggers
+ * only tell contract.c what the script touches.
+ *
+ * Blocking does not race with registering: a version that the command breaks
+ * has its lock taken exclusively, without waiting, until the transaction
+ * ends.  Who gets it knows that no instance is live and that none will
+ * register before the end; who does not get it knows that one is live.
+ *
+ * What passes is written into the history.  A product whose contracts come
+ * from another database, through pg_dump, is left alone until it wakes, so
+ * that a restore can do its work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "commands/event_trigger.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "tcop/cmdtag.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(schemaver_guard_ddl);
+PG_FUNCTION_INFO_V1(schemaver_guard_drop);
+
+typedef enum GuardMode
+{
+	GUARD_OFF,
+	GUARD_WARN,
+	GUARD_MIXED,
+	GUARD_STRICT
+} GuardMode;
+
+static const struct config_enum_entry guard_modes[] = {
+	{"off", GUARD_OFF, false},
+	{"warn", GUARD_WARN, false},
+	{"mixed", GUARD_MIXED, false},
+	{"strict", GUARD_STRICT, false},
+	{NULL, 0, false}
+};
+
+static int	guard_mode = GUARD_MIXED;
+
+/* one object that a command has created, altered or dropped */
+typedef struct Affected
+{
+	Oid			class_id;
+	Oid			object;
+	char	   *type;			/* "table", "schema", "policy", ... */
+	char	   *schema;			/* NULL if it stands in none */
+	char	   *name;			/* of what was dropped, else NULL */
+	bool		extension;		/* done by an extension's script */
+} Affected;
+
+/* what an event trigger was called for */
+typedef struct Event
+{
+	bool		drop;
+	const char *command;		/* command tag */
+	List	   *affected;
+	List	   *products;		/* awake ones */
+} Event;
+
+/*
+ * Define the guard's settings.
+ */
+void
+sv_guard_init(void)
+{
+	DefineCustomEnumVariable("schemaver.guard",
+							 "What happens to DDL that would break a live version.",
+							 "off; warn; mixed blocks it while several versions are live; strict always.",
+							 &guard_mode, GUARD_MIXED, guard_modes,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+/*
+ * Reading what a command has done
+ */
+
+static char *
+cell_text(HeapTuple row, TupleDesc desc, int column)
+{
+	return SPI_getvalue(row, desc, column);
+}
+
+static Oid
+cell_oid(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(row, desc, column, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}
+
+/* the server's list of a command's objects; the plans are kept */
+static List *
+read_affected(bool drop)
+{
+	static SPIPlanPtr plans[2] = {NULL, NULL};
+	static const char *const queries[2] = {
+		"SELECT classid, objid, object_type, schema_name, NULL, in_extension"
+		" FROM pg_catalog.pg_event_trigger_ddl_commands()",
+		"SELECT classid, objid, object_type, schema_name, object_name, false"
+		" FROM pg_catalog.pg_event_trigger_dropped_objects()"
+		" WHERE NOT is_temporary"
+	};
+	MemoryContext context = CurrentMemoryContext;
+	List	   *affected = NIL;
+
+	SPI_connect();
+	if (plans[drop] == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(queries[drop], 0, NULL);
+
+		if (plan == NULL)
+			elog(ERROR, "could not plan the guard's query");
+		SPI_keepplan(plan);
+		plans[drop] = plan;
+	}
+	if (SPI_execute_plan(plans[drop], NULL, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read what the command has done");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		MemoryContext spi_context = MemoryContextSwitchTo(context);
+		Affected   *object = palloc0(sizeof(Affected));
+		bool		isnull;
+
+		object->class_id = cell_oid(row, desc, 1);
+		object->object = cell_oid(row, desc, 2);
+		object->type = cell_text(row, desc, 3);
+		object->schema = cell_text(row, desc, 4);
+		object->name = cell_text(row, desc, 5);
+		object->extension = DatumGetBool(SPI_getbinval(row, desc, 6, &isnull));
+		affected = lappend(affected, object);
+		MemoryContextSwitchTo(spi_context);
+	}
+	SPI_finish();
+	return affected;
+}
+
+static List *
+awake_products(void)
+{
+	List	   *awake = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_products())
+	{
+		if (((SvProduct *) lfirst(lc))->awake)
+			awake = lappend(awake, lfirst(lc));
+	}
+	return awake;
+}
+
+/* hand everything over to contract.c */
+static void
+touch_affected(const Event *event)
+{
+	ListCell   *lc;
+
+	foreach(lc, event->affected)
+	{
+		Affected   *object = lfirst(lc);
+
+		if (object->extension || !OidIsValid(object->object))
+			continue;
+		if (event->drop)
+			sv_contract_touch_dropped(object->class_id, object->object);
+		else
+			sv_contract_touch(object->class_id, object->object);
+	}
+}
+
+/* may the command have changed owners or privileges? */
+static bool
+changes_rights(const Event *event)
+{
+	return strcmp(event->command, "GRANT") == 0 ||
+		strcmp(event->command, "REVOKE") == 0 ||
+		strcmp(event->command, "DROP OWNED") == 0 ||
+		strcmp(event->command, "ALTER SCHEMA") == 0;
+}
+
+/*
+ * What is schemaver's alone
+ */
+
+/* is that a version schema of one of the products? */
+static bool
+is_version_schema(List *products, const char *name)
+{
+	ListCell   *lp;
+	ListCell   *lr;
+	ListCell   *ls;
+
+	foreach(lp, products)
+	{
+		foreach(lr, sv_catalog_releases(lfirst(lp), true))
+		{
+			foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
+			{
+				if (strcmp(lfirst(ls), name) == 0)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* refuse what changes version schemas or the extension's objects by hand */
+static void
+protect_own(const Event *event)
+{
+	const char *last = NULL;
+	ListCell   *lc;
+
+	foreach(lc, event->affected)
+	{
+		Affected   *object = lfirst(lc);
+		const char *schema = object->schema;
+
+		if (object->extension)
+			continue;
+		if (object->class_id == NamespaceRelationId)
+			schema = object->name ? object->name :
+				get_namespace_name(object->object);
+		if (schema == NULL || (last && strcmp(last, schema) == 0))
+			continue;
+		last = schema;
+		if (strcmp(schema, SV_SCHEMA) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("%s must not change the schema \"%s\"",
+							event->command, SV_SCHEMA),
+					 errdetail("It belongs to the extension."),
+					 errhint("Use the functions of the extension.")));
+		if (is_version_schema(event->products, schema))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("%s must not change the version schema \"%s\"",
+							event->command, schema),
+					 errdetail("Its views are made and dropped by schemaver alone."),
+					 errhint("Change the table in its base schema with schemaver.apply(); schemaver.reconcile() makes the views again.")));
+	}
+}
+
+/*
+ * Judging
+ */
+
+/* findings against a release that count, given its product */
+static SvFinding *
+worst_finding(const SvProduct *product, List *findings,
+			  const SvRelease *release)
+{
+	SvFinding  *worst = NULL;
+	ListCell   *lc;
+
+	foreach(lc, findings)
+	{
+		SvFinding  *finding = lfirst(lc);
+
+		if (finding->release->id != release->id ||
+			finding->severity < (product->exact ? SV_NOTICED : SV_BREAKS))
+			continue;
+		if (worst == NULL || finding->severity > worst->severity)
+			worst = finding;
+	}
+	return worst;
+}
+
+/*
+ * Is there a live version among those that the command leaves whole?  Those
+ * that are not live are locked, so that none can become it meanwhile.
+ */
+static bool
+others_live(List *releases, List *broken)
+{
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		if (!list_member_ptr(broken, lfirst(lc)) &&
+			!sv_registry_lock_release(lfirst(lc)))
+			return true;
+	}
+	return false;
+}
+
+static void
+complain(int elevel, const Event *event, const SvProduct *product,
+		 const SvFinding *finding)
+{
+	int			count = sv_registry_count(finding->release);
+
+	ereport(elevel,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("%s would break version %s of product \"%s\": %s",
+					event->command, finding->release->label, product->name,
+					finding->change),
+			 errdetail_plural("%d instance of version %s is live. %s",
+							  "%d instances of version %s are live. %s",
+							  count, count, finding->release->label,
+							  finding->reason),
+			 errhint("Run the statement as a migration with schemaver.apply(), which keeps older versions working; schemaver.status() shows who is live.")));
+}
+
+/* judge what was touched against the contracts of one product */
+static void
+judge_product(const Event *event, const SvProduct *product)
+{
+	List	   *releases = sv_catalog_releases(product, true);
+	List	   *findings = sv_contract_judge(releases);
+	List	   *broken = NIL;
+	SvFinding  *blocking = NULL;
+	int			live = 0;
+	ListCell   *lc;
+
+	if (findings == NIL)
+		return;
+	foreach(lc, releases)
+	{
+		SvFinding  *finding = worst_finding(product, findings, lfirst(lc));
+
+		if (finding == NULL)
+			continue;
+		broken = lappend(broken, lfirst(lc));
+		if (sv_registry_lock_release(lfirst(lc)))
+			continue;
+		live++;
+		if (blocking == NULL)
+			blocking = finding;
+	}
+	if (blocking == NULL)
+		return;
+	if (guard_mode == GUARD_STRICT ||
+		(guard_mode == GUARD_MIXED &&
+		 (live > 1 || others_live(releases, broken))))
+		complain(ERROR, event, product, blocking);
+	if (guard_mode == GUARD_WARN)
+		complain(WARNING, event, product, blocking);
+}
+
+static bool
+is_base_schema(const SvProduct *product, const char *schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, product->schemas)
+	{
+		if (strcmp(lfirst(lc), schema) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* write what was done by hand to a product's schemas into its history */
+static void
+record_by_hand(const Event *event, const SvProduct *product)
+{
+	SvHistory	history = {0};
+	SvRelease  *current = sv_catalog_release(product, product->current);
+	ListCell   *lc;
+
+	foreach(lc, event->affected)
+	{
+		Affected   *object = lfirst(lc);
+
+		if (!object->extension && object->schema &&
+			is_base_schema(product, object->schema))
+			break;
+	}
+	if (lc == NULL)
+		return;
+	history.product_id = product->id;
+	history.product_name = product->name;
+	history.action = "ddl";
+	history.from = current ? current->version : NULL;
+	history.to = history.from;
+	history.description = event->command;
+	history.script = debug_query_string;
+	history.statements = 1;
+	history.started = GetCurrentStatementStartTimestamp();
+	history.outcome = guard_mode == GUARD_OFF ?
+		"by hand, with the guard off" : "by hand";
+	sv_catalog_record(&history);
+}
+
+/* a command outside of apply() */
+static void
+handle_by_hand(Event *event)
+{
+	int			nestlevel;
+	ListCell   *lc;
+
+	if (guard_mode != GUARD_OFF)
+		protect_own(event);
+	nestlevel = sv_contract_enter();
+	if (guard_mode != GUARD_OFF && event->affected != NIL)
+	{
+		sv_contract_collect_begin();
+		touch_affected(event);
+		foreach(lc, event->products)
+			judge_product(event, lfirst(lc));
+		sv_contract_collect_end();
+	}
+	if (changes_rights(event))
+		sv_compat_sync_rights(InvalidOid);
+	foreach(lc, event->affected)
+	{
+		Affected   *object = lfirst(lc);
+
+		if (!event->drop && object->class_id == RelationRelationId &&
+			strcmp(event->command, "ALTER TABLE") == 0)
+			sv_compat_sync_rights(object->object);
+	}
+
+	/* DROP is told by its own event, everything else at the command's end */
+	if (event->drop == (strncmp(event->command, "DROP", 4) == 0))
+	{
+		foreach(lc, event->products)
+			record_by_hand(event, lfirst(lc));
+	}
+	sv_contract_leave(nestlevel);
+}
+
+static Datum
+handle_event(FunctionCallInfo fcinfo, bool drop)
+{
+	Event		event = {0};
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function was not called by an event trigger")));
+	if (creating_extension)
+		PG_RETURN_VOID();
+	event.drop = drop;
+	event.products = awake_products();
+	event.command =
+		GetCommandTagName(((EventTriggerData *) fcinfo->context)->tag);
+	if (event.products == NIL ||
+		strcmp(event.command, "REFRESH MATERIALIZED VIEW") == 0)
+		PG_RETURN_VOID();
+	event.affected = read_affected(drop);
+	if (!sv_contract_collecting())
+	{
+		handle_by_hand(&event);
+		PG_RETURN_VOID();
+	}
+	protect_own(&event);
+	touch_affected(&event);
+	if (changes_rights(&event) || strcmp(event.command, "ALTER TABLE") == 0)
+		sv_contract_touch_rights();
+	PG_RETURN_VOID();
+}
+
+/*
+ * Event trigger on ddl_command_end
+ */
+Datum
+schemaver_guard_ddl(PG_FUNCTION_ARGS)
+{
+	return handle_event(fcinfo, false);
+}
+
+/*
+ * Event trigger on sql_drop, which is what sees CASCADE
+ */
+Datum
+schemaver_guard_drop(PG_FUNCTION_ARGS)
+{
+	return handle_event(fcinfo, true);
+}
