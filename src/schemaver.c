@@ -22,8 +22,12 @@ extern PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	sv_contract_init();
 	sv_redirect_init();
+	sv_apply_init();
+	sv_guard_init();
 	sv_registry_init();
+	sv_registry_wake_hook = sv_compat_wake;
 	MarkGUCPrefixReserved(SV_SCHEMA);
 	sv_registry_connect();
 }
