@@ -24,7 +24,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "postgres.h"
+#include "schemaver.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -45,8 +45,6 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
-
-#include "schemaver.h"
 
 /* a compatibility view that a statement names */
 typedef struct CompatView
@@ -97,14 +95,15 @@ static bool
 find_view_to_truncate(const RangeVar *name, CompatView *found)
 {
 	Oid			relation = RangeVarGetRelid(name, NoLock, true);
+	bool		is_missing = false;
 
 	if (!OidIsValid(relation))
 		return false;
 	if (get_rel_relkind(relation) == RELKIND_VIEW)
 		return find_view(name, AccessShareLock, found);
 
-	return pg_class_aclcheck(relation, GetUserId(),
-							 ACL_TRUNCATE) == ACLCHECK_OK &&
+	return pg_class_aclcheck_ext(relation, GetUserId(), ACL_TRUNCATE,
+								 &is_missing) == ACLCHECK_OK &&
 		find_view(name, AccessExclusiveLock, found);
 }
 
@@ -169,9 +168,12 @@ copied_columns(const CompatView *view)
 		AttrNumber	number = lfirst_int(lc);
 		AttrNumber	here = foreach_current_index(lc) + 1;
 
-		if (number > 0 && get_attgenerated(view->base, number) == '\0')
-			result = lappend(result,
-							 makeString(get_attname(view->view, here, false)));
+		/* nor does it take the system columns that a view can show */
+		if (number < 0 ||
+			(number > 0 && get_attgenerated(view->base, number) != '\0'))
+			continue;
+		result = lappend(result,
+						 makeString(get_attname(view->view, here, false)));
 	}
 	return result;
 }
