@@ -26,6 +26,9 @@ CREATE TABLE measure (day integer, value integer) PARTITION BY LIST (day);
 CREATE TABLE measure_1 PARTITION OF measure FOR VALUES IN (1);
 CREATE TABLE "Odd ""one""" ("the key" integer, "Its;value" text);
 CREATE TABLE untouched (id integer);
+CREATE ROLE regress_redirect;
+GRANT USAGE ON SCHEMA redirect_base TO regress_redirect;
+GRANT SELECT, INSERT ON account TO regress_redirect;
 
 SELECT schemaver.create_product('redirect_shop', ARRAY['redirect_base']);
 SELECT schemaver.baseline('1.0.0', 'redirect_shop');
@@ -316,14 +319,17 @@ LANGUAGE sql AS $$
 	WHERE n.nspname ~ '^(redirect|pg_temp)' GROUP BY 1, 2 ORDER BY 1, 2
 $$;
 SELECT * FROM made();
-\dv person
+SELECT relnamespace::regnamespace FROM pg_class
+	WHERE oid = 'person'::regclass;
 
 -- an extension, whose schema is chosen likewise
 CREATE EXTENSION IF NOT EXISTS citext;
 SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'citext';
 SHOW search_path;
 DROP EXTENSION citext;
+\set VERBOSITY terse
 CREATE EXTENSION nonsense;
+\set VERBOSITY default
 SHOW search_path;
 CREATE EXTENSION citext SCHEMA redirect_other;
 SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'citext';
@@ -340,11 +346,7 @@ SELECT 'redirect_other.account'::regclass;
 --
 -- rights are those on the table
 --
-CREATE ROLE regress_redirect;
-GRANT USAGE ON SCHEMA redirect_base TO regress_redirect;
-GRANT SELECT, INSERT ON redirect_base.ledger TO regress_redirect;
 SET search_path = redirect_shop_1_0_0, redirect_base;
-GRANT USAGE ON SCHEMA redirect_shop_1_0_0 TO regress_redirect;
 SET ROLE regress_redirect;
 COPY account FROM STDIN;
 5	role
@@ -353,6 +355,7 @@ SELECT count(*) FROM redirect_base.ledger;
 TRUNCATE account;
 COPY person FROM STDIN;
 \.
+COPY account TO STDOUT;
 COPY person TO STDOUT;
 CREATE TABLE t11 (a integer);
 RESET ROLE;
