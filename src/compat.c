@@ -23,7 +23,9 @@
  * it is invalidated, or prepared statements would keep their old plan.
  *
  * Schemas and views depend on the extension, so DROP EXTENSION takes them
- * along; they are no members of it, so pg_dump keeps them.
+ * along; they are no members of it, so pg_dump keeps them.  A view depends on
+ * its base the way an index does: it never stands in the way of a DROP, which
+ * is for the guard and for apply() to judge.
  *
  * Locks: the caller holds the product's lock, and ACCESS EXCLUSIVE locks on
  * the existing views of relations that changed, taken before those of the
@@ -45,8 +47,10 @@
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_rewrite.h"
 #include "commands/tablecmds.h"
 #include "commands/view.h"
 #include "common/hashfn.h"
@@ -54,7 +58,7 @@
 #include "miscadmin.h"
 #include "parser/parse_node.h"
 #include "parser/parser.h"
-#include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteSupport.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -566,6 +570,58 @@ make_view(const Wanted *wanted)
 	return address.objectId;
 }
 
+/*
+ * Let the view go along with what it stands on instead of standing in the
+ * way: its rule depends on the base automatically, and so does it itself.
+ */
+static void
+soften_dependencies(Oid view, const Wanted *wanted)
+{
+	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
+	Oid			rule = get_rewrite_oid(view, "_RETURN", false);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ObjectAddress depender;
+	ObjectAddress base;
+	ListCell   *lc;
+	bool		hard = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(RewriteRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(rule));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->refobjid != wanted->base ||
+			form->deptype != DEPENDENCY_NORMAL)
+			continue;
+		tuple = heap_copytuple(tuple);
+		((Form_pg_depend) GETSTRUCT(tuple))->deptype = DEPENDENCY_AUTO;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+		hard = true;
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	if (!hard)
+		return;
+	deleteDependencyRecordsForSpecific(RelationRelationId, view,
+									   DEPENDENCY_AUTO, RelationRelationId,
+									   wanted->base);
+	ObjectAddressSet(depender, RelationRelationId, view);
+	foreach(lc, wanted->columns)
+	{
+		ObjectAddressSubSet(base, RelationRelationId, wanted->base,
+							((SvPart *) lfirst(lc))->number);
+		recordDependencyOn(&depender, &base, DEPENDENCY_AUTO);
+	}
+	CommandCounterIncrement();
+}
+
 /* what shape a view must have to be replaced in place */
 static bool
 is_replaceable(Oid view, const Wanted *wanted)
@@ -851,10 +907,25 @@ sync_view(const Wanted *wanted)
 		changed = true;
 	}
 	depend_on_extension(RelationRelationId, view);
+	soften_dependencies(view, wanted);
 	changed |= sync_defaults(view, wanted);
 	changed |= sync_constraints(view, wanted);
 	changed |= sync_rights(view);
 	return changed;
+}
+
+/*
+ * Does the release see the entry through a view?
+ */
+bool
+sv_compat_has_view(const SvProduct *product, const SvRelease *release,
+				   const SvEntry *entry)
+{
+	Oid			schema = schema_of_entry(product, release, entry);
+
+	return OidIsValid(schema) &&
+		get_rel_relkind(get_relname_relid(entry->name, schema)) ==
+		RELKIND_VIEW;
 }
 
 /* reconcile one entry of one release; true if something had to be done */
@@ -932,6 +1003,31 @@ sv_compat_views_on(const SvProduct *product, List *releases, Oid base)
 		}
 	}
 	return views;
+}
+
+/*
+ * Drop all compatibility views on a relation, whose owner is the caller, for
+ * a command that the server refuses beside any view.  Reconcile makes them
+ * again.
+ */
+void
+sv_compat_drop_views_on(Oid base)
+{
+	Identity	identity;
+	ListCell   *lp;
+	ListCell   *lv;
+
+	if (!pg_class_ownercheck(base, GetUserId()))
+		return;
+	become_owner(&identity);
+	foreach(lp, sv_catalog_products())
+	{
+		List	   *releases = sv_catalog_releases(lfirst(lp), true);
+
+		foreach(lv, sv_compat_views_on(lfirst(lp), releases, base))
+			drop_view(lfirst_oid(lv));
+	}
+	become_caller(&identity);
 }
 
 /*

@@ -1568,6 +1568,7 @@ sv_contract_judge(List *releases)
 
 				*finding = *(SvFinding *) lfirst(lf);
 				finding->release = lfirst(lr);
+				finding->entry = entry;
 				findings = lappend(findings, finding);
 			}
 		}

@@ -25,6 +25,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "commands/event_trigger.h"
 #include "commands/extension.h"
@@ -32,6 +33,7 @@
 #include "miscadmin.h"
 #include "tcop/cmdtag.h"
 #include "tcop/tcopprot.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -67,6 +69,7 @@ typedef struct Affected
 	char	   *schema;			/* NULL if it stands in none */
 	char	   *name;			/* of what was dropped, else NULL */
 	bool		extension;		/* done by an extension's script */
+	bool		named;			/* not just dropped along with another */
 } Affected;
 
 /* what an event trigger was called for */
@@ -78,12 +81,58 @@ typedef struct Event
 	List	   *products;		/* awake ones */
 } Event;
 
+static ProcessUtility_hook_type next_ProcessUtility = NULL;
+
+static List *awake_products(void);
+
 /*
- * Define the guard's settings.
+ * The server refuses to change the type of a column beside any view.  So the
+ * compatibility views give way; the guard or apply() judges what comes of it.
+ */
+static void
+make_way(const AlterTableStmt *statement)
+{
+	Oid			relation;
+	ListCell   *lc;
+
+	foreach(lc, statement->cmds)
+	{
+		if (lfirst_node(AlterTableCmd, lc)->subtype == AT_AlterColumnType)
+			break;
+	}
+	if (lc == NULL || !OidIsValid(sv_catalog_extension(true)))
+		return;
+	relation = RangeVarGetRelid(statement->relation, NoLock, true);
+	if (!OidIsValid(relation) || awake_products() == NIL)
+		return;
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+		sv_compat_drop_views_on(lfirst_oid(lc));
+}
+
+static void
+process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *environment, DestReceiver *receiver,
+				QueryCompletion *completion)
+{
+	if (IsA(pstmt->utilityStmt, AlterTableStmt))
+		make_way((AlterTableStmt *) pstmt->utilityStmt);
+	if (next_ProcessUtility)
+		next_ProcessUtility(pstmt, query, readonly_tree, context, params,
+							environment, receiver, completion);
+	else
+		standard_ProcessUtility(pstmt, query, readonly_tree, context, params,
+								environment, receiver, completion);
+}
+
+/*
+ * Define the guard's settings, and get in front of ALTER TABLE.
  */
 void
 sv_guard_init(void)
 {
+	next_ProcessUtility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
 	DefineCustomEnumVariable("schemaver.guard",
 							 "What happens to DDL that would break a live version.",
 							 "off; warn; mixed blocks it while several versions are live; strict always.",
@@ -116,10 +165,10 @@ read_affected(bool drop)
 {
 	static SPIPlanPtr plans[2] = {NULL, NULL};
 	static const char *const queries[2] = {
-		"SELECT classid, objid, object_type, schema_name, NULL, in_extension"
-		" FROM pg_catalog.pg_event_trigger_ddl_commands()",
-		"SELECT classid, objid, object_type, schema_name, object_name, false"
-		" FROM pg_catalog.pg_event_trigger_dropped_objects()"
+		"SELECT classid, objid, object_type, schema_name, NULL, in_extension,"
+		" true FROM pg_catalog.pg_event_trigger_ddl_commands()",
+		"SELECT classid, objid, object_type, schema_name, object_name, false,"
+		" original FROM pg_catalog.pg_event_trigger_dropped_objects()"
 		" WHERE NOT is_temporary"
 	};
 	MemoryContext context = CurrentMemoryContext;
@@ -151,6 +200,7 @@ read_affected(bool drop)
 		object->schema = cell_text(row, desc, 4);
 		object->name = cell_text(row, desc, 5);
 		object->extension = DatumGetBool(SPI_getbinval(row, desc, 6, &isnull));
+		object->named = DatumGetBool(SPI_getbinval(row, desc, 7, &isnull));
 		affected = lappend(affected, object);
 		MemoryContextSwitchTo(spi_context);
 	}
@@ -239,7 +289,9 @@ protect_own(const Event *event)
 		Affected   *object = lfirst(lc);
 		const char *schema = object->schema;
 
-		if (object->extension)
+		/* views may go along with their table, and with all of a role */
+		if (object->extension || !object->named ||
+			strcmp(event->command, "DROP OWNED") == 0)
 			continue;
 		if (object->class_id == NamespaceRelationId)
 			schema = object->name ? object->name :
@@ -268,7 +320,20 @@ protect_own(const Event *event)
  * Judging
  */
 
-/* findings against a release that count, given its product */
+/*
+ * Does a finding count?  Behind a view only what no view can help does: the
+ * rest is what the view is there for.
+ */
+static bool
+counts(const SvProduct *product, const SvFinding *finding)
+{
+	if (finding->severity == SV_FATAL)
+		return true;
+	return finding->severity >= (product->exact ? SV_NOTICED : SV_BREAKS) &&
+		!sv_compat_has_view(product, finding->release, finding->entry);
+}
+
+/* the finding against a release that weighs most, NULL if none counts */
 static SvFinding *
 worst_finding(const SvProduct *product, List *findings,
 			  const SvRelease *release)
@@ -280,8 +345,7 @@ worst_finding(const SvProduct *product, List *findings,
 	{
 		SvFinding  *finding = lfirst(lc);
 
-		if (finding->release->id != release->id ||
-			finding->severity < (product->exact ? SV_NOTICED : SV_BREAKS))
+		if (finding->release->id != release->id || !counts(product, finding))
 			continue;
 		if (worst == NULL || finding->severity > worst->severity)
 			worst = finding;
@@ -325,19 +389,16 @@ complain(int elevel, const Event *event, const SvProduct *product,
 			 errhint("Run the statement as a migration with schemaver.apply(), which keeps older versions working; schemaver.status() shows who is live.")));
 }
 
-/* judge what was touched against the contracts of one product */
+/* block or report what breaks a live version, as the mode says */
 static void
-judge_product(const Event *event, const SvProduct *product)
+judge_product(const Event *event, const SvProduct *product, List *releases,
+			  List *findings)
 {
-	List	   *releases = sv_catalog_releases(product, true);
-	List	   *findings = sv_contract_judge(releases);
 	List	   *broken = NIL;
 	SvFinding  *blocking = NULL;
 	int			live = 0;
 	ListCell   *lc;
 
-	if (findings == NIL)
-		return;
 	foreach(lc, releases)
 	{
 		SvFinding  *finding = worst_finding(product, findings, lfirst(lc));
@@ -359,6 +420,25 @@ judge_product(const Event *event, const SvProduct *product)
 		complain(ERROR, event, product, blocking);
 	if (guard_mode == GUARD_WARN)
 		complain(WARNING, event, product, blocking);
+}
+
+/*
+ * What passed may still have changed what a version sees: keep the links,
+ * and give the versions that somebody uses the views that mend it.
+ */
+static void
+follow_up(const SvProduct *product, List *releases)
+{
+	List	   *used = NIL;
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		if (((SvRelease *) lfirst(lc))->registered)
+			used = lappend(used, lfirst(lc));
+	}
+	sv_contract_relink(releases, false);
+	(void) sv_compat_reconcile(product, used);
 }
 
 static bool
@@ -421,7 +501,15 @@ handle_by_hand(Event *event)
 		sv_contract_collect_begin();
 		touch_affected(event);
 		foreach(lc, event->products)
-			judge_product(event, lfirst(lc));
+		{
+			List	   *releases = sv_catalog_releases(lfirst(lc), true);
+			List	   *findings = sv_contract_judge(releases);
+
+			if (findings == NIL)
+				continue;
+			judge_product(event, lfirst(lc), releases, findings);
+			follow_up(lfirst(lc), releases);
+		}
 		sv_contract_collect_end();
 	}
 	if (changes_rights(event))

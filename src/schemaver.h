@@ -262,6 +262,7 @@ typedef enum SvSeverity
 typedef struct SvFinding
 {
 	SvRelease  *release;
+	const SvEntry *entry;
 	SvSeverity	severity;
 	char	   *change;			/* "DROP COLUMN person.last_name" */
 	char	   *reason;			/* why that hurts, a sentence */
@@ -355,6 +356,10 @@ extern void sv_compat_create_schemas(const SvProduct *product,
 extern void sv_compat_retire(const SvProduct *product, SvRelease *release);
 extern int	sv_compat_reconcile(const SvProduct *product, List *releases);
 extern void sv_compat_sync_rights(Oid base);
+extern bool sv_compat_has_view(const SvProduct *product,
+							   const SvRelease *release,
+							   const SvEntry *entry);
+extern void sv_compat_drop_views_on(Oid base);
 extern List *sv_compat_views_on(const SvProduct *product, List *releases,
 								Oid base);
 extern void sv_compat_wake(SvProduct *product);
