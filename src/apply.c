@@ -649,10 +649,10 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 						finding->change, release->label,
 						migration->product->name),
 				 errdetail("%s", list_changes(findings, release)),
-				 live ?
-				 errhint("%d instances of it are live. Replace the change by one that older versions can live with, such as a rename or an addition.",
-						 sv_registry_count(release)) :
-				 errhint("Instances have registered under it, so it is supported. Replace the change by one that older versions can live with, such as a rename or an addition.")));
+				 errhint("The version is supported since %s. Replace the change by one that older versions can live with, such as a rename or an addition.",
+						 live ? psprintf("it is live (instances: %d)",
+										 sv_registry_count(release)) :
+						 "instances have registered under it")));
 	ereport(NOTICE,
 			(errmsg("version %s of product \"%s\" gives way to %s",
 					release->label, migration->product->name,

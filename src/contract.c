@@ -1240,6 +1240,16 @@ judge_new_column(Verdict *verdict, const SvPart *now)
 					"Its SELECT * would show one column more.");
 }
 
+/*
+ * Was the column dropped by hand before?  What is lost is lost, and no reason
+ * to hold up later changes; only a relation's columns have numbers.
+ */
+static bool
+is_lost(const SvEntry *entry, const SvPart *then)
+{
+	return then->number == 0 && is_viewable(entry->kind);
+}
+
 static void
 judge_columns(Verdict *verdict)
 {
@@ -1252,6 +1262,8 @@ judge_columns(Verdict *verdict)
 		SvPart	   *then = lfirst(lc);
 		SvPart	   *now = find_column(verdict->entry, then, verdict->now);
 
+		if (now == NULL && is_lost(verdict->entry, then))
+			continue;
 		if (now == NULL)
 		{
 			add_finding(verdict, SV_FATAL,
@@ -1344,7 +1356,7 @@ judge_constraints(Verdict *verdict)
 		SvPart	   *then = lfirst(lc);
 		SvPart	   *now = find_constraint(then, verdict->now);
 
-		if (now == NULL && is_unique(then))
+		if (now == NULL && is_unique(then) && OidIsValid(then->object))
 			add_finding(verdict, SV_FATAL,
 						psprintf("DROP %s %s ON %s", then->flavour == 'i' ?
 								 "INDEX" : "CONSTRAINT",
@@ -1383,7 +1395,8 @@ judge_rest(Verdict *verdict)
 	{
 		SvPart	   *then = lfirst(lc);
 
-		if (find_trigger(then, verdict->now) == NULL)
+		if (find_trigger(then, verdict->now) == NULL &&
+			OidIsValid(then->object))
 			add_finding(verdict, SV_FATAL,
 						psprintf("DROP TRIGGER %s ON %s",
 								 quote_identifier(then->name), verdict->shown),
@@ -1429,6 +1442,8 @@ judge_entry(const SvEntry *entry)
 	Verdict		verdict = {entry, sv_contract_resolve(entry),
 	shown_name(entry), NIL};
 
+	if (verdict.now == NULL && !OidIsValid(entry->physical))
+		return NIL;
 	if (verdict.now == NULL)
 	{
 		add_finding(&verdict, SV_FATAL,
@@ -1466,6 +1481,15 @@ sv_contract_needs_view(const SvProduct *product, const SvEntry *entry)
 			return true;
 	}
 	return false;
+}
+
+static int
+compare_entries(const ListCell *a, const ListCell *b)
+{
+	int32		first = ((SvEntry *) lfirst(a))->id;
+	int32		second = ((SvEntry *) lfirst(b))->id;
+
+	return first < second ? -1 : first > second;
 }
 
 /* add to the list what is not in it yet */
@@ -1538,6 +1562,7 @@ touched_entries(List *releases)
 				entries = add_entry(entries, lfirst_int(lc));
 		}
 	}
+	list_sort(entries, compare_entries);
 	return entries;
 }
 
@@ -1604,6 +1629,17 @@ relink_part(SvPart *then, const SvPart *now, char *expression)
 	return news;
 }
 
+/* what was dropped by hand is linked to nothing; true if that is news */
+static bool
+lose_part(SvPart *then)
+{
+	bool		news = then->number != 0 || OidIsValid(then->object);
+
+	then->number = 0;
+	then->object = InvalidOid;
+	return news;
+}
+
 /* a default that the base has changed is kept as text, without a link */
 static bool
 relink_column(SvPart *then, SvPart *now)
@@ -1642,8 +1678,7 @@ relink_parts(SvEntry *entry, SvEntry *now, bool by_name)
 
 		found = by_name ? part_by_name(now->columns, then->physical_name) :
 			find_column(entry, then, now);
-		if (found)
-			news |= relink_column(then, found);
+		news |= found ? relink_column(then, found) : lose_part(then);
 	}
 	foreach(lc, entry->constraints)
 	{
@@ -1651,8 +1686,7 @@ relink_parts(SvEntry *entry, SvEntry *now, bool by_name)
 
 		found = by_name ? part_by_name(now->constraints, then->physical_name) :
 			find_constraint(then, now);
-		if (found)
-			news |= relink_constraint(then, found);
+		news |= found ? relink_constraint(then, found) : lose_part(then);
 	}
 	foreach(lc, entry->triggers)
 	{
@@ -1660,8 +1694,8 @@ relink_parts(SvEntry *entry, SvEntry *now, bool by_name)
 
 		found = by_name ? part_by_name(now->triggers, then->physical_name) :
 			find_trigger(then, now);
-		if (found)
-			news |= relink_part(then, found, then->expression);
+		news |= found ? relink_part(then, found, then->expression) :
+			lose_part(then);
 	}
 	foreach(lc, entry->labels)
 	{
@@ -1693,7 +1727,15 @@ sv_contract_relink(List *releases, bool by_name)
 		bool		news;
 
 		if (now == NULL)
+		{
+			/* gone for good: no link, so that it is judged only once */
+			if (OidIsValid(entry->physical))
+			{
+				entry->physical = InvalidOid;
+				sv_catalog_relink_entry(entry);
+			}
 			continue;
+		}
 		news = relink_parts(entry, now, by_name);
 		if (news || entry->physical != now->physical ||
 			strcmp(entry->physical_name, now->name) != 0 ||

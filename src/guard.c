@@ -333,6 +333,14 @@ counts(const SvProduct *product, const SvFinding *finding)
 		!sv_compat_has_view(product, finding->release, finding->entry);
 }
 
+/* a table says more than the sequence or type that went with it */
+static int
+weight(const SvFinding *finding)
+{
+	return finding->severity * 2 +
+		(finding->entry->kind == RELKIND_RELATION ? 1 : 0);
+}
+
 /* the finding against a release that weighs most, NULL if none counts */
 static SvFinding *
 worst_finding(const SvProduct *product, List *findings,
@@ -347,7 +355,7 @@ worst_finding(const SvProduct *product, List *findings,
 
 		if (finding->release->id != release->id || !counts(product, finding))
 			continue;
-		if (worst == NULL || finding->severity > worst->severity)
+		if (worst == NULL || weight(finding) > weight(worst))
 			worst = finding;
 	}
 	return worst;
