@@ -537,6 +537,16 @@ stands_at(const SvRelease *release)
 		is_held(session) && path_is_ours();
 }
 
+/* under the release's lock: is it still the answer? */
+static bool
+still_stands(const SvProduct *product, SvRelease **release)
+{
+	if (sv_catalog_product_by_id(product->id)->current != product->current)
+		return false;
+	*release = sv_catalog_release(product, (*release)->id);
+	return *release && !(*release)->retired;
+}
+
 /*
  * Register the session.  Waits while the version is being broken or retired;
  * the wait may end with another version that the asked one stands for by
@@ -546,24 +556,22 @@ static SvRelease *
 register_session(const char *product_name, const SvVersion *asked,
 				 GucSource source)
 {
-	SvProduct  *product = find_product(product_name);
-	List	   *releases = sv_catalog_releases(product, false);
-	SvRelease  *release = find_release(product, asked, releases);
+	SvProduct  *product;
+	List	   *releases;
+	SvRelease  *release;
 	Registration *reg;
 
-	if (stands_at(release))
-		return release;
 	for (;;)
 	{
-		int32		id = release->id;
-
+		product = find_product(product_name);
+		releases = sv_catalog_releases(product, false);
+		release = find_release(product, asked, releases);
+		if (stands_at(release))
+			return release;
 		reg = make_registration(product, release);
 		push_change(reg);
 		take_locks(reg);
-		product = sv_catalog_product_by_id(product->id);
-		releases = sv_catalog_releases(product, false);
-		release = find_release(product, asked, releases);
-		if (release->id == id)
+		if (still_stands(product, &release))
 			break;
 		undo_change();
 	}
