@@ -1108,6 +1108,7 @@ typedef struct Verdict
 	const SvEntry *entry;
 	const SvEntry *now;
 	char	   *shown;			/* "person", or "billing.person" */
+	bool		lost;			/* a column is lost, so no view can be made */
 	List	   *findings;
 } Verdict;
 
@@ -1233,7 +1234,7 @@ judge_new_column(Verdict *verdict, const SvPart *now)
 					psprintf("ADD COLUMN %s NOT NULL without a default",
 							 column),
 					"It inserts rows without a value for it.");
-	else
+	else if (!verdict->lost)
 		add_finding(verdict, verdict->entry->kind == SV_ENTRY_TYPE ?
 					SV_FATAL : SV_NOTICED,
 					psprintf("ADD COLUMN %s", column),
@@ -1263,7 +1264,10 @@ judge_columns(Verdict *verdict)
 		SvPart	   *now = find_column(verdict->entry, then, verdict->now);
 
 		if (now == NULL && is_lost(verdict->entry, then))
+		{
+			verdict->lost = true;
 			continue;
+		}
 		if (now == NULL)
 		{
 			add_finding(verdict, SV_FATAL,
@@ -1440,7 +1444,7 @@ static List *
 judge_entry(const SvEntry *entry)
 {
 	Verdict		verdict = {entry, sv_contract_resolve(entry),
-	shown_name(entry), NIL};
+	shown_name(entry), false, NIL};
 
 	if (verdict.now == NULL && !OidIsValid(entry->physical))
 		return NIL;
