@@ -632,6 +632,13 @@ list_changes(List *findings, const SvRelease *release)
 	return changes.data;
 }
 
+/* asked under the release's lock: somebody may have come and gone before */
+static bool
+was_registered(const SvRelease *release)
+{
+	return release->registered || sv_catalog_was_registered(release);
+}
+
 /* a release that the script breaks for good: refuse, or let it give way */
 static void
 refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
@@ -642,7 +649,7 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 	if (finding == NULL)
 		return;
 	live = !sv_registry_lock_release(release);
-	if (live || release->registered)
+	if (live || was_registered(release))
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("%s would break version %s of product \"%s\"",
@@ -673,7 +680,8 @@ retire_forgotten(Migration *migration)
 		SvRelease  *release = lfirst(lc);
 
 		if (release->id != migration->product->current &&
-			!release->registered && sv_registry_lock_release(release))
+			!release->registered && sv_registry_lock_release(release) &&
+			!was_registered(release))
 			sv_compat_retire(migration->product, release);
 		else
 			supported = lappend(supported, release);

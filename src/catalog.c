@@ -538,6 +538,10 @@ read_release(HeapTuple tuple, TableScan *scan)
 	release->schemas = get_text_list(tuple, scan, Release_schemas);
 	release->retired = !heap_attisnull(tuple, Release_retired_on,
 									   RelationGetDescr(scan->table));
+
+	/* nobody asks what a retired version expected, but for full_schema() */
+	if (release->retired)
+		return release;
 	contract = DatumGetArrayTypePCopy(get_value(tuple, scan,
 												Release_contract));
 	release->nentries = ArrayGetNItems(ARR_NDIM(contract), ARR_DIMS(contract));
@@ -548,7 +552,7 @@ read_release(HeapTuple tuple, TableScan *scan)
 /*
  * The releases of a product in ascending order of version, a list of
  * SvRelease; with supported_only those that are not retired, the current
- * one included.
+ * one included.  A retired one has no contract in memory.
  */
 List *
 sv_catalog_releases(const SvProduct *product, bool supported_only)
@@ -573,7 +577,8 @@ sv_catalog_releases(const SvProduct *product, bool supported_only)
 	{
 		SvRelease  *release = lfirst(lc);
 
-		release->registered = has_registration(release->id);
+		if (!release->retired)
+			release->registered = has_registration(release->id);
 	}
 	return releases;
 }
@@ -678,6 +683,15 @@ sv_catalog_mark_registered(SvRelease *release)
 	insert_row("db_registration", values, nulls);
 	CommandCounterIncrement();
 	release->registered = true;
+}
+
+/*
+ * Has an instance ever registered under the release, as of now?
+ */
+bool
+sv_catalog_was_registered(const SvRelease *release)
+{
+	return has_registration(release->id);
 }
 
 /*
