@@ -19,10 +19,12 @@
  * something else: one WARNING lists them all.  Where the extension
  * plpgsql_check is installed it decides for PL/pgSQL functions instead.
  *
- * Analysing a function may run what its owner wrote (plpgsql_check plans its
- * queries, and the planner evaluates immutable functions), hence as the
- * function's owner, in a security-restricted operation, and in a
- * subtransaction that is always rolled back, its locks with it.
+ * A function is looked at as its owner, who may use what it uses, in a
+ * security-restricted operation, and in a subtransaction that is always
+ * rolled back, its locks with it.  To validate it runs nothing.  plpgsql_check
+ * plans its queries, and the planner evaluates immutable functions, which may
+ * be what the caller has put into the search_path: so it is asked only if the
+ * caller could become the owner anyway.
  *
  *-------------------------------------------------------------------------
  */
@@ -919,7 +921,7 @@ run_checker(Look *look)
 
 /*
  * Ask plpgsql_check, for a trigger function as each trigger would call it:
- * what breaks for one of them only may be in a branch for the others, and
+ * what breaks for some of them only may be in a branch for the others, and
  * decides nothing.
  */
 static Verdict
@@ -930,7 +932,8 @@ consult_checker(Check *check, Routine *routine, char **problem)
 	int			nbroken = 0;
 	ListCell   *lc;
 
-	if (check->checker == NULL || routine->language != check->plpgsql)
+	if (check->checker == NULL || routine->language != check->plpgsql ||
+		!has_privs_of_role(GetUserId(), routine->owner))
 		return UNDECIDED;
 	foreach(lc, uses)
 	{
@@ -1213,7 +1216,7 @@ report(const Check *check)
 				 errmsg("%s and %d more would fail, since the script renames what they use",
 						check->first, check->nrefused - 1),
 				 errdetail("%s", check->refused.data),
-				 errhint("Replace what still uses an old name in the same script, with the new name in it.")));
+				 errhint("Replace what still uses an old name in the same script, functions with CREATE OR REPLACE FUNCTION.")));
 	if (check->guesses.len)
 		ereport(WARNING,
 				(errmsg("functions mention names that this migration has changed"),
