@@ -883,7 +883,8 @@ set_attnums(Datum *values, List *columns)
 }
 
 static void
-store_part(int32 entry_id, const SvPart *part)
+store_part(Relation table, CatalogIndexState indexes, int32 entry_id,
+		   const SvPart *part)
 {
 	Datum		values[Part_columns] = {0};
 	bool		nulls[Part_columns] = {0};
@@ -904,16 +905,28 @@ store_part(int32 entry_id, const SvPart *part)
 	nulls[Part_attnums - 1] = part->columns == NIL;
 	if (part->columns)
 		set_attnums(values, part->columns);
-	insert_row("db_contract_part", values, nulls);
+	CatalogTupleInsertWithInfo(table,
+							   heap_form_tuple(RelationGetDescr(table),
+											   values, nulls), indexes);
 }
 
 static void
-store_parts(int32 entry_id, List *parts)
+store_parts(const SvEntry *entry)
 {
+	List	   *parts[4] = {entry->columns, entry->constraints,
+	entry->triggers, entry->labels};
+	Relation	table = table_open(relation_oid("db_contract_part"),
+								   RowExclusiveLock);
+	CatalogIndexState indexes = CatalogOpenIndexes(table);
 	ListCell   *lc;
 
-	foreach(lc, parts)
-		store_part(entry_id, lfirst(lc));
+	for (int i = 0; i < lengthof(parts); i++)
+	{
+		foreach(lc, parts[i])
+			store_part(table, indexes, entry->id, lfirst(lc));
+	}
+	CatalogCloseIndexes(indexes);
+	table_close(table, NoLock);
 }
 
 /*
@@ -938,10 +951,7 @@ sv_catalog_store_entry(const SvProduct *product, SvEntry *entry)
 	values[Entry_rowsecurity - 1] = BoolGetDatum(entry->rowsecurity);
 	set_text(values, nulls, Entry_definition, entry->definition);
 	insert_row("db_contract_entry", values, nulls);
-	store_parts(entry->id, entry->columns);
-	store_parts(entry->id, entry->constraints);
-	store_parts(entry->id, entry->triggers);
-	store_parts(entry->id, entry->labels);
+	store_parts(entry);
 	CommandCounterIncrement();
 }
 

@@ -308,18 +308,25 @@ sv_compat_create_schemas(const SvProduct *product, const SvRelease *release)
 static List *
 relations_of_schema(Oid schema)
 {
-	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
-	ScanKeyData key;
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	List	   *relations = NIL;
 
-	ScanKeyInit(&key, Anum_pg_class_relnamespace, BTEqualStrategyNumber,
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
 				F_OIDEQ, ObjectIdGetDatum(schema));
-	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
+							  2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		relations = lappend_oid(relations,
-								((Form_pg_class) GETSTRUCT(tuple))->oid);
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->classid == RelationRelationId)
+			relations = lappend_oid(relations, form->objid);
+	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	return relations;
@@ -687,18 +694,19 @@ sync_defaults(Oid view, const Wanted *wanted)
 		if (strcmp(want ? want : "", have ? have : "") == 0)
 			continue;
 		if (have)
-			RemoveAttrDefault(view, i + 1, DROP_RESTRICT, true, true);
-		if (want)
 		{
+			RemoveAttrDefault(view, i + 1, DROP_RESTRICT, true, true);
 			CommandCounterIncrement();
+		}
+		if (want)
 			(void) StoreAttrDefault(relation, i + 1,
 									cook_default(want, TupleDescAttr(RelationGetDescr(relation), i)),
 									true, false);
-		}
-		CommandCounterIncrement();
 		changed = true;
 	}
 	relation_close(relation, NoLock);
+	if (changed)
+		CommandCounterIncrement();
 	return changed;
 }
 

@@ -66,18 +66,43 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* what was touched: relations, functions and types, each once */
-typedef struct Touched
+/*
+ * What was touched: relations, functions and types, each once.  What is read
+ * of one while everything is judged and reconciled is kept beside it.
+ */
+typedef struct TouchedKey
 {
 	Oid			class_id;
 	Oid			object;
+} TouchedKey;
+
+typedef struct Touched
+{
+	TouchedKey	key;
+	bool		is_read;		/* "now" is known */
+	SvEntry    *now;			/* as sv_contract_read() returns it */
+	bool		is_searched;	/* "entry_ids" is known */
+	List	   *entry_ids;		/* as sv_catalog_entries_on() returns it */
 } Touched;
+
+/* an entry of a contract, read once in a collection */
+typedef struct Loaded
+{
+	int32		id;
+	SvEntry    *entry;
+	bool		is_judged;		/* "findings" is known */
+	List	   *findings;
+} Loaded;
 
 static bool collecting = false;
 static SubTransactionId collecting_in = InvalidSubTransactionId;
 static bool touched_all = false;
 static bool touched_rights = false;
 static HTAB *touched = NULL;
+static HTAB *loaded = NULL;
+
+/* everything that is kept of a collection lives here */
+static MemoryContext collection = NULL;
 
 /*
  * Make the names of texts come out qualified, and push a snapshot that sees
@@ -111,7 +136,8 @@ sv_contract_leave(int nestlevel)
  */
 
 /*
- * Stop collecting; what was collected is forgotten.  An abort of the
+ * Stop collecting; what was collected is forgotten, with every entry that was
+ * got from here meanwhile.  An abort of the
  * (sub)transaction in which the collection began does that by itself.
  */
 void
@@ -121,6 +147,10 @@ sv_contract_collect_end(void)
 	touched_all = false;
 	touched_rights = false;
 	touched = NULL;
+	loaded = NULL;
+	if (collection)
+		MemoryContextDelete(collection);
+	collection = NULL;
 }
 
 static void
@@ -164,11 +194,18 @@ sv_contract_collect_begin(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("this cannot be done while a migration runs")));
-	info.keysize = sizeof(Touched);
+	info.keysize = sizeof(TouchedKey);
 	info.entrysize = sizeof(Touched);
-	info.hcxt = TopTransactionContext;
+	collection = AllocSetContextCreate(TopTransactionContext,
+									   "schemaver collection",
+									   ALLOCSET_DEFAULT_SIZES);
+	info.hcxt = collection;
 	touched = hash_create("schemaver touched objects", 64, &info,
 						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	info.keysize = sizeof(int32);
+	info.entrysize = sizeof(Loaded);
+	loaded = hash_create("schemaver contract entries", 64, &info,
+						 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	touched_all = false;
 	touched_rights = false;
 	collecting_in = GetCurrentSubTransactionId();
@@ -205,14 +242,62 @@ sv_contract_touch_all(void)
 	touched_all = true;
 }
 
+/* note an object; true if it is new */
 static bool
 remember(Oid class_id, Oid object)
 {
-	Touched		key = {class_id, object};
+	TouchedKey	key = {class_id, object};
 	bool		found;
+	Touched    *entry = hash_search(touched, &key, HASH_ENTER, &found);
 
-	(void) hash_search(touched, &key, HASH_ENTER, &found);
+	entry->is_read = false;
+	entry->is_searched = false;
 	return !found;
+}
+
+static Touched *
+find_touched(Oid class_id, Oid object)
+{
+	TouchedKey	key = {class_id, object};
+
+	return collecting ? hash_search(touched, &key, HASH_FIND, NULL) : NULL;
+}
+
+/* an entry with what is known of it; read once in a collection */
+static Loaded *
+load_entry(int32 id)
+{
+	bool		found;
+	Loaded	   *entry = hash_search(loaded, &id, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		entry->entry = NULL;
+		entry->is_judged = false;
+	}
+	if (entry->entry == NULL)
+	{
+		MemoryContext context = MemoryContextSwitchTo(collection);
+
+		entry->entry = sv_catalog_entry(id);
+		MemoryContextSwitchTo(context);
+	}
+	return entry;
+}
+
+/* ids of the entries on a touched object, of whatever versions */
+static List *
+entry_ids_on(Touched *object)
+{
+	if (!object->is_searched)
+	{
+		MemoryContext context = MemoryContextSwitchTo(collection);
+
+		object->entry_ids = sv_catalog_entries_on(object->key.object);
+		object->is_searched = true;
+		MemoryContextSwitchTo(context);
+	}
+	return object->entry_ids;
 }
 
 /* a relation, with its heirs and the sequences that move along with it */
@@ -352,7 +437,7 @@ sv_contract_touch_dropped(Oid class_id, Oid object)
 	}
 	foreach(lc, sv_catalog_entries_with(object))
 	{
-		SvEntry    *entry = sv_catalog_entry(lfirst_int(lc));
+		SvEntry    *entry = load_entry(lfirst_int(lc))->entry;
 
 		(void) remember(entry->kind == SV_ENTRY_TYPE ? TypeRelationId :
 						RelationRelationId, entry->physical);
@@ -725,6 +810,21 @@ read_type(Oid type)
 	return entry;
 }
 
+static SvEntry *
+read_object(Oid class_id, Oid object)
+{
+	switch (class_id)
+	{
+		case RelationRelationId:
+			return read_relation(object);
+		case ProcedureRelationId:
+			return read_function(object);
+		case TypeRelationId:
+			return read_type(object);
+	}
+	return NULL;
+}
+
 /*
  * The text of a default, by its pg_attrdef OID.
  */
@@ -742,16 +842,19 @@ sv_contract_default_text(Oid attrdef)
 SvEntry *
 sv_contract_read(Oid class_id, Oid object)
 {
-	switch (class_id)
+	Touched    *known = find_touched(class_id, object);
+
+	if (known == NULL)
+		return read_object(class_id, object);
+	if (!known->is_read)
 	{
-		case RelationRelationId:
-			return read_relation(object);
-		case ProcedureRelationId:
-			return read_function(object);
-		case TypeRelationId:
-			return read_type(object);
+		MemoryContext context = MemoryContextSwitchTo(collection);
+
+		known->now = read_object(class_id, object);
+		known->is_read = true;
+		MemoryContextSwitchTo(context);
 	}
-	return NULL;
+	return known->now;
 }
 
 static Oid
@@ -960,16 +1063,22 @@ same_text(const char *a, const char *b)
 static char *
 now_default(SvPart *now)
 {
+	MemoryContext context = MemoryContextSwitchTo(collection);
+
 	if (now->expression == NULL && OidIsValid(now->object))
 		now->expression = default_text(now->object, NULL);
+	MemoryContextSwitchTo(context);
 	return now->expression;
 }
 
 static char *
 now_constraint(SvPart *now)
 {
+	MemoryContext context = MemoryContextSwitchTo(collection);
+
 	if (now->expression == NULL)
 		now->expression = constraint_text(now);
+	MemoryContextSwitchTo(context);
 	return now->expression;
 }
 
@@ -1441,7 +1550,7 @@ shown_name(const SvEntry *entry)
 
 /* findings of one entry, without a release */
 static List *
-judge_entry(const SvEntry *entry)
+judge_anew(const SvEntry *entry)
 {
 	Verdict		verdict = {entry, sv_contract_resolve(entry),
 	shown_name(entry), false, NIL};
@@ -1461,6 +1570,22 @@ judge_entry(const SvEntry *entry)
 	judge_constraints(&verdict);
 	judge_rest(&verdict);
 	return verdict.findings;
+}
+
+static List *
+judge_entry(const SvEntry *entry)
+{
+	Loaded	   *known = load_entry(entry->id);
+
+	if (!known->is_judged)
+	{
+		MemoryContext context = MemoryContextSwitchTo(collection);
+
+		known->findings = judge_anew(entry);
+		known->is_judged = true;
+		MemoryContextSwitchTo(context);
+	}
+	return known->findings;
 }
 
 /*
@@ -1507,7 +1632,7 @@ add_entry(List *entries, int32 id)
 		if (((SvEntry *) lfirst(lc))->id == id)
 			return entries;
 	}
-	return lappend(entries, sv_catalog_entry(id));
+	return lappend(entries, load_entry(id)->entry);
 }
 
 static bool
@@ -1541,7 +1666,8 @@ all_entries(List *releases)
 	list_sort(ids, list_oid_cmp);
 	list_deduplicate_oid(ids);
 	foreach(lc, ids)
-		entries = lappend(entries, sv_catalog_entry((int32) lfirst_oid(lc)));
+		entries = lappend(entries,
+						  load_entry((int32) lfirst_oid(lc))->entry);
 	return entries;
 }
 
@@ -1560,7 +1686,7 @@ touched_entries(List *releases)
 	{
 		ListCell   *lc;
 
-		foreach(lc, sv_catalog_entries_on(object->object))
+		foreach(lc, entry_ids_on(object))
 		{
 			if (any_has_entry(releases, lfirst_int(lc)))
 				entries = add_entry(entries, lfirst_int(lc));
@@ -1598,6 +1724,8 @@ sv_contract_judge(List *releases)
 				*finding = *(SvFinding *) lfirst(lf);
 				finding->release = lfirst(lr);
 				finding->entry = entry;
+				finding->change = pstrdup(finding->change);
+				finding->reason = pstrdup(finding->reason);
 				findings = lappend(findings, finding);
 			}
 		}
@@ -1826,7 +1954,7 @@ advance_object(const SvProduct *product, const SvRelease *from,
 		int32		id = lfirst_int(lc);
 
 		if (sv_catalog_has_entry(from, id) &&
-			same_entry(sv_catalog_entry(id), now))
+			same_entry(load_entry(id)->entry, now))
 			return id;
 	}
 	complete_entry(now);
@@ -1853,13 +1981,13 @@ objects_of_schema(Oid schema)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-		Touched    *object;
+		TouchedKey *object;
 
 		if (form->classid != RelationRelationId &&
 			form->classid != ProcedureRelationId &&
 			form->classid != TypeRelationId)
 			continue;
-		object = palloc(sizeof(Touched));
+		object = palloc(sizeof(TouchedKey));
 		object->class_id = form->classid;
 		object->object = form->objid;
 		objects = lappend(objects, object);
@@ -1884,7 +2012,7 @@ advance_all(const SvProduct *product, const SvRelease *from)
 			continue;
 		foreach(lo, objects_of_schema(schema))
 		{
-			Touched    *object = lfirst(lo);
+			TouchedKey *object = lfirst(lo);
 			int32		id = advance_object(product, from, object->class_id,
 											object->object);
 
@@ -1910,11 +2038,13 @@ advance_touched(const SvProduct *product, const SvRelease *from)
 		int32		id;
 		ListCell   *lc;
 
-		foreach(lc, sv_catalog_entries_on(object->object))
+		foreach(lc, entry_ids_on(object))
 			ids = list_delete_int(ids, lfirst_int(lc));
-		id = advance_object(product, from, object->class_id, object->object);
+		id = advance_object(product, from, object->key.class_id,
+							object->key.object);
 		if (id)
 			ids = lappend_int(ids, id);
+		object->is_searched = false;
 	}
 	return ids;
 }

@@ -255,6 +255,33 @@ changes_rights(const Event *event)
  * What is schemaver's alone
  */
 
+static bool
+is_base_schema(const SvProduct *product, const char *schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, product->schemas)
+	{
+		if (strcmp(lfirst(lc), schema) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* is that a base schema of one of the products?  Most DDL is there. */
+static bool
+is_any_base_schema(List *products, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, products)
+	{
+		if (is_base_schema(lfirst(lc), name))
+			return true;
+	}
+	return false;
+}
+
 /* is that a version schema of one of the products? */
 static bool
 is_version_schema(List *products, const char *name)
@@ -299,6 +326,8 @@ protect_own(const Event *event)
 		if (schema == NULL || (last && strcmp(last, schema) == 0))
 			continue;
 		last = schema;
+		if (is_any_base_schema(event->products, schema))
+			continue;
 		if (strcmp(schema, SV_SCHEMA) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -449,19 +478,6 @@ follow_up(const SvProduct *product, List *releases)
 	(void) sv_compat_reconcile(product, used);
 }
 
-static bool
-is_base_schema(const SvProduct *product, const char *schema)
-{
-	ListCell   *lc;
-
-	foreach(lc, product->schemas)
-	{
-		if (strcmp(lfirst(lc), schema) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* write what was done by hand to a product's schemas into its history */
 static void
 record_by_hand(const Event *event, const SvProduct *product)
@@ -566,7 +582,7 @@ handle_event(FunctionCallInfo fcinfo, bool drop)
 	}
 	protect_own(&event);
 	touch_affected(&event);
-	if (changes_rights(&event) || strcmp(event.command, "ALTER TABLE") == 0)
+	if (changes_rights(&event))
 		sv_contract_touch_rights();
 	PG_RETURN_VOID();
 }
