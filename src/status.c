@@ -10,8 +10,9 @@
  * its queries see the catalogs as the calling statement does; who is live is
  * read once for each product, so that shares and sums agree.
  *
- * full_schema() writes a version's contract as SQL text.  It reads nothing
- * but the contract: what the schema looks like now makes no difference.
+ * full_schema() writes a version's contract as SQL text.  What the schema
+ * looks like now makes no difference, but for one thing: contracts do not say
+ * which sequences are those of identity columns.
  *
  * Nothing here keeps state, takes a lock that outlives the call, or writes.
  *
@@ -19,6 +20,7 @@
  */
 #include "schemaver.h"
 
+#include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
@@ -57,6 +59,7 @@ typedef struct VersionFacts
 	TimestampTz registered;		/* the first time ever, DT_NOBEGIN if never */
 	bool		predecessor;	/* the one before the current */
 	List	   *schemas;		/* of VersionSchema */
+	int			nviews;			/* in all of them */
 	int			instances;
 	int			percent;		/* of the product's instances */
 	TimestampTz oldest;			/* registration of a live instance */
@@ -208,10 +211,9 @@ get_list(uint64 row, const char *column)
  */
 
 /* a version's schemas and how many views stand in each */
-static List *
-gather_schemas(uint64 row)
+static void
+gather_schemas(uint64 row, VersionFacts *version)
 {
-	List	   *result = NIL;
 	List	   *names = get_list(row, "schemas");
 	List	   *views = get_list(row, "views");
 	ListCell   *name;
@@ -223,9 +225,9 @@ gather_schemas(uint64 row)
 
 		schema->name = lfirst(name);
 		schema->views = pg_strtoint32(lfirst(count));
-		result = lappend(result, schema);
+		version->schemas = lappend(version->schemas, schema);
+		version->nviews += schema->views;
 	}
-	return result;
 }
 
 /*
@@ -260,7 +262,7 @@ gather_versions(ProductFacts *product)
 		version->description = get_text(row, "description");
 		version->registered = get_time(row, "registered");
 		version->predecessor = after_current;
-		version->schemas = gather_schemas(row);
+		gather_schemas(row, version);
 		version->oldest = DT_NOBEGIN;
 		after_current = strcmp(version->status, "current") == 0;
 		product->versions = lappend(product->versions, version);
@@ -594,6 +596,12 @@ live_text(ProductFacts *product)
 	return text.len > 0 ? text.data : pstrdup("nobody");
 }
 
+static bool
+is_supported(VersionFacts *version)
+{
+	return strcmp(version->status, "supported") == 0;
+}
+
 /* what keeps a supported version from being retired, in words */
 static List *
 keepers(VersionFacts *version)
@@ -664,11 +672,12 @@ put_version(Output *out, VersionFacts *version)
 		put_line(out, 2, "Clients: from %s", addresses);
 	if (applications)
 		put_line(out, 2, "Applications: %s", applications);
-	if (strcmp(version->status, "supported") == 0)
+	if (is_supported(version) || version->nviews > 0)
+		put_schemas(out, version->schemas);
+	if (is_supported(version))
 	{
 		List	   *kept_by = keepers(version);
 
-		put_schemas(out, version->schemas);
 		put_line(out, 2, "Kept from retirement by: %s",
 				 kept_by ? join_text(kept_by) : "nothing");
 	}
@@ -918,7 +927,7 @@ json_version(Json *json, VersionFacts *version)
 		json_close(json, '}');
 	}
 	json_close(json, ']');
-	if (strcmp(version->status, "supported") == 0)
+	if (is_supported(version))
 		json_strings(json, "kept_by", keepers(version));
 	json_close(json, '}');
 }
@@ -1118,9 +1127,12 @@ append_table(StringInfo sql, const SvEntry *entry, const char *relation)
 	const char *separator = "";
 	ListCell   *cell;
 
-	appendStringInfo(sql, "CREATE %sTABLE %s (",
-					 entry->kind == RELKIND_FOREIGN_TABLE ? "FOREIGN " : "",
-					 relation);
+	/* what serves the rows is no part of the contract */
+	if (entry->kind == RELKIND_PARTITIONED_TABLE)
+		appendStringInfoString(sql, "-- partitioned\n");
+	else if (entry->kind == RELKIND_FOREIGN_TABLE)
+		appendStringInfoString(sql, "-- foreign\n");
+	appendStringInfo(sql, "CREATE TABLE %s (", relation);
 	foreach(cell, entry->columns)
 	{
 		appendStringInfoString(sql, separator);
@@ -1165,6 +1177,18 @@ append_view(StringInfo sql, const SvEntry *entry, const char *relation)
 	append_statement(sql, entry->definition);
 }
 
+/* ranges and aggregates, of which a contract knows no more than this */
+static void
+append_undescribed(StringInfo sql, const SvEntry *entry)
+{
+	const char *name = quote_qualified_identifier(entry->schema, entry->name);
+
+	if (entry->kind == SV_ENTRY_TYPE)
+		appendStringInfo(sql, "-- type %s\n\n", name);
+	else
+		appendStringInfo(sql, "-- function %s(%s)\n\n", name, entry->args);
+}
+
 static void
 append_entry(StringInfo sql, const SvEntry *entry)
 {
@@ -1175,10 +1199,14 @@ append_entry(StringInfo sql, const SvEntry *entry)
 	{
 		case RANK_TYPE:
 		case RANK_FUNCTION:
-			append_statement(sql, entry->definition);
+			if (entry->definition)
+				append_statement(sql, entry->definition);
+			else
+				append_undescribed(sql, entry);
 			break;
 		case RANK_SEQUENCE:
-			appendStringInfo(sql, "CREATE SEQUENCE %s;\n\n", relation);
+			appendStringInfo(sql, "CREATE SEQUENCE %s %s;\n\n", relation,
+							 entry->definition);
 			break;
 		case RANK_TABLE:
 			append_table(sql, entry, relation);
@@ -1189,7 +1217,7 @@ append_entry(StringInfo sql, const SvEntry *entry)
 	}
 }
 
-/* what stands outside CREATE TABLE: foreign keys, then unique indexes */
+/* what comes when everything is there: foreign keys, indexes, triggers */
 static void
 append_outside(StringInfo sql, const SvEntry *entry)
 {
@@ -1208,6 +1236,19 @@ append_outside(StringInfo sql, const SvEntry *entry)
 		else if (!is_inline(constraint))
 			append_statement(sql, constraint->expression);
 	}
+	foreach(cell, entry->triggers)
+		append_statement(sql, ((SvPart *) lfirst(cell))->expression);
+}
+
+/* an identity column brings its sequence along */
+static bool
+is_implied(const SvProduct *product, const SvEntry *entry)
+{
+	Oid			table;
+	int32		column;
+
+	return entry->kind == RELKIND_SEQUENCE && product->awake &&
+		sequenceIsOwned(entry->physical, DEPENDENCY_INTERNAL, &table, &column);
 }
 
 static SvRelease *
@@ -1247,7 +1288,12 @@ schemaver_full_schema(PG_FUNCTION_ARGS)
 								 text_to_cstring(PG_GETARG_TEXT_PP(1)), false);
 	release = find_release(product, PG_GETARG_SVVERSION(0));
 	for (int i = 0; i < release->nentries; i++)
-		entries = lappend(entries, sv_catalog_entry(release->entries[i]));
+	{
+		SvEntry    *entry = sv_catalog_entry(release->entries[i]);
+
+		if (!is_implied(product, entry))
+			entries = lappend(entries, entry);
+	}
 	list_sort(entries, compare_entries);
 
 	initStringInfo(&sql);
