@@ -441,15 +441,14 @@ gather_products(const char *name)
 	return result;
 }
 
-/* will a session that connects now load this library by itself? */
+/* is this library in a list of libraries, by whatever path? */
 static bool
-preloaded(void)
+lists_us(const char *setting)
 {
 	List	   *libraries = NIL;
 	ListCell   *cell;
-	char	   *setting = pstrdup(session_preload_libraries_string);
 
-	if (!SplitDirectoriesString(setting, ',', &libraries))
+	if (!SplitDirectoriesString(pstrdup(setting), ',', &libraries))
 		return false;
 	foreach(cell, libraries)
 	{
@@ -1029,7 +1028,9 @@ schemaver_status(PG_FUNCTION_ARGS)
 	status.guard = GetConfigOption("schemaver.guard", true, false);
 	if (status.guard == NULL)
 		status.guard = "unknown";
-	status.on_connect = preloaded();
+	/* the setting of this session: other roles may have another */
+	status.on_connect = lists_us(session_preload_libraries_string) ||
+		lists_us(shared_preload_libraries_string);
 	status.triggers = gather_triggers();
 	status.products = gather_products(name);
 	if (json)
