@@ -722,7 +722,7 @@ put_history_line(Output *out, HistoryFacts *line)
 	initStringInfo(&text);
 	appendStringInfo(&text, "%s %s: %s", time_text(line->when), line->who,
 					 line->action);
-	if (line->from)
+	if (line->from && !(line->to && strcmp(line->from, line->to) == 0))
 		appendStringInfo(&text, " %s ->", line->from);
 	if (line->to)
 		appendStringInfo(&text, " %s", line->to);
@@ -1025,9 +1025,7 @@ schemaver_status(PG_FUNCTION_ARGS)
 	out.desc = result->setDesc;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	status.guard = GetConfigOption("schemaver.guard", true, false);
-	if (status.guard == NULL)
-		status.guard = "unknown";
+	status.guard = GetConfigOption("schemaver.guard", false, false);
 	/* the setting of this session: other roles may have another */
 	status.on_connect = lists_us(session_preload_libraries_string) ||
 		lists_us(shared_preload_libraries_string);
