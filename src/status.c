@@ -87,6 +87,7 @@ typedef struct ProductFacts
 	List	   *schemas;		/* of char * */
 	bool		exact;
 	bool		complete;
+	bool		awake;			/* the guard watches over it */
 	List	   *versions;		/* of VersionFacts, newest first */
 	List	   *history;		/* of HistoryFacts, newest first */
 	int			instances;
@@ -426,6 +427,7 @@ gather_products(const char *name)
 		product->current = get_text(row, "current_version");
 		product->exact = get_bool(row, "exact");
 		product->complete = get_bool(row, "complete");
+		product->awake = sv_catalog_product(product->name, false)->awake;
 		product->schemas = get_list(row, "schemas");
 		result = lappend(result, product);
 	}
@@ -751,6 +753,8 @@ put_product(Output *out, StatusFacts *status, ProductFacts *product)
 		put_line(out, 1, "Live: %s", live_text(product));
 	else
 		put_line(out, 1, "Next: schemaver.baseline() takes the schema as it stands, schemaver.apply() runs the first script");
+	if (!product->awake)
+		put_line(out, 1, "Asleep since it was restored from a dump: the guard lets all DDL pass until a session registers, or schemaver.reconcile() is called");
 	put_versions(out, product);
 	if (product->history)
 		put_line(out, 1, "History, newest first:");
@@ -959,6 +963,7 @@ json_product(Json *json, ProductFacts *product)
 	json_strings(json, "schemas", product->schemas);
 	json_bool(json, "exact", product->exact);
 	json_bool(json, "complete", product->complete);
+	json_bool(json, "awake", product->awake);
 	json_int(json, "instances", product->instances);
 	json_open(json, "versions", '[');
 	foreach(cell, product->versions)

@@ -146,6 +146,12 @@ FROM schemaver.status(format => 'json') AS line;
 ALTER EVENT TRIGGER schemaver_guard_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER schemaver_guard_drop ENABLE ALWAYS;
 
+-- as after a restore, until it is woken
+UPDATE schemaver.db_product SET extension = 0;
+SELECT line FROM tool.masked() AS line WHERE line ~ 'Asleep';
+SELECT schemaver.reconcile();
+SELECT line FROM tool.masked() AS line WHERE line ~ 'Asleep';
+
 -- several products; one is asked for
 CREATE SCHEMA crm;
 SELECT schemaver.create_product('the "CRM"', ARRAY['crm']);
