@@ -920,7 +920,7 @@ store_parts(const SvEntry *entry)
 	CatalogIndexState indexes = CatalogOpenIndexes(table);
 	ListCell   *lc;
 
-	for (int i = 0; i < lengthof(parts); i++)
+	for (int i = 0; i < (int) lengthof(parts); i++)
 	{
 		foreach(lc, parts[i])
 			store_part(table, indexes, entry->id, lfirst(lc));
