@@ -309,6 +309,9 @@ SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_part', '');
 
 GRANT SELECT ON ALL TABLES IN SCHEMA schemaver TO PUBLIC;
 
+-- Scripts may hold what is not for everybody; the view "history" is.
+REVOKE SELECT ON schemaver.db_version_history FROM PUBLIC;
+
 --
 -- registry.c: register, unregister
 --
@@ -570,7 +573,10 @@ CREATE VIEW schemaver.history AS
 		h.update_by,
 		h.description,
 		h.reason,
-		h.script,
+		CASE WHEN h.update_by = current_user
+				OR pg_catalog.pg_has_role('pg_read_all_data', 'USAGE')
+			THEN h.script
+		END AS script,
 		h.checksum,
 		h.statements,
 		h.duration,

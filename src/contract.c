@@ -777,6 +777,8 @@ read_type(Oid type)
 	Form_pg_type form;
 	SvEntry    *entry = NULL;
 	bool		composite;
+	bool		isnull;
+	Datum		datum;
 
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
@@ -803,6 +805,10 @@ read_type(Oid type)
 		base->type = sv_contract_type_text(form->typbasetype, form->typtypmod,
 							   form->typcollation);
 		base->notnull = form->typnotnull;
+		datum = SysCacheGetAttr(TYPEOID, tuple, Anum_pg_type_typdefault,
+								&isnull);
+		if (!isnull)
+			base->expression = TextDatumGetCString(datum);
 		entry->columns = list_make1(base);
 		read_constraints(entry, InvalidOid, type);
 	}
@@ -968,6 +974,7 @@ type_definition(const SvEntry *entry)
 {
 	StringInfoData text;
 	char	   *name = quote_qualified_identifier(entry->schema, entry->name);
+	SvPart	   *base;
 	ListCell   *lc;
 
 	initStringInfo(&text);
@@ -994,8 +1001,13 @@ type_definition(const SvEntry *entry)
 			appendStringInfoChar(&text, ')');
 			break;
 		case TYPTYPE_DOMAIN:
+			base = linitial(entry->columns);
 			appendStringInfo(&text, "CREATE DOMAIN %s AS %s", name,
-							 ((SvPart *) linitial(entry->columns))->type);
+							 base->type);
+			if (base->expression)
+				appendStringInfo(&text, " DEFAULT %s", base->expression);
+			if (base->notnull)
+				appendStringInfoString(&text, " NOT NULL");
 			foreach(lc, entry->constraints)
 				appendStringInfo(&text, " CONSTRAINT %s %s",
 								 quote_identifier(((SvPart *) lfirst(lc))->name),

@@ -423,7 +423,9 @@ complain(int elevel, const Event *event, const SvProduct *product,
 							  "%d instances of version %s are live. %s",
 							  count, count, finding->release->label,
 							  finding->reason),
-			 errhint("Run the statement as a migration with schemaver.apply(), which keeps older versions working; schemaver.status() shows who is live.")));
+			 finding->severity == SV_FATAL ?
+			 errhint("Wait until no instance of that version is live; SELECT schemaver.status() shows who is.") :
+			 errhint("Run the statement as a migration, SELECT schemaver.apply(...), which keeps older versions working; schemaver.status() shows who is live.")));
 }
 
 /* block or report what breaks a live version, as the mode says */
