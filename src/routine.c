@@ -106,7 +106,7 @@ typedef struct Routine
 	char	   *signature;
 	char	   *source;
 	char	   *path;			/* its own search_path, or NULL */
-	List	   *argnames;
+	List	   *argnames;		/* of what goes in */
 	List	   *types;			/* OIDs, of all arguments and the result */
 	List	   *mentions;		/* of OldName, each once */
 	List	   *fields;			/* those a trigger function says as NEW.name */
@@ -421,7 +421,8 @@ read_arguments(Routine *routine, HeapTuple tuple)
 		routine->types = lappend_oid(routine->types, types[i]);
 		routine->is_polymorphic |= IsPolymorphicType(types[i]);
 		if (names && names[i][0] != '\0' &&
-			(modes == NULL || modes[i] != PROARGMODE_TABLE))
+			(modes == NULL || (modes[i] != PROARGMODE_TABLE &&
+							   modes[i] != PROARGMODE_OUT)))
 			routine->argnames = lappend(routine->argnames, names[i]);
 	}
 }

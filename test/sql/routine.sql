@@ -1,8 +1,13 @@
 --
 -- Functions and triggers that a migration's renames leave behind
 --
+-- In a database of its own, since a product cannot be dropped.
+--
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_routine;
+\c sv_routine
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS schemaver;
+CREATE EXTENSION schemaver;
 CREATE SCHEMA routine_base;
 CREATE SCHEMA "routine More";
 SELECT schemaver.create_product('routine', ARRAY['routine_base', 'routine More']);
@@ -247,10 +252,19 @@ CREATE FUNCTION routine_base.poly(anyelement) RETURNS text LANGUAGE sql AS
 CREATE FUNCTION routine_base.find(last_name text)
 RETURNS SETOF routine_base.person LANGUAGE sql AS
 	'SELECT * FROM routine_base.person WHERE last_name = $1';
+CREATE FUNCTION routine_base.pet_name(OUT last_name text) LANGUAGE sql AS
+	'SELECT last_name FROM routine_base.pet';
 SELECT pg_temp.try($s$ALTER TABLE person RENAME last_name TO surname$s$);
+-- nothing to tell of what the script itself has written
+SELECT pg_temp.try($s$
+	ALTER TABLE person RENAME last_name TO surname;
+	DROP FUNCTION draft(), no_tokens(), poly(anyelement);
+	CREATE OR REPLACE FUNCTION find(last_name text) RETURNS SETOF person
+	LANGUAGE sql AS 'SELECT * FROM person WHERE surname = last_name';
+$s$);
 DROP FUNCTION routine_base.draft(), routine_base.no_tokens(),
 	routine_base.unrelated(), routine_base.poly(anyelement),
-	routine_base.find(text);
+	routine_base.find(text), routine_base.pet_name();
 
 -- validated as its owner, who sees what the caller may not
 CREATE ROLE regress_routine_owner;
@@ -362,4 +376,6 @@ SELECT schemaver.apply($s$ALTER TABLE person ADD COLUMN x int$s$,
 -- leave nothing that belongs to the cluster
 ALTER TABLE routine_base.person OWNER TO CURRENT_USER;
 DROP OWNED BY regress_routine_owner, regress_routine_deployer CASCADE;
+\c :home
+DROP DATABASE sv_routine;
 DROP ROLE regress_routine_owner, regress_routine_deployer;

@@ -1,6 +1,9 @@
 --
 -- What a script may hold: everything here is refused before it runs
 --
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS schemaver;
+RESET client_min_messages;
 
 -- nothing to do
 SELECT schemaver.apply('');
