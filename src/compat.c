@@ -59,6 +59,7 @@
 #include "parser/parse_node.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteSupport.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -633,7 +634,7 @@ soften_dependencies(Oid view, const Wanted *wanted)
 static bool
 is_replaceable(Oid view, const Wanted *wanted)
 {
-	Relation	relation = relation_open(view, AccessExclusiveLock);
+	Relation	relation = relation_open(view, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(relation);
 	bool		fits = relation->rd_rel->relkind == RELKIND_VIEW &&
 		desc->natts == list_length(wanted->columns);
@@ -1013,6 +1014,59 @@ sv_compat_views_on(const SvProduct *product, List *releases, Oid base)
 	return views;
 }
 
+/* all compatibility views, or those on one relation; ascending */
+static List *
+all_views_on(Oid base)
+{
+	List	   *views = NIL;
+	ListCell   *lp;
+	ListCell   *lr;
+	ListCell   *ls;
+
+	foreach(lp, sv_catalog_products())
+	{
+		SvProduct  *product = lfirst(lp);
+		List	   *releases = sv_catalog_releases(product, true);
+
+		if (OidIsValid(base))
+		{
+			views = list_concat(views,
+								sv_compat_views_on(product, releases, base));
+			continue;
+		}
+		foreach(lr, releases)
+		{
+			foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
+			{
+				Oid			schema = get_namespace_oid(lfirst(ls), true);
+
+				if (OidIsValid(schema))
+					views = list_concat(views, relations_of_schema(schema));
+			}
+		}
+	}
+	list_sort(views, list_oid_cmp);
+	return views;
+}
+
+/*
+ * Lock the compatibility views on a relation, or with InvalidOid all of them,
+ * for a command that will drop them along with what they stand on: sessions
+ * lock the view first, so must we.  Views of relations that are not the
+ * caller's are left alone.
+ */
+void
+sv_compat_lock_views(Oid base)
+{
+	ListCell   *lc;
+
+	foreach(lc, all_views_on(base))
+	{
+		if (pg_class_ownercheck(lfirst_oid(lc), GetUserId()))
+			LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	}
+}
+
 /*
  * Drop all compatibility views on a relation, whose owner is the caller, for
  * a command that the server refuses beside any view.  Reconcile makes them
@@ -1022,20 +1076,41 @@ void
 sv_compat_drop_views_on(Oid base)
 {
 	Identity	identity;
-	ListCell   *lp;
-	ListCell   *lv;
+	ListCell   *lc;
 
 	if (!pg_class_ownercheck(base, GetUserId()))
 		return;
 	become_owner(&identity);
+	foreach(lc, all_views_on(base))
+		drop_view(lfirst_oid(lc));
+	become_caller(&identity);
+}
+
+static void
+sync_all_schema_rights(void)
+{
+	ListCell   *lp;
+	ListCell   *lr;
+	ListCell   *lv;
+	ListCell   *lb;
+
 	foreach(lp, sv_catalog_products())
 	{
-		List	   *releases = sv_catalog_releases(lfirst(lp), true);
+		SvProduct  *product = lfirst(lp);
 
-		foreach(lv, sv_compat_views_on(lfirst(lp), releases, base))
-			drop_view(lfirst_oid(lv));
+		foreach(lr, sv_catalog_releases(product, true))
+		{
+			forboth(lv, ((SvRelease *) lfirst(lr))->schemas,
+					lb, product->schemas)
+			{
+				Oid			schema = get_namespace_oid(lfirst(lv), true);
+				Oid			base = get_namespace_oid(lfirst(lb), true);
+
+				if (OidIsValid(schema) && OidIsValid(base))
+					sync_schema_rights(schema, base);
+			}
+		}
 	}
-	become_caller(&identity);
 }
 
 /*
@@ -1046,41 +1121,13 @@ void
 sv_compat_sync_rights(Oid base)
 {
 	Identity	identity;
-	ListCell   *lp;
-	ListCell   *lr;
-	ListCell   *ls;
-	ListCell   *lv;
+	ListCell   *lc;
 
 	become_owner(&identity);
-	foreach(lp, sv_catalog_products())
-	{
-		SvProduct  *product = lfirst(lp);
-		List	   *releases = sv_catalog_releases(product, true);
-
-		if (OidIsValid(base))
-		{
-			foreach(lv, sv_compat_views_on(product, releases, base))
-				(void) sync_rights(lfirst_oid(lv));
-			continue;
-		}
-		foreach(lr, releases)
-		{
-			SvRelease  *release = lfirst(lr);
-
-			forboth(ls, release->schemas, lv, product->schemas)
-			{
-				Oid			schema = get_namespace_oid(lfirst(ls), true);
-				Oid			base_schema = get_namespace_oid(lfirst(lv), true);
-				ListCell   *lc;
-
-				if (!OidIsValid(schema) || !OidIsValid(base_schema))
-					continue;
-				sync_schema_rights(schema, base_schema);
-				foreach(lc, relations_of_schema(schema))
-					(void) sync_rights(lfirst_oid(lc));
-			}
-		}
-	}
+	if (!OidIsValid(base))
+		sync_all_schema_rights();
+	foreach(lc, all_views_on(base))
+		(void) sync_rights(lfirst_oid(lc));
 	become_caller(&identity);
 }
 

@@ -15,6 +15,10 @@
  * ends.  Who gets it knows that no instance is live and that none will
  * register before the end; who does not get it knows that one is live.
  *
+ * Before a command that will drop compatibility views along with what they
+ * stand on, these are locked: sessions lock a view before its table, and who
+ * does it the other way round ends in a deadlock with them.
+ *
  * What passes is written into the history.  A product whose contracts come
  * from another database, through pg_dump, is left alone until it wakes, so
  * that a restore can do its work.
@@ -85,28 +89,95 @@ static ProcessUtility_hook_type next_ProcessUtility = NULL;
 
 static List *awake_products(void);
 
+/* a relation that a command names, with its heirs */
+static List *
+named_relations(RangeVar *range)
+{
+	Oid			relation = RangeVarGetRelid(range, NoLock, true);
+
+	return OidIsValid(relation) ?
+		find_all_inheritors(relation, NoLock, NULL) : NIL;
+}
+
 /*
- * The server refuses to change the type of a column beside any view.  So the
- * compatibility views give way; the guard or apply() judges what comes of it.
+ * ALTER TABLE that drops a column takes its compatibility views along, so
+ * they are locked before the table, as sessions do.  To change a column's
+ * type is what the server refuses beside any view: they give way before.
  */
 static void
-make_way(const AlterTableStmt *statement)
+prepare_alter(const AlterTableStmt *statement)
 {
-	Oid			relation;
 	ListCell   *lc;
+	ListCell   *lr;
 
 	foreach(lc, statement->cmds)
 	{
-		if (lfirst_node(AlterTableCmd, lc)->subtype == AT_AlterColumnType)
-			break;
+		AlterTableCmd *command = lfirst(lc);
+
+		if (command->subtype == AT_DropColumn &&
+			command->behavior == DROP_CASCADE)
+			sv_compat_lock_views(InvalidOid);
+		else if (command->subtype == AT_DropColumn)
+		{
+			foreach(lr, named_relations(statement->relation))
+				sv_compat_lock_views(lfirst_oid(lr));
+		}
+		else if (command->subtype == AT_AlterColumnType)
+		{
+			foreach(lr, named_relations(statement->relation))
+				sv_compat_drop_views_on(lfirst_oid(lr));
+		}
 	}
-	if (lc == NULL || !OidIsValid(sv_catalog_extension(true)))
+}
+
+/* the same for DROP: CASCADE may reach any relation */
+static void
+prepare_drop(const DropStmt *statement)
+{
+	ListCell   *lc;
+	ListCell   *lr;
+
+	if (statement->behavior == DROP_CASCADE)
+	{
+		sv_compat_lock_views(InvalidOid);
 		return;
-	relation = RangeVarGetRelid(statement->relation, NoLock, true);
-	if (!OidIsValid(relation) || awake_products() == NIL)
+	}
+	if (statement->removeType != OBJECT_TABLE &&
+		statement->removeType != OBJECT_VIEW &&
+		statement->removeType != OBJECT_MATVIEW &&
+		statement->removeType != OBJECT_FOREIGN_TABLE)
 		return;
-	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
-		sv_compat_drop_views_on(lfirst_oid(lc));
+	foreach(lc, statement->objects)
+	{
+		foreach(lr, named_relations(makeRangeVarFromNameList(lfirst(lc))))
+			sv_compat_lock_views(lfirst_oid(lr));
+	}
+}
+
+/*
+ * What must be done before a command takes its own locks.  What comes of the
+ * command the guard or apply() judges after it.
+ */
+static void
+prepare_command(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_AlterTableStmt:
+		case T_DropStmt:
+		case T_DropOwnedStmt:
+			break;
+		default:
+			return;
+	}
+	if (!OidIsValid(sv_catalog_extension(true)) || awake_products() == NIL)
+		return;
+	if (IsA(statement, AlterTableStmt))
+		prepare_alter((AlterTableStmt *) statement);
+	else if (IsA(statement, DropStmt))
+		prepare_drop((DropStmt *) statement);
+	else
+		sv_compat_lock_views(InvalidOid);
 }
 
 static void
@@ -115,8 +186,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 				QueryEnvironment *environment, DestReceiver *receiver,
 				QueryCompletion *completion)
 {
-	if (IsA(pstmt->utilityStmt, AlterTableStmt))
-		make_way((AlterTableStmt *) pstmt->utilityStmt);
+	prepare_command(pstmt->utilityStmt);
 	if (next_ProcessUtility)
 		next_ProcessUtility(pstmt, query, readonly_tree, context, params,
 							environment, receiver, completion);
@@ -126,7 +196,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 }
 
 /*
- * Define the guard's settings, and get in front of ALTER TABLE.
+ * Define the guard's settings, and get in front of commands.
  */
 void
 sv_guard_init(void)
