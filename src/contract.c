@@ -1915,6 +1915,10 @@ same_parts(List *then, List *now)
 			a->identity != b->identity || a->generated != b->generated ||
 			!same_text(a->type, b->type))
 			return false;
+
+		/* a default that was dropped has no object on either side */
+		if (a->kind == SV_PART_COLUMN && !same_default(a, b))
+			return false;
 	}
 	return true;
 }
