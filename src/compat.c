@@ -166,7 +166,10 @@ sv_compat_schema_names(const SvProduct *product, const SvVersion *version)
 	return names;
 }
 
-/* replace an ACL column of a catalog row, and its dependencies on roles */
+/*
+ * Replace an ACL column of a catalog row, and its dependencies on roles.  A
+ * column depends on them as a part of its relation, not as a row of its own.
+ */
 static void
 store_acl(Oid catalog_id, HeapTuple tuple, int column, Acl *acl,
 		  Oid object, int sub_object, Oid owner)
@@ -192,7 +195,8 @@ store_acl(Oid catalog_id, HeapTuple tuple, int column, Acl *acl,
 	replace[column - 1] = true;
 	tuple = heap_modify_tuple(tuple, desc, values, nulls, replace);
 	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-	updateAclDependencies(catalog_id, object, sub_object, owner,
+	updateAclDependencies(sub_object ? RelationRelationId : catalog_id,
+						  object, sub_object, owner,
 						  old_count, old_members, new_count, new_members);
 	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
