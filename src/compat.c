@@ -51,11 +51,13 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_rewrite.h"
+#include "commands/event_trigger.h"
 #include "commands/tablecmds.h"
 #include "commands/view.h"
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteSupport.h"
@@ -575,8 +577,18 @@ make_view(const Wanted *wanted)
 									raw_parser(text, RAW_PARSE_DEFAULT));
 	ObjectAddress address;
 
-	address = DefineView(castNode(ViewStmt, raw->stmt), text,
-						 raw->stmt_location, raw->stmt_len);
+	/* the command that an event trigger stands for is not this one */
+	EventTriggerInhibitCommandCollection();
+	PG_TRY();
+	{
+		address = DefineView(castNode(ViewStmt, raw->stmt), text,
+							 raw->stmt_location, raw->stmt_len);
+	}
+	PG_FINALLY();
+	{
+		EventTriggerUndoInhibitCommandCollection();
+	}
+	PG_END_TRY();
 	CommandCounterIncrement();
 	invalidate_base(wanted->base);
 	return address.objectId;
@@ -851,7 +863,46 @@ sync_column_rights(Oid view, AttrNumber number, Oid base,
 	return changed;
 }
 
-/* owner and privileges of the view are those of its base; true if changed */
+/*
+ * Have a view check privileges as its owner or as its invoker; true if it did
+ * otherwise.  Row security wins over privileges on columns: better a view
+ * that somebody cannot use than one that shows him all rows.
+ */
+static bool
+sync_invoker(Oid view, Oid base, bool rowsecurity)
+{
+	Relation	relation = relation_open(view, AccessShareLock);
+	bool		is_invoker = RelationHasSecurityInvoker(relation);
+	bool		as_owner = has_column_grants(base) && !rowsecurity;
+	AlterTableCmd *command;
+
+	relation_close(relation, NoLock);
+	if (is_invoker == !as_owner)
+		return false;
+	command = makeNode(AlterTableCmd);
+	command->subtype = AT_ReplaceRelOptions;
+	if (!as_owner)
+		command->def = (Node *)
+			list_make1(makeDefElem("security_invoker",
+								   (Node *) makeString("true"), -1));
+	EventTriggerInhibitCommandCollection();
+	PG_TRY();
+	{
+		AlterTableInternal(view, list_make1(command), false);
+	}
+	PG_FINALLY();
+	{
+		EventTriggerUndoInhibitCommandCollection();
+	}
+	PG_END_TRY();
+	CommandCounterIncrement();
+	return true;
+}
+
+/*
+ * Owner and privileges of the view are those of its base, and are checked in
+ * the way that these ask for; true if something changed.
+ */
 static bool
 sync_rights(Oid view)
 {
@@ -888,6 +939,8 @@ sync_rights(Oid view)
 				  view, 0, owner);
 		changed = true;
 	}
+	changed |= sync_invoker(view, base,
+							((Form_pg_class) GETSTRUCT(from))->relrowsecurity);
 	ReleaseSysCache(from);
 	foreach(lc, numbers)
 		changed |= sync_column_rights(view, foreach_current_index(lc) + 1,
