@@ -26,7 +26,9 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
@@ -154,6 +156,37 @@ relation_oid(const char *name)
 						SV_SCHEMA, name)));
 	}
 	return relation;
+}
+
+/*
+ * The OIDs of the objects of one catalog that stand in a schema, whatever
+ * that is a schema of.
+ */
+List *
+sv_catalog_objects_of_schema(Oid schema, Oid class_id)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *objects = NIL;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->classid == class_id)
+			objects = lappend_oid(objects, form->objid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return objects;
 }
 
 /* begin a scan: keys are on heap columns, index NULL reads all of the table */
@@ -463,6 +496,22 @@ sv_catalog_create_product(const char *name, List *schemas,
 	insert_row("db_product", values, nulls);
 	CommandCounterIncrement();
 	return sv_catalog_product_by_id(id);
+}
+
+/*
+ * Is the schema one of the product's base schemas?
+ */
+bool
+sv_catalog_is_base_schema(const SvProduct *product, const char *schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, product->schemas)
+	{
+		if (strcmp(lfirst(lc), schema) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void

@@ -311,34 +311,6 @@ sv_compat_create_schemas(const SvProduct *product, const SvRelease *release)
 	become_caller(&identity);
 }
 
-/* the relations in a schema */
-static List *
-relations_of_schema(Oid schema)
-{
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	List	   *relations = NIL;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(NamespaceRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(schema));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->classid == RelationRelationId)
-			relations = lappend_oid(relations, form->objid);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return relations;
-}
-
 /* the relation that a compatibility view stands on, InvalidOid if unclear */
 static Oid
 base_of_view(Oid view)
@@ -391,7 +363,8 @@ sv_compat_retire(const SvProduct *product, SvRelease *release)
 
 		if (!OidIsValid(schema))
 			continue;
-		foreach(lr, relations_of_schema(schema))
+		foreach(lr, sv_catalog_objects_of_schema(schema,
+											  RelationRelationId))
 		{
 			invalidate_base(base_of_view(lfirst_oid(lr)));
 			ObjectAddressSet(address, RelationRelationId, lfirst_oid(lr));
@@ -450,32 +423,6 @@ has_column_grants(Oid relation)
 	return found;
 }
 
-static SvPart *
-part_by_number(List *parts, AttrNumber number)
-{
-	ListCell   *lc;
-
-	foreach(lc, parts)
-	{
-		if (((SvPart *) lfirst(lc))->number == number)
-			return lfirst(lc);
-	}
-	return NULL;
-}
-
-static SvPart *
-part_by_name(List *parts, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, parts)
-	{
-		if (strcmp(((SvPart *) lfirst(lc))->name, name) == 0)
-			return lfirst(lc);
-	}
-	return NULL;
-}
-
 /* what a view for the entry must be; false if none can be made */
 static bool
 plan_view(const SvProduct *product, const SvRelease *release,
@@ -493,9 +440,7 @@ plan_view(const SvProduct *product, const SvRelease *release,
 	foreach(lc, entry->columns)
 	{
 		SvPart	   *then = lfirst(lc);
-		SvPart	   *now = entry->physical == wanted->base ?
-		part_by_number(wanted->now->columns, then->number) :
-		part_by_name(wanted->now->columns, then->physical_name);
+		SvPart	   *now = sv_contract_find_column(entry, then, wanted->now);
 
 		if (now == NULL)
 			return false;
@@ -1098,7 +1043,9 @@ all_views_on(Oid base)
 				Oid			schema = get_namespace_oid(lfirst(ls), true);
 
 				if (OidIsValid(schema))
-					views = list_concat(views, relations_of_schema(schema));
+					views = list_concat(views,
+										sv_catalog_objects_of_schema(schema,
+																	 RelationRelationId));
 			}
 		}
 	}

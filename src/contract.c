@@ -1146,9 +1146,13 @@ column_by_number(List *columns, AttrNumber number)
 	return NULL;
 }
 
-/* by number in the same relation, by name in one that has replaced it */
-static SvPart *
-find_column(const SvEntry *entry, const SvPart *then, const SvEntry *now)
+/*
+ * The column of what stands behind an entry now that a contract's column is:
+ * by number in the same relation, by name in one that has replaced it.  NULL
+ * if it is gone.
+ */
+SvPart *
+sv_contract_find_column(const SvEntry *entry, const SvPart *then, const SvEntry *now)
 {
 	if (entry->physical == now->physical)
 		return column_by_number(now->columns, then->number);
@@ -1382,7 +1386,7 @@ judge_columns(Verdict *verdict)
 	foreach(lc, verdict->entry->columns)
 	{
 		SvPart	   *then = lfirst(lc);
-		SvPart	   *now = find_column(verdict->entry, then, verdict->now);
+		SvPart	   *now = sv_contract_find_column(verdict->entry, then, verdict->now);
 
 		if (now == NULL && is_lost(verdict->entry, then))
 		{
@@ -1821,7 +1825,7 @@ relink_parts(SvEntry *entry, SvEntry *now, bool by_name)
 		SvPart	   *then = lfirst(lc);
 
 		found = by_name ? part_by_name(now->columns, then->physical_name) :
-			find_column(entry, then, now);
+			sv_contract_find_column(entry, then, now);
 		news |= found ? relink_column(then, found) : lose_part(then);
 	}
 	foreach(lc, entry->constraints)
@@ -1941,19 +1945,6 @@ same_entry(const SvEntry *then, SvEntry *now)
 		same_text(then->definition, definition_text(now));
 }
 
-static bool
-is_base_schema(const SvProduct *product, const char *schema)
-{
-	ListCell   *lc;
-
-	foreach(lc, product->schemas)
-	{
-		if (strcmp(lfirst(lc), schema) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* the entry of an object in the new contract: the old one, a new one, or 0 */
 static int32
 advance_object(const SvProduct *product, const SvRelease *from,
@@ -1962,7 +1953,7 @@ advance_object(const SvProduct *product, const SvRelease *from,
 	SvEntry    *now = sv_contract_read(class_id, object);
 	ListCell   *lc;
 
-	if (now == NULL || !is_base_schema(product, now->schema) ||
+	if (now == NULL || !sv_catalog_is_base_schema(product, now->schema) ||
 		OidIsValid(getExtensionOfObject(class_id, object)))
 		return 0;
 	foreach(lc, from ? sv_catalog_entries_on(object) : NIL)
@@ -1978,44 +1969,11 @@ advance_object(const SvProduct *product, const SvRelease *from,
 	return now->id;
 }
 
-/* everything of a base schema that a contract can speak of */
-static List *
-objects_of_schema(Oid schema)
-{
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	List	   *objects = NIL;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(NamespaceRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(schema));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-		TouchedKey *object;
-
-		if (form->classid != RelationRelationId &&
-			form->classid != ProcedureRelationId &&
-			form->classid != TypeRelationId)
-			continue;
-		object = palloc(sizeof(TouchedKey));
-		object->class_id = form->classid;
-		object->object = form->objid;
-		objects = lappend(objects, object);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return objects;
-}
-
 static List *
 advance_all(const SvProduct *product, const SvRelease *from)
 {
+	static const Oid classes[] = {RelationRelationId, TypeRelationId,
+	ProcedureRelationId};
 	List	   *ids = NIL;
 	ListCell   *lc;
 	ListCell   *lo;
@@ -2024,16 +1982,16 @@ advance_all(const SvProduct *product, const SvRelease *from)
 	{
 		Oid			schema = get_namespace_oid(lfirst(lc), true);
 
-		if (!OidIsValid(schema))
-			continue;
-		foreach(lo, objects_of_schema(schema))
+		for (int i = 0; OidIsValid(schema) && i < (int) lengthof(classes); i++)
 		{
-			TouchedKey *object = lfirst(lo);
-			int32		id = advance_object(product, from, object->class_id,
-											object->object);
+			foreach(lo, sv_catalog_objects_of_schema(schema, classes[i]))
+			{
+				int32		id = advance_object(product, from, classes[i],
+												lfirst_oid(lo));
 
-			if (id)
-				ids = lappend_int(ids, id);
+				if (id)
+					ids = lappend_int(ids, id);
+			}
 		}
 	}
 	return ids;

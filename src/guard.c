@@ -325,19 +325,6 @@ changes_rights(const Event *event)
  * What is schemaver's alone
  */
 
-static bool
-is_base_schema(const SvProduct *product, const char *schema)
-{
-	ListCell   *lc;
-
-	foreach(lc, product->schemas)
-	{
-		if (strcmp(lfirst(lc), schema) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* is that a base schema of one of the products?  Most DDL is there. */
 static bool
 is_any_base_schema(List *products, const char *name)
@@ -346,7 +333,7 @@ is_any_base_schema(List *products, const char *name)
 
 	foreach(lc, products)
 	{
-		if (is_base_schema(lfirst(lc), name))
+		if (sv_catalog_is_base_schema(lfirst(lc), name))
 			return true;
 	}
 	return false;
@@ -563,7 +550,7 @@ record_by_hand(const Event *event, const SvProduct *product)
 		Affected   *object = lfirst(lc);
 
 		if (!object->extension && object->schema &&
-			is_base_schema(product, object->schema))
+			sv_catalog_is_base_schema(product, object->schema))
 			break;
 	}
 	if (lc == NULL)

@@ -173,19 +173,6 @@ shown_oid(Oid relation)
 }
 
 static bool
-is_base_schema(const SvProduct *product, const char *schema)
-{
-	ListCell   *lc;
-
-	foreach(lc, product->schemas)
-	{
-		if (strcmp(lfirst(lc), schema) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool
 relation_exists(const char *schema, const char *name)
 {
 	Oid			namespace = get_namespace_oid(schema, true);
@@ -259,7 +246,7 @@ find_renames(Check *check, SvRelease *from)
 
 			old->moved = !renamed;
 			old->in_path = !renamed &&
-				is_base_schema(check->product, now->schema);
+				sv_catalog_is_base_schema(check->product, now->schema);
 			old->taken = relation_exists(entry->schema, entry->name);
 		}
 		if (entry->physical == now->physical)
@@ -468,28 +455,15 @@ read_routine(Oid oid)
 static List *
 functions_of_schema(Oid schema)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	List	   *functions = NIL;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(NamespaceRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(schema));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_objects_of_schema(schema, ProcedureRelationId))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->classid == ProcedureRelationId &&
-			!OidIsValid(getExtensionOfObject(form->classid, form->objid)))
-			functions = lappend_oid(functions, form->objid);
+		if (!OidIsValid(getExtensionOfObject(ProcedureRelationId,
+											 lfirst_oid(lc))))
+			functions = lappend_oid(functions, lfirst_oid(lc));
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return functions;
 }
 

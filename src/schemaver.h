@@ -242,6 +242,9 @@ extern char *sv_catalog_checksum_of(const SvProduct *product,
 									SvVersion *version);
 extern SvVersion *sv_catalog_version_of(const SvProduct *product,
 										const char *checksum);
+extern bool sv_catalog_is_base_schema(const SvProduct *product,
+									  const char *schema);
+extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
 extern ArrayType *sv_catalog_text_array(List *strings);
 extern List *sv_catalog_text_list(ArrayType *array);
 
@@ -290,6 +293,9 @@ extern char *sv_contract_default_text(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
 extern SvEntry *sv_contract_read(Oid class_id, Oid object);
 extern SvEntry *sv_contract_resolve(const SvEntry *entry);
+extern SvPart *sv_contract_find_column(const SvEntry *entry,
+									   const SvPart *then,
+									   const SvEntry *now);
 extern List *sv_contract_judge(List *releases);
 extern void sv_contract_relink(List *releases, bool by_name);
 extern bool sv_contract_needs_view(const SvProduct *product,
