@@ -186,6 +186,7 @@ sv_catalog_objects_of_schema(Oid schema, Oid class_id)
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+	list_sort(objects, list_oid_cmp);
 	return objects;
 }
 

@@ -1997,18 +1997,44 @@ advance_all(const SvProduct *product, const SvRelease *from)
 	return ids;
 }
 
+/* relations first, then in the order in which they were made */
+static int
+compare_touched(const ListCell *a, const ListCell *b)
+{
+	const TouchedKey *first = &((Touched *) lfirst(a))->key;
+	const TouchedKey *second = &((Touched *) lfirst(b))->key;
+
+	if (first->class_id != second->class_id)
+		return first->class_id > second->class_id ? -1 : 1;
+	return first->object < second->object ? -1 : first->object > second->object;
+}
+
+/* in a fixed order, so that messages do not depend on that of a hash table */
+static List *
+touched_objects(void)
+{
+	HASH_SEQ_STATUS status;
+	Touched    *object;
+	List	   *objects = NIL;
+
+	hash_seq_init(&status, touched);
+	while ((object = hash_seq_search(&status)) != NULL)
+		objects = lappend(objects, object);
+	list_sort(objects, compare_touched);
+	return objects;
+}
+
 static List *
 advance_touched(const SvProduct *product, const SvRelease *from)
 {
 	List	   *ids = NIL;
-	HASH_SEQ_STATUS status;
-	Touched    *object;
+	ListCell   *lo;
 
 	for (int i = 0; i < from->nentries; i++)
 		ids = lappend_int(ids, from->entries[i]);
-	hash_seq_init(&status, touched);
-	while ((object = hash_seq_search(&status)) != NULL)
+	foreach(lo, touched_objects())
 	{
+		Touched    *object = lfirst(lo);
 		int32		id;
 		ListCell   *lc;
 
