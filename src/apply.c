@@ -566,21 +566,67 @@ judge_result(Migration *migration)
 	return findings;
 }
 
-/* the first change that would break a release if it stood alone, or NULL */
+/*
+ * The script must leave the product its schemas, and other products alone:
+ * their versions are not its business to break, and their history would not
+ * tell.
+ */
+static void
+check_borders(const Migration *migration)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration->product->schemas)
+	{
+		if (!OidIsValid(get_namespace_oid(lfirst(lc), true)))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the script leaves product \"%s\" without its base schema \"%s\"",
+							migration->product->name, (char *) lfirst(lc)),
+					 errhint("Keep the schema, and move or drop what is in it.")));
+	}
+	foreach(lc, sv_catalog_products())
+	{
+		SvProduct  *other = lfirst(lc);
+		SvRelease  *current = other->id != migration->product->id &&
+		other->awake ? sv_catalog_release(other, other->current) : NULL;
+		List	   *findings = current ?
+		sv_contract_judge_named(list_make1(current)) : NIL;
+
+		if (findings != NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("a migration of product \"%s\" must not change product \"%s\": %s",
+							migration->product->name, other->name,
+							((SvFinding *) linitial(findings))->change),
+					 errdetail("Its current version is %s.", current->label),
+					 errhint("Put the change into a migration of product \"%s\".",
+							 other->name)));
+	}
+}
+
+/*
+ * The first change that would break a release if it stood alone, or NULL; a
+ * sequence's only if there is no other, since it may have gone along with its
+ * table.
+ */
 static SvFinding *
 first_finding(List *findings, const SvRelease *release, SvSeverity severity)
 {
+	SvFinding  *found = NULL;
 	ListCell   *lc;
 
 	foreach(lc, findings)
 	{
 		SvFinding  *finding = lfirst(lc);
 
-		if (finding->release->id == release->id &&
-			finding->severity >= severity)
-			return finding;
+		if (finding->release->id != release->id ||
+			finding->severity < severity)
+			continue;
+		if (found == NULL || found->entry->kind == RELKIND_SEQUENCE)
+			found = finding;
 	}
-	return NULL;
+	return found;
 }
 
 /* the number of the new version; a number must not promise too much */
@@ -719,6 +765,7 @@ finish(Migration *migration)
 	SvRelease  *release;
 	ListCell   *lc;
 
+	check_borders(migration);
 	sv_routine_check(migration->product, migration->from);
 	migration->reached = choose_version(migration, findings);
 	foreach(lc, migration->releases)

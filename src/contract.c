@@ -1750,6 +1750,22 @@ sv_contract_judge(List *releases)
 }
 
 /*
+ * As sv_contract_judge(), but only what the DDL itself has touched, even if
+ * everything is to be compared.
+ */
+List *
+sv_contract_judge_named(List *releases)
+{
+	bool		all = touched_all;
+	List	   *findings;
+
+	touched_all = false;
+	findings = sv_contract_judge(releases);
+	touched_all = all;
+	return findings;
+}
+
+/*
  * The touched entries of one release, a list of SvEntry.
  */
 List *

@@ -297,6 +297,7 @@ extern SvPart *sv_contract_find_column(const SvEntry *entry,
 									   const SvPart *then,
 									   const SvEntry *now);
 extern List *sv_contract_judge(List *releases);
+extern List *sv_contract_judge_named(List *releases);
 extern void sv_contract_relink(List *releases, bool by_name);
 extern bool sv_contract_needs_view(const SvProduct *product,
 								   const SvEntry *entry);
