@@ -399,11 +399,18 @@ lock_relations(Migration *migration)
 
 	migration->needed = NIL;
 	foreach(lc, migration->script->statements)
-		need_locks_of(migration, ((SvStatement *) lfirst(lc))->raw->stmt);
+	{
+		migration->statement = lfirst(lc);
+		need_locks_of(migration, migration->statement->raw->stmt);
+	}
+	migration->statement = NULL;
 	foreach(lc, migration->needed)
 	{
 		NeededLock *needed = lfirst(lc);
 
+		/* what lets the table be read changes no view: let them be read */
+		if (needed->mode < AccessExclusiveLock)
+			continue;
 		foreach(lv, sv_compat_views_on(migration->product,
 									   migration->releases,
 									   needed->relation))
@@ -503,13 +510,8 @@ set_local(const char *name, const char *value)
 static void
 run_statements(Migration *migration)
 {
-	ErrorContextCallback callback;
 	ListCell   *lc;
 
-	callback.callback = statement_context;
-	callback.arg = migration;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
 	SPI_connect();
 	foreach(lc, migration->script->statements)
 	{
@@ -528,7 +530,6 @@ run_statements(Migration *migration)
 	}
 	SPI_finish();
 	migration->statement = NULL;
-	error_context_stack = callback.previous;
 }
 
 /*
@@ -808,6 +809,7 @@ static void
 attempt(Migration *migration)
 {
 	int			nestlevel = NewGUCNestLevel();
+	ErrorContextCallback callback;
 
 	migration->releases = sv_catalog_releases(migration->product, true);
 	sv_contract_collect_begin();
@@ -817,8 +819,13 @@ attempt(Migration *migration)
 	set_local("lock_timeout", LOCK_TIMEOUT);
 	set_local("search_path", script_path(migration->product));
 	retire_forgotten(migration);
+	callback.callback = statement_context;
+	callback.arg = migration;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
 	lock_relations(migration);
 	run_statements(migration);
+	error_context_stack = callback.previous;
 
 	/* as in an abort: what the script has set must not outlive it */
 	AtEOXact_GUC(false, nestlevel);
