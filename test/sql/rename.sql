@@ -5,7 +5,10 @@
 -- One session plays both: it is registered under the old version, and applies
 -- the migrations; its own registration is none of apply()'s business.
 --
-CREATE EXTENSION IF NOT EXISTS schemaver;
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_rename;
+\c sv_rename
+CREATE EXTENSION schemaver;
 
 -- Everything that an application does with a table, by names of its version.
 -- The rows that it needs it makes; a line for each thing that fails.
@@ -428,25 +431,25 @@ SELECT schemaver.unregister();
 --
 -- rights: what a role may do with the table, it may do with the view
 --
-CREATE ROLE ren_app;
-CREATE ROLE ren_other;
+CREATE ROLE regress_ren_app;
+CREATE ROLE regress_ren_other;
 CREATE SCHEMA rights;
-GRANT USAGE ON SCHEMA rights TO ren_app;
+GRANT USAGE ON SCHEMA rights TO regress_ren_app;
 CREATE TABLE rights.note (id serial PRIMARY KEY, who name DEFAULT current_user, body text);
 ALTER TABLE rights.note ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON rights.note USING (who = current_user);
-GRANT ALL ON rights.note TO ren_app;
-GRANT USAGE ON SEQUENCE rights.note_id_seq TO ren_app;
+GRANT ALL ON rights.note TO regress_ren_app;
+GRANT USAGE ON SEQUENCE rights.note_id_seq TO regress_ren_app;
 CREATE TABLE rights.salary (id int PRIMARY KEY, name text, amount int);
-GRANT SELECT (id, name), UPDATE (name) ON rights.salary TO ren_app;
+GRANT SELECT (id, name), UPDATE (name) ON rights.salary TO regress_ren_app;
 CREATE TABLE rights.plain (id int PRIMARY KEY, name text);
-GRANT SELECT ON rights.plain TO ren_app;
-INSERT INTO rights.note (who, body) VALUES ('ren_app', 'mine'), ('ren_other', 'not mine');
+GRANT SELECT ON rights.plain TO regress_ren_app;
+INSERT INTO rights.note (who, body) VALUES ('regress_ren_app', 'mine'), ('regress_ren_other', 'not mine');
 INSERT INTO rights.salary VALUES (1, 'Ann', 100);
 INSERT INTO rights.plain VALUES (1, 'x');
 SELECT schemaver.create_product('rights', '{rights}');
 SELECT schemaver.baseline('1.0', 'rights');
-SET ROLE ren_app;
+SET ROLE regress_ren_app;
 SELECT schemaver.register('1.0', 'rights');
 PREPARE note_all AS SELECT * FROM note;
 PREPARE salary_all AS SELECT id, name FROM salary;
@@ -456,7 +459,7 @@ RESET ROLE;
 SELECT schemaver.apply('ALTER TABLE note RENAME body TO content;
 	ALTER TABLE salary RENAME name TO full_name;
 	ALTER TABLE plain RENAME name TO title', product => 'rights');
-SET ROLE ren_app;
+SET ROLE regress_ren_app;
 EXECUTE note_all;
 EXECUTE salary_all;
 SELECT * FROM salary;
@@ -467,10 +470,10 @@ INSERT INTO salary VALUES (2, 'x', 1);
 SELECT * FROM plain;
 UPDATE plain SET name = 'y';
 INSERT INTO note (body) VALUES ('second') RETURNING *;
-INSERT INTO note (who, body) VALUES ('ren_other', 'forged');
-UPDATE note SET who = 'ren_other';
+INSERT INTO note (who, body) VALUES ('regress_ren_other', 'forged');
+UPDATE note SET who = 'regress_ren_other';
 UPDATE note SET body = body || '!' RETURNING id, body;
-DELETE FROM note WHERE who = 'ren_other';
+DELETE FROM note WHERE who = 'regress_ren_other';
 TRUNCATE plain;
 SELECT schemaver.register('1.1.0', 'rights');
 SELECT content FROM note ORDER BY id;
@@ -478,26 +481,26 @@ SELECT full_name FROM salary;
 SELECT amount FROM salary;
 RESET ROLE;
 -- grants follow by hand and in a migration, columns' too
-GRANT UPDATE ON rights.plain TO ren_app;
-GRANT SELECT (id) ON rights.plain TO ren_app;
-REVOKE SELECT (id) ON rights.plain FROM ren_app;
-SELECT schemaver.apply('REVOKE SELECT ON plain FROM ren_app;
-	GRANT SELECT (amount) ON salary TO ren_app', product => 'rights');
+GRANT UPDATE ON rights.plain TO regress_ren_app;
+GRANT SELECT (id) ON rights.plain TO regress_ren_app;
+REVOKE SELECT (id) ON rights.plain FROM regress_ren_app;
+SELECT schemaver.apply('REVOKE SELECT ON plain FROM regress_ren_app;
+	GRANT SELECT (amount) ON salary TO regress_ren_app', product => 'rights');
 SELECT schemaver.register('1.0', 'rights');
-SET ROLE ren_app;
+SET ROLE regress_ren_app;
 UPDATE plain SET name = 'y';
 SELECT * FROM plain;
 SELECT * FROM salary;
 RESET ROLE;
-GRANT SELECT (title) ON rights.plain TO ren_app;
-SET ROLE ren_app;
+GRANT SELECT (title) ON rights.plain TO regress_ren_app;
+SET ROLE regress_ren_app;
 SELECT name FROM plain;
 SELECT id FROM plain;
 -- nobody makes anything in a version schema
 CREATE TABLE rights_1_0.mine (id int);
 RESET ROLE;
 SELECT schemaver.reconcile('rights');
-ALTER TABLE rights.plain OWNER TO ren_other;
+ALTER TABLE rights.plain OWNER TO regress_ren_other;
 SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'rights_1_0.plain'::regclass;
 SELECT schemaver.reconcile('rights');
 SELECT schemaver.unregister();
@@ -506,15 +509,15 @@ SELECT schemaver.unregister();
 SET schemaver.guard = off;
 ALTER TABLE rights.salary ENABLE ROW LEVEL SECURITY;
 RESET schemaver.guard;
-SET ROLE ren_app;
+SET ROLE regress_ren_app;
 SELECT name FROM rights_1_0.salary;
 RESET ROLE;
 ALTER TABLE rights.salary DISABLE ROW LEVEL SECURITY;
-SELECT schemaver.apply('GRANT SELECT (id) ON note TO ren_other;
+SELECT schemaver.apply('GRANT SELECT (id) ON note TO regress_ren_other;
 	ALTER TABLE note RENAME who TO author', product => 'rights');
 -- a role can be dropped though the views have copied what it was granted
-DROP OWNED BY ren_app, ren_other;
-DROP ROLE ren_app, ren_other;
+DROP OWNED BY regress_ren_app, regress_ren_other;
+DROP ROLE regress_ren_app, regress_ren_other;
 SELECT schemaver.reconcile('rights');
 
 --
@@ -590,3 +593,6 @@ SELECT schemaver.reconcile('complete');
 SET search_path = complete_1_1_0, public;
 SELECT * FROM exercise('t', 'id', 'title', 't_pkey');
 RESET search_path;
+
+\c :home
+DROP DATABASE sv_rename;
