@@ -5,7 +5,9 @@
 -- makes versions, and one that is retired or newer than the current one is
 -- had for the asking.
 --
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS schemaver;
+RESET client_min_messages;
 
 -- what this session holds: one lock of the version, one of the instance
 CREATE VIEW held AS
