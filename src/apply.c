@@ -5,11 +5,10 @@
  *	  script, let the older versions keep what they expect, record it.
  *
  * One migration of a product at a time; all of it or none of it: everything
- * from the first lock to the history is one subtransaction.  A lock that is
- * not to be had within LOCK_TIMEOUT ms rolls it back, so that no queue of the
- * application's statements forms behind it, and it is tried again after a
- * growing pause.  The locks that the script's statements say they need are
- * taken first and together, views before tables, the way sessions take them.
+ * from the first lock to the history is one subtransaction, which lock.c tries
+ * again for as long as it meets locks.  The locks that the script's statements
+ * say they need are taken first and together, views before tables, the way
+ * sessions take them.
  *
  * The script runs as the caller, statement by statement, with the base
  * schemas in front of the search_path whatever the session is registered
@@ -53,18 +52,6 @@ PG_FUNCTION_INFO_V1(schemaver_create_product);
 PG_FUNCTION_INFO_V1(schemaver_baseline);
 PG_FUNCTION_INFO_V1(schemaver_apply);
 
-/* below deadlock_timeout, so that a wait never becomes a deadlock check */
-#define LOCK_TIMEOUT		"50ms"
-#define FIRST_PAUSE_MS		50
-#define LONGEST_PAUSE_MS	1000
-
-/* a relation that the script will lock */
-typedef struct NeededLock
-{
-	Oid			relation;
-	LOCKMODE	mode;
-} NeededLock;
-
 /* one call of apply() */
 typedef struct Migration
 {
@@ -76,27 +63,12 @@ typedef struct Migration
 	TimestampTz started;
 	bool		drifted;		/* somebody changed the schema by hand */
 	List	   *before;			/* findings that were there before the script */
-	List	   *needed;			/* of NeededLock, of the last attempt */
+	List	   *needed;			/* of SvNeededLock, of the last attempt */
 	SvRelease  *from;			/* the current release, or NULL */
 	List	   *releases;		/* the supported ones, from included */
 	SvStatement *statement;		/* the one that runs, for error messages */
 	SvVersion  *reached;		/* the result */
 } Migration;
-
-static int	lock_retry_for = 60000;
-
-/*
- * Define apply()'s settings.
- */
-void
-sv_apply_init(void)
-{
-	DefineCustomIntVariable("schemaver.lock_retry_for",
-							"How long apply() goes on trying to get its locks.",
-							"Each try waits 50 ms; between the tries all locks are given back.",
-							&lock_retry_for, 60000, 0, INT_MAX,
-							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
-}
 
 static char *
 text_argument(FunctionCallInfo fcinfo, int n)
@@ -285,31 +257,6 @@ schemaver_baseline(PG_FUNCTION_ARGS)
  * Locks
  */
 
-/* note that the script will lock a relation, if the caller may at all */
-static void
-need_lock(Migration *migration, Oid relation, LOCKMODE mode)
-{
-	NeededLock *needed;
-	ListCell   *lc;
-
-	if (!OidIsValid(relation) ||
-		!pg_class_ownercheck(relation, GetUserId()))
-		return;
-	foreach(lc, migration->needed)
-	{
-		needed = lfirst(lc);
-		if (needed->relation == relation)
-		{
-			needed->mode = Max(needed->mode, mode);
-			return;
-		}
-	}
-	needed = palloc(sizeof(NeededLock));
-	needed->relation = relation;
-	needed->mode = mode;
-	migration->needed = lappend(migration->needed, needed);
-}
-
 /* a relation by name, with its heirs */
 static void
 need_range(Migration *migration, RangeVar *range, LOCKMODE mode)
@@ -320,11 +267,12 @@ need_range(Migration *migration, RangeVar *range, LOCKMODE mode)
 
 	if (!OidIsValid(relation))
 		return;
-	need_lock(migration, relation, mode);
+	migration->needed = sv_lock_need(migration->needed, relation, mode);
 	if (has_subclass(relation))
 	{
 		foreach(lc, find_all_inheritors(relation, NoLock, NULL))
-			need_lock(migration, lfirst_oid(lc), mode);
+			migration->needed = sv_lock_need(migration->needed,
+											 lfirst_oid(lc), mode);
 	}
 }
 
@@ -377,15 +325,6 @@ need_locks_of(Migration *migration, Node *node)
 	}
 }
 
-static int
-compare_needed(const ListCell *a, const ListCell *b)
-{
-	Oid			first = ((NeededLock *) lfirst(a))->relation;
-	Oid			second = ((NeededLock *) lfirst(b))->relation;
-
-	return first < second ? -1 : first > second;
-}
-
 /*
  * Take all locks that can be foreseen.  Sessions lock a view before the
  * table under it, so views go first, each group in the order of its OIDs.
@@ -406,7 +345,7 @@ lock_relations(Migration *migration)
 	migration->statement = NULL;
 	foreach(lc, migration->needed)
 	{
-		NeededLock *needed = lfirst(lc);
+		SvNeededLock *needed = lfirst(lc);
 
 		/* what lets the table be read changes no view: let them be read */
 		if (needed->mode < AccessExclusiveLock)
@@ -416,43 +355,7 @@ lock_relations(Migration *migration)
 									   needed->relation))
 			views = list_append_unique_oid(views, lfirst_oid(lv));
 	}
-	list_sort(views, list_oid_cmp);
-	list_sort(migration->needed, compare_needed);
-	foreach(lv, views)
-		LockRelationOid(lfirst_oid(lv), AccessExclusiveLock);
-	foreach(lc, migration->needed)
-		LockRelationOid(((NeededLock *) lfirst(lc))->relation,
-						((NeededLock *) lfirst(lc))->mode);
-}
-
-/* who stands in the way of the locks, for an error message */
-static char *
-lock_holders(Migration *migration)
-{
-	StringInfoData holders;
-	ListCell   *lc;
-
-	initStringInfo(&holders);
-	foreach(lc, migration->needed)
-	{
-		NeededLock *needed = lfirst(lc);
-		LOCKTAG		tag;
-		VirtualTransactionId *others;
-
-		SET_LOCKTAG_RELATION(tag, MyDatabaseId, needed->relation);
-		others = GetLockConflicts(&tag, needed->mode, NULL);
-		for (; VirtualTransactionIdIsValid(*others); others++)
-		{
-			PGPROC	   *process = BackendIdGetProc(others->backendId);
-
-			if (process)
-				appendStringInfo(&holders,
-								 "%sprocess %d holds a lock on \"%s\"",
-								 holders.len ? ", " : "", process->pid,
-								 get_rel_name(needed->relation));
-		}
-	}
-	return holders.len ? holders.data : NULL;
+	sv_lock_take(views, migration->needed);
 }
 
 /*
@@ -806,8 +709,9 @@ is_guarded(const char *trigger)
 
 /* one try at all of it, in a subtransaction of its own */
 static void
-attempt(Migration *migration)
+attempt(void *argument)
 {
+	Migration  *migration = argument;
 	int			nestlevel = NewGUCNestLevel();
 	ErrorContextCallback callback;
 
@@ -816,7 +720,6 @@ attempt(Migration *migration)
 	if (migration->drifted || !is_guarded("schemaver_guard_ddl") ||
 		!is_guarded("schemaver_guard_drop"))
 		sv_contract_touch_all();
-	set_local("lock_timeout", LOCK_TIMEOUT);
 	set_local("search_path", script_path(migration->product));
 	retire_forgotten(migration);
 	callback.callback = statement_context;
@@ -829,90 +732,8 @@ attempt(Migration *migration)
 
 	/* as in an abort: what the script has set must not outlive it */
 	AtEOXact_GUC(false, nestlevel);
-	nestlevel = NewGUCNestLevel();
-	set_local("lock_timeout", LOCK_TIMEOUT);
 	finish(migration);
-	AtEOXact_GUC(false, nestlevel);
 	sv_contract_collect_end();
-}
-
-/*
- * Try once.  Returns NULL, or the error if it was a lock that could not be
- * had and trying again may help; other errors are thrown.
- */
-static ErrorData *
-try_once(Migration *migration)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorContextCallback *callbacks = error_context_stack;
-	ErrorData  *volatile problem = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		attempt(migration);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	error_context_stack = callbacks;
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (problem && problem->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
-		problem->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
-		ReThrowError(problem);
-	return problem;
-}
-
-static void
-pause_for(long ms)
-{
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 ms, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
-/* try until the locks are there or the time is up */
-static void
-run_migration(Migration *migration)
-{
-	TimestampTz give_up = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													  lock_retry_for);
-	long		pause = FIRST_PAUSE_MS;
-	int			tries = 1;
-	ErrorData  *problem;
-
-	while ((problem = try_once(migration)) != NULL)
-	{
-		char	   *holders;
-
-		if (GetCurrentTimestamp() < give_up)
-		{
-			pause_for(pause);
-			pause = Min(pause * 2, LONGEST_PAUSE_MS);
-			tries++;
-			continue;
-		}
-		holders = lock_holders(migration);
-		ereport(ERROR,
-				(errcode(problem->sqlerrcode),
-				 errmsg("migration of product \"%s\" could not get its locks: %s",
-						migration->product->name, problem->message),
-				 holders ? errdetail("After %d tries, %s.", tries, holders) :
-				 errdetail("It was tried %d times.", tries),
-				 errhint("End the transactions that hold them, or raise schemaver.lock_retry_for."),
-				 problem->context ? errcontext("%s", problem->context) : 0));
-	}
 }
 
 /*
@@ -1075,6 +896,8 @@ schemaver_apply(PG_FUNCTION_ARGS)
 										migration.product->current);
 	check_from_and_to(&migration);
 	judge_before(&migration);
-	run_migration(&migration);
+	sv_lock_retry(psprintf("migration of product \"%s\"",
+						   migration.product->name),
+				  attempt, &migration, &migration.needed);
 	PG_RETURN_DATUM(SvVersionGetDatum(migration.reached));
 }

@@ -24,7 +24,7 @@ _PG_init(void)
 {
 	sv_contract_init();
 	sv_redirect_init();
-	sv_apply_init();
+	sv_lock_init();
 	sv_guard_init();
 	sv_registry_init();
 	sv_registry_wake_hook = sv_compat_wake;

@@ -348,6 +348,26 @@ typedef void (*SvWakeHook) (SvProduct *product);
 extern SvWakeHook sv_registry_wake_hook;
 
 /*-------------------------------------------------------------------------
+ * lock.c: short locks, tried again and again
+ *-------------------------------------------------------------------------
+ */
+
+/* a relation that a piece of work will lock */
+typedef struct SvNeededLock
+{
+	Oid			relation;
+	LOCKMODE	mode;
+} SvNeededLock;
+
+typedef void (*SvLockedWork) (void *argument);
+
+extern void sv_lock_init(void);
+extern List *sv_lock_need(List *needed, Oid relation, LOCKMODE mode);
+extern void sv_lock_take(List *views, List *needed);
+extern void sv_lock_retry(const char *what, SvLockedWork work, void *argument,
+						  List **needed);
+
+/*-------------------------------------------------------------------------
  * redirect.c: COPY, TRUNCATE and CREATE reach the base schemas
  *-------------------------------------------------------------------------
  */
@@ -378,12 +398,6 @@ extern void sv_compat_wake(SvProduct *product);
  *-------------------------------------------------------------------------
  */
 extern void sv_routine_check(const SvProduct *product, SvRelease *from);
-
-/*-------------------------------------------------------------------------
- * apply.c: run a migration
- *-------------------------------------------------------------------------
- */
-extern void sv_apply_init(void);
 
 /*-------------------------------------------------------------------------
  * guard.c: judge DDL by hand against the contracts of the live versions
