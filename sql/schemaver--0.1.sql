@@ -192,7 +192,8 @@ COMMENT ON FUNCTION schemaver.next(schemaver.version, text) IS
 --
 -- They are read and written by catalog.c alone.  Names in contracts are what
 -- survives pg_dump; OIDs and column numbers beside them are links that hold
--- in one database, and db_product.extension tells which.
+-- in one database, and db_product tells which: where the extension has that
+-- OID, in the cluster of that identifier.  New clusters hand out the same OIDs.
 --
 
 CREATE SEQUENCE schemaver.db_product_id_seq AS integer;
@@ -209,6 +210,8 @@ CREATE TABLE schemaver.db_product (
 	complete	boolean NOT NULL,
 	current		integer,
 	extension	oid NOT NULL,
+	system_identifier bigint NOT NULL
+				DEFAULT (pg_catalog.pg_control_system()).system_identifier,
 	created_on	timestamptz NOT NULL,
 	created_by	text NOT NULL
 );

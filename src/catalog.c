@@ -44,7 +44,7 @@
 enum product_columns
 {
 	Product_id = 1, Product_name, Product_schemas, Product_exact,
-	Product_complete, Product_current, Product_extension,
+	Product_complete, Product_current, Product_extension, Product_system,
 	Product_created_on, Product_created_by,
 	Product_columns = Product_created_by
 };
@@ -375,7 +375,9 @@ read_product(HeapTuple tuple, TableScan *scan)
 	product->current = DatumGetInt32(get_value(tuple, scan, Product_current));
 	product->awake = DatumGetObjectId(get_value(tuple, scan,
 												Product_extension)) ==
-		sv_catalog_extension(false);
+		sv_catalog_extension(false) &&
+		DatumGetInt64(get_value(tuple, scan, Product_system)) ==
+		(int64) GetSystemIdentifier();
 	return product;
 }
 
@@ -491,6 +493,7 @@ sv_catalog_create_product(const char *name, List *schemas,
 	nulls[Product_current - 1] = true;
 	values[Product_extension - 1] =
 		ObjectIdGetDatum(sv_catalog_extension(false));
+	values[Product_system - 1] = Int64GetDatum((int64) GetSystemIdentifier());
 	values[Product_created_on - 1] =
 		TimestampTzGetDatum(GetCurrentTimestamp());
 	set_text(values, nulls, Product_created_by, user_name());
@@ -552,6 +555,8 @@ sv_catalog_wake(SvProduct *product)
 {
 	update_product(product, Product_extension,
 				   ObjectIdGetDatum(sv_catalog_extension(false)));
+	update_product(product, Product_system,
+				   Int64GetDatum((int64) GetSystemIdentifier()));
 	product->awake = true;
 }
 
