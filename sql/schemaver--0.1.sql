@@ -195,6 +195,9 @@ COMMENT ON FUNCTION schemaver.next(schemaver.version, text) IS
 -- in one database, and db_product tells which: where the extension has that
 -- OID, in the cluster of that identifier.  New clusters hand out the same OIDs.
 --
+-- No foreign keys: pg_restore --jobs would load a table before the one that
+-- it refers to.
+--
 
 CREATE SEQUENCE schemaver.db_product_id_seq AS integer;
 CREATE SEQUENCE schemaver.db_schema_version_id_seq AS integer;
@@ -219,7 +222,7 @@ CREATE TABLE schemaver.db_product (
 CREATE TABLE schemaver.db_schema_version (
 	id			integer PRIMARY KEY
 				DEFAULT pg_catalog.nextval('schemaver.db_schema_version_id_seq'),
-	product_id	integer NOT NULL REFERENCES schemaver.db_product,
+	product_id	integer NOT NULL,
 	version		schemaver.version NOT NULL,
 	description	text,
 	update_on	timestamptz NOT NULL,
