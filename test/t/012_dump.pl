@@ -269,9 +269,6 @@ sub check_restored
 	my ($rc, $out, $err) =
 	  $node->psql($db, 'ALTER TABLE person DROP COLUMN surname');
 	like($err, qr/would break version 1.0.0 .*: DROP COLUMN person.last_name/, "$how: guarded");
-	($rc, $out, $err) =
-	  $node->psql($db, 'ALTER TABLE event_old ADD COLUMN more int');
-	isnt($rc, 0, "$how: guarded, a partition");
 
 	# and on it goes
 	is( $old->query_safe(
@@ -281,6 +278,8 @@ sub check_restored
 	is( $node->safe_psql($db, q{
 			SELECT schemaver.apply('
 				ALTER TABLE person RENAME TO human;
+				CREATE OR REPLACE FUNCTION count_people() RETURNS bigint
+				LANGUAGE sql AS ''SELECT count(*) FROM public.human'';
 				ALTER TABLE odd RENAME COLUMN "Key" TO id',
 				'1.3.0')}),
 		'1.3.0',
@@ -303,7 +302,9 @@ sub check_restored
 			SELECT count(*) FROM schemaver.products;
 			SELECT schemaver.create_product('new', '{public}');
 			SELECT schemaver.baseline('1');
-			SELECT schemaver.apply('ALTER TABLE human RENAME TO person');
+			SELECT schemaver.apply('
+				DROP FUNCTION count_people();
+				ALTER TABLE human RENAME TO person');
 			DROP EXTENSION schemaver;
 			SELECT count(*) FROM person;}),
 		"0\n5\n0\n0\n\n1\n2\n5",
