@@ -37,6 +37,7 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/sinvaladt.h"
+#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -160,6 +161,7 @@ schemaver_create_product(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_argument(fcinfo, 0);
 
+	PreventCommandIfReadOnly("schemaver.create_product()");
 	if (name == NULL || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -224,6 +226,7 @@ schemaver_baseline(PG_FUNCTION_ARGS)
 	SvRelease  *release;
 	int			nestlevel;
 
+	PreventCommandIfReadOnly("schemaver.baseline()");
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -862,6 +865,7 @@ schemaver_apply(PG_FUNCTION_ARGS)
 {
 	Migration	migration = {0};
 
+	PreventCommandIfReadOnly("schemaver.apply()");
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

@@ -62,6 +62,7 @@
 #include "parser/parser.h"
 #include "rewrite/rewriteSupport.h"
 #include "storage/lmgr.h"
+#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -1206,6 +1207,7 @@ schemaver_reconcile(PG_FUNCTION_ARGS)
 {
 	SvProduct  *product;
 
+	PreventCommandIfReadOnly("schemaver.reconcile()");
 	product = sv_catalog_product(PG_ARGISNULL(0) ? NULL :
 								 text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
 	sv_registry_lock_product(product->id);
