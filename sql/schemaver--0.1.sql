@@ -399,6 +399,22 @@ REVOKE ALL ON FUNCTION
 FROM PUBLIC;
 
 --
+-- retire.c: retire
+--
+
+CREATE FUNCTION schemaver.retire(
+	version schemaver.version,
+	product text DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'schemaver_retire'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.retire(schemaver.version, text) IS
+	'retires that version and all older ones, none of which may be live; returns how many there were';
+
+REVOKE ALL ON FUNCTION schemaver.retire(schemaver.version, text) FROM PUBLIC;
+
+--
 -- guard.c: event triggers
 --
 -- ALWAYS, since session_replication_role = replica hides others.

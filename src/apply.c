@@ -178,21 +178,13 @@ schemaver_create_product(PG_FUNCTION_ARGS)
 static SvProduct *
 open_product(const char *name)
 {
-	SvProduct  *product;
-
 	if (sv_catalog_products() == NIL)
 	{
 		if (name == NULL)
 			name = get_database_name(MyDatabaseId);
-		product = create_product(name, list_make1("public"), true, false);
+		(void) create_product(name, list_make1("public"), true, false);
 	}
-	else
-		product = sv_catalog_product(name, false);
-	sv_registry_lock_product(product->id);
-	product = sv_catalog_product_by_id(product->id);
-	if (!product->awake)
-		sv_compat_wake(product);
-	return product;
+	return sv_compat_open_product(name);
 }
 
 /*

@@ -1200,6 +1200,22 @@ sv_compat_wake(SvProduct *product)
 }
 
 /*
+ * The product of a call: locked until the transaction ends, read again under
+ * the lock, and awake.  With name NULL the only one; none is an error.
+ */
+SvProduct *
+sv_compat_open_product(const char *name)
+{
+	SvProduct  *product = sv_catalog_product(name, false);
+
+	sv_registry_lock_product(product->id);
+	product = sv_catalog_product_by_id(product->id);
+	if (!product->awake)
+		sv_compat_wake(product);
+	return product;
+}
+
+/*
  * schemaver.reconcile(product) returns integer
  */
 Datum

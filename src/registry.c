@@ -140,14 +140,15 @@ sv_registry_lock_product(int32 product_id)
 }
 
 /*
- * The number of sessions registered under a release, this one included.
+ * The processes of the sessions registered under a release, this one
+ * included: a list of their numbers.
  */
-int
-sv_registry_count(const SvRelease *release)
+List *
+sv_registry_processes(const SvRelease *release)
 {
 	LockData   *data = GetLockStatusData();
 	LOCKTAG		tag;
-	int			count = 0;
+	List	   *processes = NIL;
 
 	set_tag(&tag, release->id, 0, SV_LOCK_VERSION);
 	for (int i = 0; i < data->nelements; i++)
@@ -156,9 +157,18 @@ sv_registry_count(const SvRelease *release)
 
 		if (memcmp(&instance->locktag, &tag, sizeof(LOCKTAG)) == 0 &&
 			(instance->holdMask & LOCKBIT_ON(ShareLock)) != 0)
-			count++;
+			processes = lappend_int(processes, instance->pid);
 	}
-	return count;
+	return processes;
+}
+
+/*
+ * The number of sessions registered under a release, this one included.
+ */
+int
+sv_registry_count(const SvRelease *release)
+{
+	return list_length(sv_registry_processes(release));
 }
 
 /* does this session still hold what the registration stands on? */

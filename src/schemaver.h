@@ -336,6 +336,7 @@ extern bool sv_contract_describe_view(Oid view, Oid *base, List **columns);
 extern void sv_registry_init(void);
 extern void sv_registry_connect(void);
 extern bool sv_registry_lock_release(const SvRelease *release);
+extern List *sv_registry_processes(const SvRelease *release);
 extern int	sv_registry_count(const SvRelease *release);
 extern char *sv_registry_path(const SvProduct *product,
 							  const SvRelease *release);
@@ -392,6 +393,7 @@ extern void sv_compat_drop_views_on(Oid base);
 extern List *sv_compat_views_on(const SvProduct *product, List *releases,
 								Oid base);
 extern void sv_compat_wake(SvProduct *product);
+extern SvProduct *sv_compat_open_product(const char *name);
 
 /*-------------------------------------------------------------------------
  * routine.c: functions and triggers that a rename leaves behind
