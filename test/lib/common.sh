@@ -85,6 +85,11 @@ find_missing()
 	want libpq-dev test -e "$("$PG_CONFIG" --includedir 2>/dev/null)/libpq-fe.h"
 	want libipc-run-perl perl -MIPC::Run -e 1
 	want "postgresql-$major-pgtap" test -e "$sharedir/extension/pgtap.control"
+
+	# tests that need these are skipped without, so only where it can help
+	[ "$bindir" != "/usr/lib/postgresql/$major/bin" ] ||
+		want "postgresql-$major-plpgsql-check" \
+			test -e "$sharedir/extension/plpgsql_check.control"
 }
 
 apt_install()
