@@ -601,10 +601,13 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 						finding->change, release->label,
 						migration->product->name),
 				 errdetail("%s", list_changes(findings, release)),
-				 errhint("The version is supported since %s. Replace the change by one that older versions can live with, such as a rename or an addition.",
+				 errhint("The version is supported since %s. Replace the change by one that older versions can live with, such as a rename or an addition%s.",
 						 live ? psprintf("it is live (instances: %d)",
 										 sv_registry_count(release)) :
-						 "instances have registered under it")));
+						 "instances have registered under it",
+						 release->id == migration->from->id ? "" :
+						 psprintf(", or call schemaver.retire('%s') when nobody needs it any more",
+								  release->label))));
 	ereport(NOTICE,
 			(errmsg("version %s of product \"%s\" gives way to %s",
 					release->label, migration->product->name,

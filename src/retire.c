@@ -80,13 +80,10 @@ static void
 record(const Retirement *retirement)
 {
 	SvHistory	history = {0};
-	SvRelease  *current = sv_catalog_release(retirement->product,
-											 retirement->product->current);
 
 	history.product_id = retirement->product->id;
 	history.product_name = retirement->product->name;
 	history.action = "retire";
-	history.from = current->version;
 	history.to = retirement->release->version;
 	history.started = retirement->started;
 	history.outcome = psprintf("retired with all older, %d in all",

@@ -680,7 +680,9 @@ put_version(Output *out, VersionFacts *version)
 		List	   *kept_by = keepers(version);
 
 		put_line(out, 2, "Kept from retirement by: %s",
-				 kept_by ? join_text(kept_by) : "nothing");
+				 kept_by ? join_text(kept_by) :
+				 psprintf("nothing (schemaver.retire(%s) takes it away)",
+						  quote_literal_cstr(version->version)));
 	}
 }
 
