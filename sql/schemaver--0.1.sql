@@ -192,7 +192,7 @@ COMMENT ON FUNCTION schemaver.next(schemaver.version, text) IS
 --
 -- They are read and written by catalog.c alone.  Names in contracts are what
 -- survives pg_dump; OIDs and column numbers beside them are links that hold
--- in one database, and db_product tells which: where the extension has that
+-- in one database, and db_product tells which: where this table has that
 -- OID, in the cluster of that identifier.  New clusters hand out the same OIDs.
 --
 -- No foreign keys: pg_restore --jobs would load a table before the one that
@@ -212,7 +212,7 @@ CREATE TABLE schemaver.db_product (
 	exact		boolean NOT NULL,
 	complete	boolean NOT NULL,
 	current		integer,
-	extension	oid NOT NULL,
+	incarnation	oid NOT NULL,
 	system_identifier bigint NOT NULL
 				DEFAULT (pg_catalog.pg_control_system()).system_identifier,
 	created_on	timestamptz NOT NULL,

@@ -44,7 +44,7 @@
 enum product_columns
 {
 	Product_id = 1, Product_name, Product_schemas, Product_exact,
-	Product_complete, Product_current, Product_extension, Product_system,
+	Product_complete, Product_current, Product_incarnation, Product_system,
 	Product_created_on, Product_created_by,
 	Product_columns = Product_created_by
 };
@@ -111,6 +111,18 @@ sv_catalog_extension(bool missing_ok)
 						get_database_name(MyDatabaseId)),
 				 errhint("Run CREATE EXTENSION schemaver in that database.")));
 	return extension;
+}
+
+/*
+ * Is the extension there?  Cheaper than sv_catalog_extension().
+ */
+bool
+sv_catalog_is_installed(void)
+{
+	Oid			schema = get_namespace_oid(SV_SCHEMA, true);
+
+	return OidIsValid(schema) &&
+		OidIsValid(get_relname_relid("db_product", schema));
 }
 
 /*
@@ -374,8 +386,8 @@ read_product(HeapTuple tuple, TableScan *scan)
 											   Product_complete));
 	product->current = DatumGetInt32(get_value(tuple, scan, Product_current));
 	product->awake = DatumGetObjectId(get_value(tuple, scan,
-												Product_extension)) ==
-		sv_catalog_extension(false) &&
+												Product_incarnation)) ==
+		RelationGetRelid(scan->table) &&
 		DatumGetInt64(get_value(tuple, scan, Product_system)) ==
 		(int64) GetSystemIdentifier();
 	return product;
@@ -491,8 +503,8 @@ sv_catalog_create_product(const char *name, List *schemas,
 	values[Product_exact - 1] = BoolGetDatum(exact);
 	values[Product_complete - 1] = BoolGetDatum(complete);
 	nulls[Product_current - 1] = true;
-	values[Product_extension - 1] =
-		ObjectIdGetDatum(sv_catalog_extension(false));
+	values[Product_incarnation - 1] =
+		ObjectIdGetDatum(relation_oid("db_product"));
 	values[Product_system - 1] = Int64GetDatum((int64) GetSystemIdentifier());
 	values[Product_created_on - 1] =
 		TimestampTzGetDatum(GetCurrentTimestamp());
@@ -553,8 +565,8 @@ sv_catalog_set_current(SvProduct *product, int32 release_id)
 void
 sv_catalog_wake(SvProduct *product)
 {
-	update_product(product, Product_extension,
-				   ObjectIdGetDatum(sv_catalog_extension(false)));
+	update_product(product, Product_incarnation,
+				   ObjectIdGetDatum(relation_oid("db_product")));
 	update_product(product, Product_system,
 				   Int64GetDatum((int64) GetSystemIdentifier()));
 	product->awake = true;

@@ -553,7 +553,7 @@ soften_dependencies(Oid view, const Wanted *wanted)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	ObjectAddress depender;
-	ObjectAddress base;
+	ObjectAddress *columns;
 	ListCell   *lc;
 	bool		hard = false;
 
@@ -583,12 +583,14 @@ soften_dependencies(Oid view, const Wanted *wanted)
 									   DEPENDENCY_AUTO, RelationRelationId,
 									   wanted->base);
 	ObjectAddressSet(depender, RelationRelationId, view);
+	columns = palloc(sizeof(ObjectAddress) * list_length(wanted->columns));
 	foreach(lc, wanted->columns)
-	{
-		ObjectAddressSubSet(base, RelationRelationId, wanted->base,
+		ObjectAddressSubSet(columns[foreach_current_index(lc)],
+							RelationRelationId, wanted->base,
 							((SvPart *) lfirst(lc))->number);
-		recordDependencyOn(&depender, &base, DEPENDENCY_AUTO);
-	}
+	recordMultipleDependencies(&depender, columns,
+							   list_length(wanted->columns),
+							   DEPENDENCY_AUTO);
 	CommandCounterIncrement();
 }
 
@@ -619,11 +621,12 @@ is_replaceable(Oid view, const Wanted *wanted)
 
 /* the default of a view's column as text, NULL if it has none */
 static char *
-view_default(Oid view, AttrNumber number)
+view_default(Relation view, AttrNumber number)
 {
-	Oid			attrdef = GetAttrDefaultOid(view, number);
-
-	return OidIsValid(attrdef) ? sv_contract_default_text(attrdef) : NULL;
+	if (!TupleDescAttr(RelationGetDescr(view), number - 1)->atthasdef)
+		return NULL;
+	return sv_contract_default_text(GetAttrDefaultOid(RelationGetRelid(view),
+													  number));
 }
 
 /* parse a default that the catalogs have told; nothing is executed */
@@ -652,7 +655,7 @@ sync_defaults(Oid view, const Wanted *wanted)
 	{
 		SvPart	   *then = list_nth(wanted->entry->columns, i);
 		char	   *want = then->generated == ' ' ? then->expression : NULL;
-		char	   *have = view_default(view, i + 1);
+		char	   *have = view_default(relation, i + 1);
 
 		if (strcmp(want ? want : "", have ? have : "") == 0)
 			continue;

@@ -2102,7 +2102,7 @@ sv_contract_is_version_schema(Oid schema)
 	ListCell   *lr;
 	ListCell   *ls;
 
-	if (name == NULL || !OidIsValid(sv_catalog_extension(true)))
+	if (name == NULL || !sv_catalog_is_installed())
 		return false;
 	foreach(lp, sv_catalog_products())
 	{

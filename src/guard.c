@@ -137,6 +137,9 @@ prepare_drop(const DropStmt *statement)
 	ListCell   *lc;
 	ListCell   *lr;
 
+	/* apply() has taken its locks, and waits only shortly for more */
+	if (sv_contract_collecting())
+		return;
 	if (statement->behavior == DROP_CASCADE)
 	{
 		sv_compat_lock_views(InvalidOid);
@@ -170,7 +173,7 @@ prepare_command(Node *statement)
 		default:
 			return;
 	}
-	if (!OidIsValid(sv_catalog_extension(true)) || awake_products() == NIL)
+	if (!sv_catalog_is_installed() || awake_products() == NIL)
 		return;
 	if (IsA(statement, AlterTableStmt))
 		prepare_alter((AlterTableStmt *) statement);

@@ -211,6 +211,7 @@ typedef struct SvHistory
 } SvHistory;
 
 extern Oid	sv_catalog_extension(bool missing_ok);
+extern bool sv_catalog_is_installed(void);
 extern Oid	sv_catalog_owner(void);
 extern List *sv_catalog_products(void);
 extern SvProduct *sv_catalog_product(const char *name, bool missing_ok);

@@ -37,9 +37,8 @@ $$;
 CREATE FUNCTION make_product(product text, schemas text[])
 RETURNS void LANGUAGE sql AS $$
 	INSERT INTO schemaver.db_product
-		(name, schemas, exact, complete, extension, created_on, created_by)
-	SELECT $1, $2, true, false, oid, now(), 'test'
-	FROM pg_extension WHERE extname = 'schemaver'
+		(name, schemas, exact, complete, incarnation, created_on, created_by)
+	SELECT $1, $2, true, false, 'schemaver.db_product'::regclass, now(), 'test'
 $$;
 
 -- nothing to register under

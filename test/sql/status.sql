@@ -147,7 +147,7 @@ ALTER EVENT TRIGGER schemaver_guard_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER schemaver_guard_drop ENABLE ALWAYS;
 
 -- as after a restore, until it is woken
-UPDATE schemaver.db_product SET extension = 0;
+UPDATE schemaver.db_product SET incarnation = 0;
 SELECT line FROM tool.masked() AS line WHERE line ~ 'Asleep';
 SELECT schemaver.reconcile();
 SELECT line FROM tool.masked() AS line WHERE line ~ 'Asleep';

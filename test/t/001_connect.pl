@@ -21,9 +21,9 @@ $node->start;
 my $versions = q{
 	CREATE EXTENSION schemaver;
 	INSERT INTO schemaver.db_product
-		(name, schemas, exact, complete, extension, created_on, created_by)
-	SELECT 'shop', '{public}', true, false, oid, now(), 'test'
-	FROM pg_extension WHERE extname = 'schemaver';
+		(name, schemas, exact, complete, incarnation, created_on, created_by)
+	SELECT 'shop', '{public}', true, false,
+		'schemaver.db_product'::regclass, now(), 'test';
 	INSERT INTO schemaver.db_schema_version
 		(product_id, version, update_on, update_by, schemas, retired_on,
 		 contract)
