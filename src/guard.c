@@ -100,9 +100,10 @@ named_relations(RangeVar *range)
 }
 
 /*
- * ALTER TABLE that drops a column takes its compatibility views along, so
- * they are locked before the table, as sessions do.  To change a column's
- * type is what the server refuses beside any view: they give way before.
+ * ALTER TABLE that drops a column takes its compatibility views along, and
+ * they follow the table's owner, so they are locked before the table, as
+ * sessions do.  To change a column's type is what the server refuses beside
+ * any view: they give way before.
  */
 static void
 prepare_alter(const AlterTableStmt *statement)
@@ -117,7 +118,8 @@ prepare_alter(const AlterTableStmt *statement)
 		if (command->subtype == AT_DropColumn &&
 			command->behavior == DROP_CASCADE)
 			sv_compat_lock_views(InvalidOid);
-		else if (command->subtype == AT_DropColumn)
+		else if (command->subtype == AT_DropColumn ||
+				 command->subtype == AT_ChangeOwner)
 		{
 			foreach(lr, named_relations(statement->relation))
 				sv_compat_lock_views(lfirst_oid(lr));
