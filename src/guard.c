@@ -175,7 +175,8 @@ prepare_command(Node *statement)
 		default:
 			return;
 	}
-	if (!sv_catalog_is_installed() || awake_products() == NIL)
+	if (creating_extension || IsBinaryUpgrade ||
+		!sv_catalog_is_installed() || awake_products() == NIL)
 		return;
 	if (IsA(statement, AlterTableStmt))
 		prepare_alter((AlterTableStmt *) statement);
@@ -629,7 +630,7 @@ handle_event(FunctionCallInfo fcinfo, bool drop)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function was not called by an event trigger")));
-	if (creating_extension)
+	if (creating_extension || IsBinaryUpgrade)
 		PG_RETURN_VOID();
 	event.drop = drop;
 	event.products = awake_products();

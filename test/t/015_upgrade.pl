@@ -72,7 +72,7 @@ is($new->safe_psql('shop', $facts), $before, 'versions and history');
 is($new->safe_psql('shop', 'SELECT schemaver.reconcile()'),
 	'0', 'nothing to reconcile');
 my $session = $new->background_psql('shop');
-$new->safe_psql('shop', 'ALTER DATABASE shop SET schemaver.app = ""');
+$new->safe_psql('shop', 'ALTER DATABASE shop RESET schemaver.app');
 my ($rc, $out, $err) =
   $new->psql('shop', 'BEGIN; SELECT schemaver.register($$1.1.0$$);
 	ALTER TABLE person DROP COLUMN surname');
