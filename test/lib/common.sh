@@ -84,6 +84,7 @@ find_missing()
 	want "postgresql-server-dev-$major" test -e "$pgxs"
 	want libpq-dev test -e "$("$PG_CONFIG" --includedir 2>/dev/null)/libpq-fe.h"
 	want libipc-run-perl perl -MIPC::Run -e 1
+	want pgbouncer test -x /usr/sbin/pgbouncer -o -x /usr/bin/pgbouncer
 	want "postgresql-$major-pgtap" test -e "$sharedir/extension/pgtap.control"
 
 	# tests that need these are skipped without, so only where it can help
