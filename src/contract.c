@@ -43,6 +43,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_sequence.h"
@@ -328,9 +329,13 @@ touch_relation(Oid relation)
 		(void) remember(RelationRelationId, lfirst_oid(lc));
 }
 
-/* the relation of a row of a catalog of a relation's parts */
-static Oid
-owning_relation(Oid class_id, Oid object)
+/*
+ * The relation that an object is a part of, by a row in one of the catalogs
+ * of parts: triggers, rules, policies, constraints, defaults.  InvalidOid for
+ * anything else.
+ */
+Oid
+sv_contract_owning_relation(Oid class_id, Oid object)
 {
 	Oid			catalog_index;
 	AttrNumber	key_column;
@@ -363,6 +368,11 @@ owning_relation(Oid class_id, Oid object)
 			catalog_index = RewriteOidIndexId;
 			key_column = Anum_pg_rewrite_oid;
 			owner_column = Anum_pg_rewrite_ev_class;
+			break;
+		case PolicyRelationId:
+			catalog_index = PolicyOidIndexId;
+			key_column = Anum_pg_policy_oid;
+			owner_column = Anum_pg_policy_polrelid;
 			break;
 		default:
 			return InvalidOid;
@@ -403,7 +413,7 @@ sv_contract_touch(Oid class_id, Oid object)
 			sv_contract_touch_all();
 			break;
 		default:
-			relation = owning_relation(class_id, object);
+			relation = sv_contract_owning_relation(class_id, object);
 			if (OidIsValid(relation))
 				touch_relation(relation);
 			break;

@@ -27,6 +27,7 @@
  */
 #include "schemaver.h"
 
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -235,6 +236,17 @@ cell_oid(HeapTuple row, TupleDesc desc, int column)
 	return isnull ? InvalidOid : DatumGetObjectId(value);
 }
 
+/* the server knows no schema of triggers, rules and policies: the table's */
+static char *
+schema_of_part(const Affected *object)
+{
+	Oid			relation = sv_contract_owning_relation(object->class_id,
+													   object->object);
+
+	return OidIsValid(relation) ?
+		get_namespace_name(get_rel_namespace(relation)) : NULL;
+}
+
 /* the server's list of a command's objects; the plans are kept */
 static List *
 read_affected(bool drop)
@@ -243,8 +255,11 @@ read_affected(bool drop)
 	static const char *const queries[2] = {
 		"SELECT classid, objid, object_type, schema_name, NULL, in_extension,"
 		" true FROM pg_catalog.pg_event_trigger_ddl_commands()",
-		"SELECT classid, objid, object_type, schema_name, object_name, false,"
-		" original FROM pg_catalog.pg_event_trigger_dropped_objects()"
+		"SELECT classid, objid, object_type,"
+		" CASE WHEN object_type IN ('trigger', 'rule', 'policy')"
+		" THEN address_names[1] ELSE schema_name END,"
+		" object_name, false, original"
+		" FROM pg_catalog.pg_event_trigger_dropped_objects()"
 		" WHERE NOT is_temporary"
 	};
 	MemoryContext context = CurrentMemoryContext;
@@ -277,6 +292,8 @@ read_affected(bool drop)
 		object->name = cell_text(row, desc, 5);
 		object->extension = DatumGetBool(SPI_getbinval(row, desc, 6, &isnull));
 		object->named = DatumGetBool(SPI_getbinval(row, desc, 7, &isnull));
+		if (object->schema == NULL && !drop)
+			object->schema = schema_of_part(object);
 		affected = lappend(affected, object);
 		MemoryContextSwitchTo(spi_context);
 	}
@@ -367,6 +384,46 @@ is_version_schema(List *products, const char *name)
 	return false;
 }
 
+/*
+ * Is it a version schema or a compatibility view under another name, or moved
+ * to another schema?  They alone go along with the extension by themselves.
+ */
+static bool
+is_own(const Event *event, const Affected *object)
+{
+	if (event->drop || strncmp(event->command, "ALTER", 5) != 0)
+		return false;
+	if (object->class_id != NamespaceRelationId &&
+		(object->class_id != RelationRelationId ||
+		 get_rel_relkind(object->object) != RELKIND_VIEW))
+		return false;
+	return list_member_oid(getAutoExtensionsOfObject(object->class_id,
+													 object->object),
+						   sv_catalog_extension(false));
+}
+
+/* what a command has done to it, now that it stands in that schema */
+static const char *
+what_of_own(const Event *event, const Affected *object, const char *schema)
+{
+	if (is_version_schema(event->products, schema))
+		return "change the version schema";
+	return object->class_id == NamespaceRelationId ?
+		"rename a version schema to" :
+		"move a compatibility view to the schema";
+}
+
+/* "what" ends with a schema's name */
+static void
+refuse_own(const Event *event, const char *what, const char *schema)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("%s must not %s \"%s\"", event->command, what, schema),
+			 errdetail("Its views are made and dropped by schemaver alone."),
+			 errhint("Change the table in its base schema with schemaver.apply(); schemaver.reconcile() makes the views again.")));
+}
+
 /* refuse what changes version schemas or the extension's objects by hand */
 static void
 protect_own(const Event *event)
@@ -386,6 +443,8 @@ protect_own(const Event *event)
 		if (object->class_id == NamespaceRelationId)
 			schema = object->name ? object->name :
 				get_namespace_name(object->object);
+		if (is_own(event, object))
+			refuse_own(event, what_of_own(event, object, schema), schema);
 		if (schema == NULL || (last && strcmp(last, schema) == 0))
 			continue;
 		last = schema;
@@ -399,12 +458,7 @@ protect_own(const Event *event)
 					 errdetail("It belongs to the extension."),
 					 errhint("Use the functions of the extension.")));
 		if (is_version_schema(event->products, schema))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("%s must not change the version schema \"%s\"",
-							event->command, schema),
-					 errdetail("Its views are made and dropped by schemaver alone."),
-					 errhint("Change the table in its base schema with schemaver.apply(); schemaver.reconcile() makes the views again.")));
+			refuse_own(event, "change the version schema", schema);
 	}
 }
 

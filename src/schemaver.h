@@ -284,6 +284,7 @@ extern void sv_contract_init(void);
 extern void sv_contract_collect_begin(void);
 extern void sv_contract_collect_end(void);
 extern bool sv_contract_collecting(void);
+extern Oid	sv_contract_owning_relation(Oid class_id, Oid object);
 extern void sv_contract_touch(Oid class_id, Oid object);
 extern void sv_contract_touch_dropped(Oid class_id, Oid object);
 extern void sv_contract_touch_all(void);
