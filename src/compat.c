@@ -67,6 +67,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -330,12 +331,31 @@ invalidate_base(Oid base)
 		CacheInvalidateRelcacheByRelid(base);
 }
 
+/*
+ * What somebody has made in a version schema with the guard off may hold data
+ * and is not ours to drop.
+ */
+static void
+check_is_view(Oid relation)
+{
+	if (get_rel_relkind(relation) != RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation \"%s\" does not belong in the version schema \"%s\"",
+						get_rel_name(relation),
+						get_namespace_name(get_rel_namespace(relation))),
+				 errhint("Move it to another schema with ALTER TABLE %s SET SCHEMA, or drop it with schemaver.guard off.",
+						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+													get_rel_name(relation)))));
+}
+
 static void
 drop_view(Oid view)
 {
 	ObjectAddress address;
 	Oid			base = base_of_view(view);
 
+	check_is_view(view);
 	ObjectAddressSet(address, RelationRelationId, view);
 	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 	CommandCounterIncrement();
@@ -367,6 +387,7 @@ sv_compat_retire(const SvProduct *product, SvRelease *release)
 		foreach(lr, sv_catalog_objects_of_schema(schema,
 											  RelationRelationId))
 		{
+			check_is_view(lfirst_oid(lr));
 			invalidate_base(base_of_view(lfirst_oid(lr)));
 			ObjectAddressSet(address, RelationRelationId, lfirst_oid(lr));
 			add_exact_object_address(&address, objects);
@@ -629,19 +650,43 @@ view_default(Relation view, AttrNumber number)
 													  number));
 }
 
-/* parse a default that the catalogs have told; nothing is executed */
+static Oid
+owner_of(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * Parse a default that the catalogs have told.  To parse may be to execute:
+ * the input of a literal whose type holds a domain runs the domain's checks,
+ * which are its owner's code.  So it is done as the base's owner, under whom
+ * the default has always been, and not as the extension's.
+ */
 static Node *
-cook_default(const char *text, Form_pg_attribute attribute)
+cook_default(const char *text, Form_pg_attribute attribute, Oid base)
 {
 	List	   *list = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = castNode(SelectStmt,
 								  linitial_node(RawStmt, list)->stmt);
 	ResTarget  *target = linitial_node(ResTarget, select->targetList);
 	ParseState *pstate = make_parsestate(NULL);
+	int			nestlevel = NewGUCNestLevel();
+	Identity	identity;
+	Node	   *cooked;
 
 	pstate->p_sourcetext = text;
-	return cookDefault(pstate, target->val, attribute->atttypid,
-					   attribute->atttypmod, NameStr(attribute->attname), 0);
+	GetUserIdAndSecContext(&identity.user, &identity.context);
+	SetUserIdAndSecContext(owner_of(base),
+						   identity.context | SECURITY_RESTRICTED_OPERATION);
+	cooked = cookDefault(pstate, target->val, attribute->atttypid,
+						 attribute->atttypmod, NameStr(attribute->attname), 0);
+	AtEOXact_GUC(false, nestlevel);
+	become_caller(&identity);
+	return cooked;
 }
 
 /* give the view's columns the contract's defaults; true if one changed */
@@ -666,7 +711,9 @@ sync_defaults(Oid view, const Wanted *wanted)
 		}
 		if (want)
 			(void) StoreAttrDefault(relation, i + 1,
-									cook_default(want, TupleDescAttr(RelationGetDescr(relation), i)),
+									cook_default(want,
+												 TupleDescAttr(RelationGetDescr(relation), i),
+												 wanted->base),
 									true, false);
 		changed = true;
 	}

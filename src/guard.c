@@ -256,7 +256,8 @@ read_affected(bool drop)
 		"SELECT classid, objid, object_type, schema_name, NULL, in_extension,"
 		" true FROM pg_catalog.pg_event_trigger_ddl_commands()",
 		"SELECT classid, objid, object_type,"
-		" CASE WHEN object_type IN ('trigger', 'rule', 'policy')"
+		" CASE WHEN object_type OPERATOR(pg_catalog.=)"
+		" ANY ('{trigger,rule,policy}'::pg_catalog.text[])"
 		" THEN address_names[1] ELSE schema_name END,"
 		" object_name, false, original"
 		" FROM pg_catalog.pg_event_trigger_dropped_objects()"
