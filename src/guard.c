@@ -526,6 +526,18 @@ others_live(List *releases, List *broken)
 	return false;
 }
 
+/* what to call instead */
+static char *
+way_out(const SvProduct *product, const SvFinding *finding)
+{
+	if (finding->severity != SV_FATAL)
+		return "Run the statement as a migration, SELECT schemaver.apply(...), which keeps older versions working; schemaver.status() shows who is live.";
+	if (finding->release->id == product->current)
+		return "Wait until none is live; SELECT schemaver.status() shows who is.";
+	return psprintf("Stop them, SELECT schemaver.status() shows whose they are; then call schemaver.retire(%s) and try again.",
+					quote_literal_cstr(finding->release->label));
+}
+
 static void
 complain(int elevel, const Event *event, const SvProduct *product,
 		 const SvFinding *finding)
@@ -541,9 +553,7 @@ complain(int elevel, const Event *event, const SvProduct *product,
 							  "%d instances of version %s are live. %s",
 							  count, count, finding->release->label,
 							  finding->reason),
-			 finding->severity == SV_FATAL ?
-			 errhint("Wait until no instance of that version is live; SELECT schemaver.status() shows who is.") :
-			 errhint("Run the statement as a migration, SELECT schemaver.apply(...), which keeps older versions working; schemaver.status() shows who is live.")));
+			 errhint("%s", way_out(product, finding))));
 }
 
 /* block or report what breaks a live version, as the mode says */
