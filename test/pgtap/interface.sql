@@ -1,0 +1,219 @@
+-- The interface as it is documented: what is listed here exists just so, and
+-- nothing else does.
+
+BEGIN;
+CREATE EXTENSION schemaver;
+SELECT plan(35);
+
+-- Functions: how they are called, what they give, who may call them
+PREPARE functions AS
+	SELECT proname || '(' || pg_get_function_arguments(p.oid) || ')' AS call,
+		pg_get_function_result(p.oid) AS result,
+		provolatile::text || CASE WHEN proisstrict THEN ' strict' ELSE '' END
+			AS volatility,
+		proparallel::text,
+		has_function_privilege('public', p.oid, 'EXECUTE') AS public,
+		prosecdef
+	FROM pg_proc AS p
+	WHERE pronamespace = 'schemaver'::regnamespace
+		AND proname !~ '^version_' AND prokind = 'f';
+SELECT bag_eq('functions', $$ VALUES
+	('next(version schemaver.version, kind text DEFAULT ''revision''::text)',
+	 'schemaver.version', 's strict', 's', true, false),
+	('create_product(product text, schemas text[] DEFAULT ARRAY[''public''::text], exact boolean DEFAULT true, complete boolean DEFAULT false)',
+	 'void', 'v', 'u', false, false),
+	('baseline(version schemaver.version, product text DEFAULT NULL::text)',
+	 'schemaver.version', 'v', 'u', false, false),
+	('apply(script text, version schemaver.version DEFAULT NULL::schemaver.version, product text DEFAULT NULL::text, description text DEFAULT NULL::text, reason text DEFAULT NULL::text)',
+	 'schemaver.version', 'v', 'u', false, false),
+	('reconcile(product text DEFAULT NULL::text)',
+	 'integer', 'v', 'u', false, false),
+	('retire(version schemaver.version, product text DEFAULT NULL::text)',
+	 'integer', 'v', 'u', false, false),
+	('register(version schemaver.version, product text DEFAULT NULL::text)',
+	 'schemaver.version', 'v', 'u', true, false),
+	('unregister()', 'boolean', 'v', 'u', true, false),
+	('status(product text DEFAULT NULL::text, format text DEFAULT ''text''::text)',
+	 'SETOF text', 'v', 'u', true, false),
+	('full_schema(version schemaver.version, product text DEFAULT NULL::text)',
+	 'text', 's', 'u', true, false),
+	('guard_ddl()', 'event_trigger', 'v', 'u', true, false),
+	('guard_drop()', 'event_trigger', 'v', 'u', true, false)
+$$, 'functions');
+SELECT is_empty($$
+	SELECT p.oid::regprocedure FROM pg_proc AS p
+	WHERE pronamespace = 'schemaver'::regnamespace
+		AND proname !~ '^version_' AND obj_description(oid, 'pg_proc') IS NULL
+$$, 'every function has a comment');
+SELECT throws_ok('SELECT schemaver.guard_ddl()', '39P03', NULL,
+	'guard_ddl() is for event triggers');
+SELECT throws_ok('SELECT schemaver.guard_drop()', '39P03', NULL,
+	'guard_drop() is for event triggers');
+
+-- Aggregates
+SELECT bag_eq($$
+	SELECT p.oid::regprocedure::text FROM pg_proc AS p
+	WHERE pronamespace = 'schemaver'::regnamespace AND prokind = 'a'
+$$, $$ VALUES
+	('schemaver.max(schemaver.version)'), ('schemaver.min(schemaver.version)')
+$$, 'aggregates');
+
+-- The type, its operators and operator classes
+SELECT bag_eq($$
+	SELECT typname::text FROM pg_type
+	WHERE typnamespace = 'schemaver'::regnamespace AND typelem = 0
+		AND typtype <> 'c'
+$$, $$ VALUES ('version') $$, 'the only type');
+SELECT isnt(obj_description('schemaver.version'::regtype, 'pg_type'), NULL,
+	'type version has a comment');
+SELECT bag_eq($$
+	SELECT oprname::text, oprleft::regtype::text AS l,
+		oprright::regtype::text AS r, oprresult::regtype::text, oprcanhash, oprcanmerge
+	FROM pg_operator WHERE oprnamespace = 'schemaver'::regnamespace
+$$, $$
+	SELECT o, v AS l, v AS r, 'boolean', o = '=' AS hashes, o = '=' AS merges
+	FROM unnest('{<,<=,=,<>,>=,>}'::text[]) AS o,
+		(VALUES ('schemaver.version')) AS t(v)
+$$, 'operators');
+SELECT bag_eq($$
+	SELECT amname::text, opcname::text, opcdefault
+	FROM pg_opclass JOIN pg_am a ON a.oid = opcmethod
+	WHERE opcnamespace = 'schemaver'::regnamespace
+$$, $$ VALUES ('btree', 'version_ops', true), ('hash', 'version_ops', true) $$,
+	'operator classes');
+SELECT is_empty($$
+	SELECT oid::regprocedure FROM pg_proc
+	WHERE pronamespace = 'schemaver'::regnamespace AND proname ~ '^version_'
+		AND (provolatile <> 'i' OR NOT proisstrict OR proparallel <> 's')
+$$, 'functions of the type are immutable, strict and parallel safe');
+
+-- Views, their columns and comments
+PREPARE columns AS
+	SELECT relname::text,
+		string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', '
+			ORDER BY attnum)
+	FROM pg_class AS c JOIN pg_attribute ON attrelid = c.oid AND attnum > 0
+	WHERE relnamespace = 'schemaver'::regnamespace AND relkind = 'v'
+	GROUP BY relname;
+SELECT bag_eq('columns', $$ VALUES
+	('products', 'product text, schemas text[], current_version schemaver.version, supported_versions bigint, exact boolean, complete boolean, created_on timestamp with time zone, created_by text'),
+	('versions', 'product text, version schemaver.version, status text, description text, update_on timestamp with time zone, update_by text, schemas text[], registered timestamp with time zone, retired_on timestamp with time zone, instances bigint, full_schema text'),
+	('instances', 'product text, version schemaver.version, pid integer, role name, application_name text, client_addr inet, registered_on timestamp with time zone, backend_start timestamp with time zone, state text'),
+	('history', 'id bigint, product text, action text, from_version schemaver.version, version schemaver.version, update_on timestamp with time zone, update_by text, description text, reason text, script text, checksum text, statements integer, duration interval, outcome text')
+$$, 'views');
+SELECT is_empty($$
+	SELECT c.oid::regclass, attname
+	FROM pg_class AS c JOIN pg_attribute ON attrelid = c.oid AND attnum > 0
+	WHERE relnamespace = 'schemaver'::regnamespace AND relkind = 'v'
+		AND (obj_description(c.oid, 'pg_class') IS NULL
+			OR col_description(c.oid, attnum) IS NULL)
+$$, 'every view and each of its columns has a comment');
+SELECT isnt(obj_description('schemaver'::regnamespace, 'pg_namespace'), NULL,
+	'the schema has a comment');
+SELECT isnt(obj_description(oid, 'pg_extension'), NULL,
+	'the extension has a comment')
+FROM pg_extension WHERE extname = 'schemaver';
+
+-- Who may do what: everybody looks, nobody writes
+SELECT is_empty($$
+	SELECT c.oid::regclass FROM pg_class AS c
+	WHERE relnamespace = 'schemaver'::regnamespace AND relkind = 'v'
+		AND NOT has_table_privilege('public', c.oid, 'SELECT')
+$$, 'everybody may read the views');
+SELECT is_empty($$
+	SELECT c.oid::regclass FROM pg_class AS c
+	WHERE relnamespace = 'schemaver'::regnamespace
+		AND relkind IN ('r', 'v')
+		AND has_table_privilege('public', c.oid,
+			'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+$$, 'nobody may write to a table or view');
+SELECT is_empty($$
+	SELECT seqrelid::regclass
+	FROM pg_sequence JOIN pg_class AS c ON c.oid = seqrelid
+	WHERE relnamespace = 'schemaver'::regnamespace
+		AND has_sequence_privilege('public', seqrelid, 'USAGE, UPDATE')
+$$, 'nobody may draw from a sequence');
+SELECT ok(NOT has_table_privilege('public', 'schemaver.db_version_history',
+	'SELECT'), 'scripts are not for everybody');
+SELECT ok(has_schema_privilege('public', 'schemaver', 'USAGE')
+	AND NOT has_schema_privilege('public', 'schemaver', 'CREATE'),
+	'everybody may use the schema, nobody create in it');
+
+-- Everything is part of the extension, and of a dump what must be
+SELECT is_empty($$
+	SELECT c.oid::regclass FROM pg_class AS c
+	WHERE relnamespace = 'schemaver'::regnamespace AND relkind <> 'i'
+		AND NOT EXISTS (
+			SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass
+				AND objid = c.oid AND deptype = 'e')
+$$, 'relations belong to the extension');
+SELECT is_empty($$
+	SELECT c.oid::regclass FROM pg_class AS c
+	WHERE relnamespace = 'schemaver'::regnamespace AND relkind IN ('r', 'S')
+		AND NOT EXISTS (
+			SELECT FROM pg_extension
+			WHERE extname = 'schemaver' AND c.oid = ANY (extconfig))
+$$, 'tables and sequences are dumped');
+SELECT is_empty($$
+	SELECT conname FROM pg_constraint
+	WHERE connamespace = 'schemaver'::regnamespace AND contype = 'f'
+$$, 'no foreign key makes a parallel restore depend on the order of data');
+SELECT bag_eq($$
+	SELECT evtname::text, evtevent::text, evtfoid::regprocedure::text,
+		evtenabled::text, evttags::text
+	FROM pg_event_trigger WHERE evtname ~ 'schemaver'
+$$, $$ VALUES
+	('schemaver_guard_ddl', 'ddl_command_end', 'schemaver.guard_ddl()', 'A',
+	 NULL),
+	('schemaver_guard_drop', 'sql_drop', 'schemaver.guard_drop()', 'A', NULL)
+$$, 'event triggers');
+SELECT is(extrelocatable, false, 'the extension stays in its schema')
+FROM pg_extension WHERE extname = 'schemaver';
+SELECT is(extversion, default_version, 'the default version')
+FROM pg_extension JOIN pg_available_extensions ON name = extname
+WHERE extname = 'schemaver';
+
+-- Settings
+LOAD 'schemaver';
+SELECT bag_eq($$
+	SELECT name, vartype, context, boot_val, unit, enumvals::text
+	FROM pg_settings WHERE name LIKE 'schemaver.%'
+$$, $$ VALUES
+	('schemaver.app', 'string', 'user', '', NULL, NULL),
+	('schemaver.guard', 'enum', 'superuser', 'mixed', NULL,
+	 '{off,warn,mixed,strict}'),
+	('schemaver.lock_retry_for', 'integer', 'user', '60000', 'ms', NULL)
+$$, 'settings');
+SELECT is_empty($$
+	SELECT name FROM pg_settings
+	WHERE name LIKE 'schemaver.%' AND coalesce(short_desc, '') = ''
+$$, 'every setting has a description');
+SELECT throws_ok($$ SET schemaver.app = 'shop/1.0' $$, '55P02', NULL,
+	'schemaver.app cannot be set within a session');
+SELECT throws_ok($$ SET schemaver.guard = 'loud' $$, '22023', NULL,
+	'schemaver.guard takes its four values only');
+SELECT throws_ok($$ SET schemaver.lock_retry_for = -1 $$, '22023', NULL,
+	'schemaver.lock_retry_for is no negative time');
+SELECT throws_ok($$ SET schemaver.no_such_setting = 1 $$, '42602', NULL,
+	'there is no other setting');
+
+-- Arguments by name and by default, as documented
+SELECT lives_ok($$
+	SELECT schemaver.create_product(product => 'shop', schemas => '{public}',
+		exact => true, complete => false)
+$$, 'create_product() by names');
+SELECT lives_ok($$
+	SELECT schemaver.baseline(version => '1.0.0', product => 'shop')
+$$, 'baseline() by names');
+SELECT is(schemaver.apply(script => 'SELECT 1', version => '1.0.1',
+	product => 'shop', description => 'd', reason => 'r')::text, '1.0.1',
+	'apply() by names');
+SELECT results_eq($$
+	SELECT action, from_version::text, version::text, description, reason,
+		statements, outcome
+	FROM schemaver.history ORDER BY id DESC LIMIT 1
+$$, $$ VALUES ('apply', '1.0.0', '1.0.1', 'd', 'r', 1, 'applied') $$,
+	'history of it');
+
+SELECT * FROM finish();
+ROLLBACK;
