@@ -606,8 +606,9 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 										 sv_registry_count(release)) :
 						 "instances have registered under it",
 						 release->id == migration->from->id ? "" :
-						 psprintf(", or call schemaver.retire('%s') when nobody needs it any more",
-								  release->label))));
+						 psprintf(", or call schemaver.retire(%s, %s) when nobody needs it any more",
+								  quote_literal_cstr(release->label),
+								  quote_literal_cstr(migration->product->name)))));
 	ereport(NOTICE,
 			(errmsg("version %s of product \"%s\" gives way to %s",
 					release->label, migration->product->name,
