@@ -1238,14 +1238,15 @@ reconcile_product(SvProduct *product)
 /*
  * Mend a product whose contracts come from another database, by pg_dump or
  * pg_upgrade: find everything again by its name, and make what dumps leave
- * out.  Takes the product's lock.  Does nothing if somebody was faster.
+ * out; or one that was changed by hand.  Takes the product's lock.  Does
+ * nothing if somebody was faster.
  */
 void
 sv_compat_wake(SvProduct *product)
 {
 	sv_registry_lock_product(product->id);
 	*product = *sv_catalog_product_by_id(product->id);
-	if (!product->awake)
+	if (!product->awake || sv_catalog_drifted(product))
 		(void) reconcile_product(product);
 }
 

@@ -1064,13 +1064,19 @@ complete_entry(SvEntry *entry)
 			column->expression = default_text(column->object, NULL);
 	}
 	foreach(lc, entry->constraints)
-		((SvPart *) lfirst(lc))->expression = constraint_text(lfirst(lc));
+	{
+		SvPart	   *constraint = lfirst(lc);
+
+		constraint->expression = constraint_text(constraint);
+		constraint->type = constraint->expression;
+	}
 	foreach(lc, entry->triggers)
 	{
 		SvPart	   *trigger = lfirst(lc);
 
 		trigger->expression = describe_oid(pg_get_triggerdef,
 										   trigger->object);
+		trigger->type = trigger->expression;
 	}
 	entry->definition = definition_text(entry);
 }
@@ -1330,6 +1336,9 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 					"It uses the old name.");
 	if (!same_text(then->type, now->type))
 		add_finding(verdict, SV_FATAL,
+					verdict->entry->kind == SV_ENTRY_FUNCTION ?
+					psprintf("another result of FUNCTION %s: %s",
+							 verdict->shown, now->type) :
 					psprintf("ALTER COLUMN %s TYPE %s", column, now->type),
 					psprintf("It expects %s.", then->type));
 	if (!then->notnull && now->notnull)
@@ -1369,10 +1378,11 @@ judge_new_column(Verdict *verdict, const SvPart *now)
 					psprintf("ADD COLUMN %s NOT NULL without a default",
 							 column),
 					"It inserts rows without a value for it.");
+	else if (verdict->entry->kind == SV_ENTRY_TYPE)
+		add_finding(verdict, SV_FATAL, psprintf("ADD ATTRIBUTE %s", column),
+					"It expects values of the type as it was.");
 	else if (!verdict->lost)
-		add_finding(verdict, verdict->entry->kind == SV_ENTRY_TYPE ?
-					SV_FATAL : SV_NOTICED,
-					psprintf("ADD COLUMN %s", column),
+		add_finding(verdict, SV_NOTICED, psprintf("ADD COLUMN %s", column),
 					"Its SELECT * would show one column more.");
 }
 
@@ -1943,7 +1953,7 @@ same_parts(List *then, List *now)
 		if (strcmp(a->name, b->name) != 0 || a->object != b->object ||
 			a->number != b->number || a->notnull != b->notnull ||
 			a->identity != b->identity || a->generated != b->generated ||
-			!same_text(a->type, b->type))
+			(a->kind == SV_PART_COLUMN && !same_text(a->type, b->type)))
 			return false;
 
 		/* a default that was dropped has no object on either side */

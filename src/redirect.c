@@ -354,6 +354,25 @@ redirect_truncate(PlannedStmt *pstmt)
 }
 
 /*
+ * REFRESH MATERIALIZED VIEW of one that has another name now.  No lock here:
+ * two sessions that upgraded it would deadlock.
+ */
+static PlannedStmt *
+redirect_refresh(PlannedStmt *pstmt)
+{
+	RefreshMatViewStmt *stmt = castNode(RefreshMatViewStmt,
+										pstmt->utilityStmt);
+	CompatView	view;
+
+	if (!find_view(stmt->relation, NoLock, &view))
+		return pstmt;
+	pstmt = copyObject(pstmt);
+	stmt = castNode(RefreshMatViewStmt, pstmt->utilityStmt);
+	point_at_base(stmt->relation, &view);
+	return pstmt;
+}
+
+/*
  * VACUUM and ANALYZE, whose lock would not outlive the transactions that they
  * begin by themselves: one that a migration overtakes skips the relation with
  * the server's warning.
@@ -641,6 +660,9 @@ redirect_utility(PlannedStmt *pstmt, const char *queryString,
 			break;
 		case T_VacuumStmt:
 			pstmt = redirect_vacuum(pstmt);
+			break;
+		case T_RefreshMatViewStmt:
+			pstmt = redirect_refresh(pstmt);
 			break;
 		case T_CreateExtensionStmt:
 			nestlevel = begin_extension((CreateExtensionStmt *)

@@ -558,6 +558,18 @@ still_stands(const SvProduct *product, SvRelease **release)
 }
 
 /*
+ * DDL by hand is mended at once only for versions that somebody uses.  Who is
+ * the first under a version gets what was left undone.
+ */
+static void
+mend_unused(SvProduct *product, const SvRelease *release)
+{
+	if (!release->registered && !RecoveryInProgress() &&
+		sv_registry_wake_hook && sv_catalog_drifted(product))
+		sv_registry_wake_hook(product);
+}
+
+/*
  * Register the session.  Waits while the version is being broken or retired;
  * the wait may end with another version that the asked one stands for by
  * then, or with the error that there is none.
@@ -585,6 +597,7 @@ register_session(const char *product_name, const SvVersion *asked,
 			break;
 		undo_change();
 	}
+	mend_unused(product, release);
 	sv_catalog_mark_registered(release);
 	reg->path_before = MemoryContextStrdup(reg->context, own_path());
 	reg->path = MemoryContextStrdup(reg->context,
@@ -609,6 +622,11 @@ schemaver_register(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("version must not be null"),
 				 errhint("Say which version of the application this is: schemaver.register('1.0.2').")));
+	if (sv_contract_collecting())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("a migration's script cannot register the session"),
+				 errhint("Register before or after schemaver.apply().")));
 	if (InSecurityRestrictedOperation())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -161,7 +161,9 @@ typedef struct SvPart
 	char	   *physical_name;
 	AttrNumber	number;			/* column: its attnum */
 	Oid			object;			/* pg_attrdef, pg_constraint, index, trigger */
-	char	   *type;			/* column: its type, qualified, with typmod */
+	char	   *type;			/* column: its type, qualified, with typmod;
+								 * others: the definition as the version has
+								 * known it, for people */
 	bool		notnull;
 	char		flavour;		/* constraint: contype, 'i' a unique index */
 	char		identity;		/* column: attidentity, or ' ' */
@@ -346,7 +348,7 @@ extern int32 sv_registry_release_id(void);
 extern List *sv_registry_schemas(void);
 extern void sv_registry_lock_product(int32 product_id);
 
-/* set by _PG_init: mends a product that a restore has put to sleep */
+/* set by _PG_init: mends a product after a restore, or DDL by hand */
 typedef void (*SvWakeHook) (SvProduct *product);
 extern SvWakeHook sv_registry_wake_hook;
 

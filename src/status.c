@@ -652,7 +652,7 @@ put_schemas(Output *out, List *schemas)
 }
 
 static void
-put_version(Output *out, VersionFacts *version)
+put_version(Output *out, const char *product, VersionFacts *version)
 {
 	char	   *addresses = tally_text(version->addresses, "not shown");
 	char	   *applications = tally_text(version->applications, "unnamed");
@@ -681,8 +681,9 @@ put_version(Output *out, VersionFacts *version)
 
 		put_line(out, 2, "Kept from retirement by: %s",
 				 kept_by ? join_text(kept_by) :
-				 psprintf("nothing (schemaver.retire(%s) takes it away)",
-						  quote_literal_cstr(version->version)));
+				 psprintf("nothing (schemaver.retire(%s, %s) takes it away)",
+						  quote_literal_cstr(version->version),
+						  quote_literal_cstr(product)));
 	}
 }
 
@@ -699,7 +700,7 @@ put_versions(Output *out, ProductFacts *product)
 		VersionFacts *version = lfirst(cell);
 
 		if (version->instances > 0 || strcmp(version->status, "retired") != 0)
-			put_version(out, version);
+			put_version(out, product->name, version);
 		else if (retired++ == 0)
 			newest = version;
 	}
@@ -1153,7 +1154,7 @@ append_table(StringInfo sql, const SvEntry *entry, const char *relation)
 			continue;
 		appendStringInfo(sql, "%s\n    CONSTRAINT %s %s", separator,
 						 quote_identifier(constraint->name),
-						 constraint->expression);
+						 constraint->type);
 		separator = ",";
 	}
 	appendStringInfoString(sql, "\n);\n\n");
@@ -1238,12 +1239,12 @@ append_outside(StringInfo sql, const SvEntry *entry)
 							 quote_qualified_identifier(entry->schema,
 														entry->name),
 							 quote_identifier(constraint->name),
-							 constraint->expression);
+							 constraint->type);
 		else if (!is_inline(constraint))
-			append_statement(sql, constraint->expression);
+			append_statement(sql, constraint->type);
 	}
 	foreach(cell, entry->triggers)
-		append_statement(sql, ((SvPart *) lfirst(cell))->expression);
+		append_statement(sql, ((SvPart *) lfirst(cell))->type);
 }
 
 /* an identity column brings its sequence along */

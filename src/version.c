@@ -467,8 +467,9 @@ sv_version_compare(const SvVersion *a, const SvVersion *b)
 }
 
 /*
- * What the numbers of two versions promise of the step between them, in
- * either direction.  SV_STEP_NONE if one of them is a date or a single number.
+ * What the numbers of two versions promise of the step between them.
+ * SV_STEP_NONE if one of them is a date or a single number, or if the first
+ * is a pre-release: what comes after it may still be anything.
  */
 SvStep
 sv_version_step(const SvVersion *from, const SvVersion *to)
@@ -478,7 +479,8 @@ sv_version_step(const SvVersion *from, const SvVersion *to)
 
 	get_parts(from, &a);
 	get_parts(to, &b);
-	if (a.date || b.date || a.ncomponents < 2 || b.ncomponents < 2)
+	if (a.date || b.date || a.ncomponents < 2 || b.ncomponents < 2 ||
+		a.prerelease_length > 0)
 		return SV_STEP_NONE;
 	if (a.components[0] != b.components[0])
 		return SV_STEP_MAJOR;

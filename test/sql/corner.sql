@@ -1,0 +1,43 @@
+--
+-- Corners where two features meet
+--
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS schemaver;
+RESET client_min_messages;
+CREATE SCHEMA corner_base;
+SET search_path = corner_base, public;
+SELECT schemaver.create_product('corner', ARRAY['corner_base']);
+CREATE TABLE song (id int PRIMARY KEY, title text CONSTRAINT sung CHECK (title <> ''));
+SELECT schemaver.baseline('1.0.0-rc.1', 'corner');
+
+-- a pre-release promises nothing, so its release may break it
+SELECT schemaver.apply('ALTER TABLE song RENAME title TO caption', '1.0.0',
+	'corner');
+
+-- an older version's full schema speaks in its own names throughout
+SELECT schemaver.full_schema('1.0.0-rc.1', 'corner');
+
+-- DDL by hand that nobody was there to see: the first who comes sees the
+-- schema of his version all the same
+ALTER TABLE song RENAME caption TO heading;
+SELECT schemaver.register('1.0.0', 'corner');
+SELECT id, caption FROM song;
+SELECT schemaver.register('1.0.0-rc.1', 'corner');
+SELECT id, title FROM song;
+SELECT schemaver.unregister();
+SELECT schemaver.reconcile('corner');
+
+-- a script cannot register the session that applies it
+SELECT schemaver.apply($$SELECT schemaver.register('1.0.0', 'corner')$$,
+	product => 'corner');
+
+-- a materialized view is refreshed under its old name too
+SELECT schemaver.apply('CREATE MATERIALIZED VIEW hits AS SELECT id FROM song',
+	product => 'corner');
+SELECT schemaver.register('1.0.1', 'corner');
+SELECT schemaver.apply('ALTER MATERIALIZED VIEW hits RENAME TO charts',
+	product => 'corner');
+INSERT INTO song VALUES (1, 'one');
+REFRESH MATERIALIZED VIEW hits;
+TABLE hits;
+SELECT schemaver.unregister();
