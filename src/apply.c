@@ -681,9 +681,14 @@ finish(Migration *migration)
 	sv_contract_relink(supported, false);
 	release = create_release(migration->product, migration->from,
 							 migration->reached, migration->description);
+
+	/* the base schemas fulfil the new contract, which was taken from them */
 	if (migration->product->complete)
+	{
 		sv_contract_touch_all();
-	sv_compat_reconcile(migration->product, lappend(supported, release));
+		supported = lappend(supported, release);
+	}
+	sv_compat_reconcile(migration->product, supported);
 	if (sv_contract_touched_rights())
 		sv_compat_sync_rights(InvalidOid);
 	record(migration);
