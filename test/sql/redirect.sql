@@ -109,27 +109,18 @@ SELECT * FROM redirect_base.measure;
 SELECT * FROM redirect_base."Odd ""two""";
 SELECT * FROM redirect_base.event;
 
--- the new names are not this version's
-COPY person (id, surname) FROM STDIN;
-\.
-COPY person (id, note) FROM STDIN;
-\.
-COPY person (id) FROM STDIN (FORMAT csv, FORCE_NULL (note));
-\.
-COPY person (id) FROM STDIN WHERE surname IS NULL;
-\.
-COPY person (id) FROM STDIN WHERE person.note IS NULL;
-\.
-COPY person (id) FROM STDIN WHERE nonsense IS NULL;
-\.
-COPY person (id) FROM STDIN WHERE other.last_name IS NULL;
-\.
-COPY person (id, id) FROM STDIN;
-\.
-COPY person (loud) FROM STDIN;
-\.
-COPY nonsense FROM STDIN;
-\.
+-- the new names are not this version's; no data follow what is refused, since
+-- psql's minor releases differ in whether they skip it
+\copy person (id, surname) FROM '/dev/null'
+\copy person (id, note) FROM '/dev/null'
+\copy person (id) FROM '/dev/null' (FORMAT csv, FORCE_NULL (note))
+\copy person (id) FROM '/dev/null' WHERE surname IS NULL
+\copy person (id) FROM '/dev/null' WHERE person.note IS NULL
+\copy person (id) FROM '/dev/null' WHERE nonsense IS NULL
+\copy person (id) FROM '/dev/null' WHERE other.last_name IS NULL
+\copy person (id, id) FROM '/dev/null'
+\copy person (loud) FROM '/dev/null'
+\copy nonsense FROM '/dev/null'
 -- HEADER MATCH compares with the names of the table
 COPY account (id, owner) FROM STDIN (FORMAT csv, HEADER match);
 id,owner
@@ -353,8 +344,7 @@ COPY account FROM STDIN;
 \.
 SELECT count(*) FROM redirect_base.ledger;
 TRUNCATE account;
-COPY person FROM STDIN;
-\.
+\copy person FROM '/dev/null'
 COPY account TO STDOUT;
 COPY person TO STDOUT;
 CREATE TABLE t11 (a integer);
