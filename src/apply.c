@@ -779,6 +779,11 @@ applied_before(const Migration *migration)
 	if (migration->version == NULL)
 		return sv_catalog_version_of(migration->product,
 									 migration->script->checksum);
+
+	/* nothing has led above the current version */
+	if (migration->from == NULL ||
+		sv_version_compare(migration->version, migration->from->version) > 0)
+		return NULL;
 	checksum = sv_catalog_checksum_of(migration->product, migration->version);
 	if (checksum == NULL)
 		return NULL;
@@ -888,6 +893,8 @@ schemaver_apply(PG_FUNCTION_ARGS)
 	migration.reason = text_argument(fcinfo, 4);
 	migration.product = open_product(asked_product(text_argument(fcinfo, 2),
 												   migration.script));
+	migration.from = sv_catalog_release(migration.product,
+										migration.product->current);
 	migration.reached = applied_before(&migration);
 	if (migration.reached)
 	{
@@ -897,8 +904,6 @@ schemaver_apply(PG_FUNCTION_ARGS)
 						migration.product->name)));
 		PG_RETURN_DATUM(SvVersionGetDatum(migration.reached));
 	}
-	migration.from = sv_catalog_release(migration.product,
-										migration.product->current);
 	check_from_and_to(&migration);
 	judge_before(&migration);
 	sv_lock_retry(psprintf("migration of product \"%s\"",

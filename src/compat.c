@@ -426,22 +426,24 @@ schema_of_entry(const SvProduct *product, const SvRelease *release,
 static bool
 has_column_grants(Oid relation)
 {
-	Relation	rel = relation_open(relation, AccessShareLock);
+	Relation	catalog = table_open(AttributeRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
 	bool		found = false;
 
-	for (int i = 1; i <= RelationGetNumberOfAttributes(rel) && !found; i++)
-	{
-		HeapTuple	tuple = SearchSysCache2(ATTNUM,
-											ObjectIdGetDatum(relation),
-											Int16GetDatum(i));
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		found = !heap_attisnull(tuple, Anum_pg_attribute_attacl, NULL) &&
-			!((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped;
-		ReleaseSysCache(tuple);
-	}
-	relation_close(rel, NoLock);
+	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relation));
+	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTGreaterStrategyNumber,
+				F_INT2GT, Int16GetDatum(0));
+	scan = systable_beginscan(catalog, AttributeRelidNumIndexId, true, NULL,
+							  2, keys);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = !((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped &&
+			!heap_attisnull(tuple, Anum_pg_attribute_attacl,
+							RelationGetDescr(catalog));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
 	return found;
 }
 
@@ -938,6 +940,8 @@ sync_rights(Oid view)
 	changed |= sync_invoker(view, base,
 							((Form_pg_class) GETSTRUCT(from))->relrowsecurity);
 	ReleaseSysCache(from);
+	if (!has_column_grants(base) && !has_column_grants(view))
+		return changed;
 	foreach(lc, numbers)
 		changed |= sync_column_rights(view, foreach_current_index(lc) + 1,
 									  base, lfirst_int(lc), owner);

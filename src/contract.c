@@ -323,7 +323,8 @@ touch_relation(Oid relation)
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
 		relkind != RELKIND_FOREIGN_TABLE)
 		return;
-	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+	foreach(lc, has_subclass(relation) ?
+			find_all_inheritors(relation, NoLock, NULL) : NIL)
 		(void) remember(RelationRelationId, lfirst_oid(lc));
 	foreach(lc, getOwnedSequences(relation))
 		(void) remember(RelationRelationId, lfirst_oid(lc));
