@@ -1051,37 +1051,6 @@ definition_text(const SvEntry *entry)
 	return NULL;
 }
 
-/* give an entry that was just read all its texts */
-static void
-complete_entry(SvEntry *entry)
-{
-	ListCell   *lc;
-
-	foreach(lc, entry->columns)
-	{
-		SvPart	   *column = lfirst(lc);
-
-		if (OidIsValid(column->object))
-			column->expression = default_text(column->object, NULL);
-	}
-	foreach(lc, entry->constraints)
-	{
-		SvPart	   *constraint = lfirst(lc);
-
-		constraint->expression = constraint_text(constraint);
-		constraint->type = constraint->expression;
-	}
-	foreach(lc, entry->triggers)
-	{
-		SvPart	   *trigger = lfirst(lc);
-
-		trigger->expression = describe_oid(pg_get_triggerdef,
-										   trigger->object);
-		trigger->type = trigger->expression;
-	}
-	entry->definition = definition_text(entry);
-}
-
 static bool
 same_text(const char *a, const char *b)
 {
@@ -1109,6 +1078,31 @@ now_constraint(SvPart *now)
 		now->expression = constraint_text(now);
 	MemoryContextSwitchTo(context);
 	return now->expression;
+}
+
+/* give an entry that was just read all its texts */
+static void
+complete_entry(SvEntry *entry)
+{
+	ListCell   *lc;
+
+	foreach(lc, entry->columns)
+		(void) now_default(lfirst(lc));
+	foreach(lc, entry->constraints)
+	{
+		SvPart	   *constraint = lfirst(lc);
+
+		constraint->type = now_constraint(constraint);
+	}
+	foreach(lc, entry->triggers)
+	{
+		SvPart	   *trigger = lfirst(lc);
+
+		trigger->expression = describe_oid(pg_get_triggerdef,
+										   trigger->object);
+		trigger->type = trigger->expression;
+	}
+	entry->definition = definition_text(entry);
 }
 
 static bool
@@ -1894,6 +1888,72 @@ relink_parts(SvEntry *entry, SvEntry *now, bool by_name)
 	return news;
 }
 
+/* has anything that an entry speaks of got another name? */
+static bool
+is_renamed(const SvEntry *entry, const SvEntry *now)
+{
+	ListCell   *lc;
+
+	if (entry->physical != now->physical ||
+		strcmp(entry->physical_name, now->name) != 0 ||
+		strcmp(entry->physical_schema, now->schema) != 0)
+		return true;
+	foreach(lc, entry->columns)
+	{
+		SvPart	   *then = lfirst(lc);
+		SvPart	   *found = sv_contract_find_column(entry, then, now);
+
+		if (found && strcmp(then->physical_name, found->name) != 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+adopt_texts(List *then_parts, List *now_parts)
+{
+	ListCell   *lc;
+
+	foreach(lc, now_parts)
+	{
+		SvPart	   *now = lfirst(lc);
+		SvPart	   *then = OidIsValid(now->object) ?
+		part_by_object(then_parts, now->object) : NULL;
+
+		if (then && now->expression == NULL)
+			now->expression = then->expression;
+	}
+}
+
+/*
+ * Texts of defaults and constraints are costly to make.  Where nothing at all
+ * was renamed, those of the same objects are still right.
+ */
+static void
+spare_texts(List *entries)
+{
+	ListCell   *lc;
+
+	foreach(lc, entries)
+	{
+		SvEntry    *entry = lfirst(lc);
+		SvEntry    *now = sv_contract_resolve(entry);
+
+		if (now && is_renamed(entry, now))
+			return;
+	}
+	foreach(lc, entries)
+	{
+		SvEntry    *entry = lfirst(lc);
+		SvEntry    *now = sv_contract_resolve(entry);
+
+		if (now == NULL)
+			continue;
+		adopt_texts(entry->columns, now->columns);
+		adopt_texts(entry->constraints, now->constraints);
+	}
+}
+
 /*
  * Write down where the touched entries of some releases are now: physical
  * names, OIDs and numbers.  by_name finds them by the names that were written
@@ -1902,9 +1962,12 @@ relink_parts(SvEntry *entry, SvEntry *now, bool by_name)
 void
 sv_contract_relink(List *releases, bool by_name)
 {
+	List	   *entries = touched_entries(releases);
 	ListCell   *lc;
 
-	foreach(lc, touched_entries(releases))
+	if (!by_name)
+		spare_texts(entries);
+	foreach(lc, entries)
 	{
 		SvEntry    *entry = lfirst(lc);
 		SvEntry    *now = by_name ? read_by_name(entry) :
