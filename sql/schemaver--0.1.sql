@@ -233,6 +233,10 @@ CREATE TABLE schemaver.db_schema_version (
 	UNIQUE (product_id, version)
 );
 
+-- finds the few that are not retired among the many that are
+CREATE INDEX db_schema_version_supported
+	ON schemaver.db_schema_version (product_id, retired_on);
+
 -- One row or more for a version that an instance has ever registered under:
 -- appended to, never updated, so that no registration waits for another.
 CREATE TABLE schemaver.db_registration (

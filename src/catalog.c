@@ -616,6 +616,13 @@ read_release(HeapTuple tuple, TableScan *scan)
 	return release;
 }
 
+static int
+compare_releases(const ListCell *a, const ListCell *b)
+{
+	return sv_version_compare(((SvRelease *) lfirst(a))->version,
+							  ((SvRelease *) lfirst(b))->version);
+}
+
 /*
  * The releases of a product in ascending order of version, a list of
  * SvRelease; with supported_only those that are not retired, the current
@@ -625,21 +632,24 @@ List *
 sv_catalog_releases(const SvProduct *product, bool supported_only)
 {
 	TableScan	scan;
-	ScanKeyData key;
+	ScanKeyData keys[2];
 	HeapTuple	tuple;
 	List	   *releases = NIL;
 	ListCell   *lc;
 
-	key_int4(&key, Release_product, product->id);
+	key_int4(&keys[0], Release_product, product->id);
+	ScanKeyEntryInitialize(&keys[1], SK_ISNULL | SK_SEARCHNULL,
+						   Release_retired_on, InvalidStrategy, InvalidOid,
+						   InvalidOid, InvalidOid, (Datum) 0);
 	scan_begin(&scan, "db_schema_version", AccessShareLock,
-			   "db_schema_version_product_id_version_key", 1, &key);
+			   supported_only ? "db_schema_version_supported" :
+			   "db_schema_version_product_id_version_key",
+			   supported_only ? 2 : 1, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
-	{
-		if (!supported_only || heap_attisnull(tuple, Release_retired_on,
-											  RelationGetDescr(scan.table)))
-			releases = lappend(releases, read_release(tuple, &scan));
-	}
+		releases = lappend(releases, read_release(tuple, &scan));
 	scan_end(&scan);
+	if (supported_only)
+		list_sort(releases, compare_releases);
 	foreach(lc, releases)
 	{
 		SvRelease  *release = lfirst(lc);
