@@ -13,8 +13,6 @@
  */
 #include "schemaver.h"
 
-#include "access/xact.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(schemaver_retire);
