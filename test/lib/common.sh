@@ -9,18 +9,19 @@
 
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-scratch=
-owner=
-
-# the caller's surroundings must not lead a test to another server, nor a
-# make below to other targets
-unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+# The caller's surroundings must not lead a test to another server, a cd to
+# another directory, a make below to other targets, nor psql to other words
+# than English: LANGUAGE goes before LC_ALL.
+unset CDPATH LANGUAGE MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 for variable in $(compgen -e | grep '^PG' | grep -vx 'PG_CONFIG' || true)
 do
 	unset "$variable"
 done
 export LC_ALL=C.UTF-8 LANG=C.UTF-8
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+scratch=
+owner=
 
 die()
 {
