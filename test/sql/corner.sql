@@ -1,9 +1,10 @@
 --
 -- Corners where two features meet
 --
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS schemaver;
-RESET client_min_messages;
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_corner;
+\c sv_corner
+CREATE EXTENSION schemaver;
 CREATE SCHEMA corner_base;
 SET search_path = corner_base, public;
 SELECT schemaver.create_product('corner', ARRAY['corner_base']);
@@ -41,3 +42,6 @@ INSERT INTO song VALUES (1, 'one');
 REFRESH MATERIALIZED VIEW hits;
 TABLE hits;
 SELECT schemaver.unregister();
+
+\c :home
+DROP DATABASE sv_corner;
