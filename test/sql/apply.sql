@@ -441,7 +441,8 @@ DROP VIEW roles_1_0_2.t;
 SELECT schemaver.unregister();
 RESET ROLE;
 SELECT * FROM state('roles');
-SELECT update_by FROM schemaver.history WHERE product = 'roles' ORDER BY id;
+SELECT nullif(update_by, session_user) AS other FROM schemaver.history
+WHERE product = 'roles' ORDER BY id;
 
 --
 -- with the event triggers off everything is compared

@@ -13,6 +13,11 @@ $node->init;
 $node->append_conf('postgresql.conf',
 	"session_preload_libraries = 'schemaver'");
 $node->start;
+# the superuser has this name, whoever runs the test
+$node->safe_psql('postgres', q{
+	SELECT 'CREATE ROLE postgres SUPERUSER LOGIN'
+	WHERE current_user <> 'postgres' \gexec});
+$ENV{PGUSER} = 'postgres';
 $node->safe_psql('postgres', 'CREATE DATABASE shop');
 $node->safe_psql('shop', q{
 	CREATE EXTENSION schemaver;

@@ -16,6 +16,11 @@ session_preload_libraries = 'schemaver'
 deadlock_timeout = 10ms
 });
 $node->start;
+# the superuser has this name, whoever runs the test
+$node->safe_psql('postgres', q{
+	SELECT 'CREATE ROLE postgres SUPERUSER LOGIN'
+	WHERE current_user <> 'postgres' \gexec});
+$ENV{PGUSER} = 'postgres';
 $node->safe_psql('postgres', 'CREATE DATABASE shop');
 $node->safe_psql('shop', q{
 	CREATE EXTENSION schemaver;
