@@ -35,6 +35,7 @@
 #include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -1728,6 +1729,150 @@ touched_entries(List *releases)
 }
 
 /*
+ * Partitions are served through their root, and no contract speaks of them.
+ * But a constraint or unique index of a partition alone holds for the rows
+ * that a version writes through the root; one that this transaction has made
+ * on a partition that was there before is news.
+ */
+
+static bool
+is_made_now(HeapTuple tuple)
+{
+	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+}
+
+/* was the relation itself made by this transaction?  Its row type tells. */
+static bool
+is_new_relation(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID,
+										ObjectIdGetDatum(get_rel_type_id(relation)));
+	bool		is_new = HeapTupleIsValid(tuple) && is_made_now(tuple);
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return is_new;
+}
+
+/* is a constraint or index of a partition its own, and made just now? */
+static bool
+is_new_and_local(const SvPart *part)
+{
+	bool		is_index = part->flavour == 'i';
+	HeapTuple	tuple = SearchSysCache1(is_index ? INDEXRELID : CONSTROID,
+										ObjectIdGetDatum(part->object));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = is_made_now(tuple);
+	if (is_index)
+		result = result && !get_rel_relispartition(part->object);
+	else
+		result = result &&
+			!OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid) &&
+			((Form_pg_constraint) GETSTRUCT(tuple))->coninhcount == 0;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* findings of a touched partition, against an entry of its root */
+static List *
+judge_partition(Oid partition, const SvEntry *root)
+{
+	Verdict		verdict = {root, NULL, shown_name(root), false, NIL};
+	SvEntry    *own;
+	Relation	relation;
+	ListCell   *lc;
+
+	relation = relation_open(partition, AccessShareLock);
+	own = make_entry(relation->rd_rel->relkind, RelationGetNamespace(relation),
+					 RelationGetRelationName(relation), partition);
+	read_constraints(own, partition, InvalidOid);
+	if (relation->rd_rel->relkind != RELKIND_FOREIGN_TABLE)
+		read_unique_indexes(own, relation);
+	relation_close(relation, NoLock);
+	foreach(lc, own->constraints)
+	{
+		SvPart	   *part = lfirst(lc);
+
+		if (is_new_and_local(part))
+			add_finding(&verdict, SV_FATAL,
+						psprintf("ADD %s %s ON %s, a partition of %s",
+								 part->flavour == 'i' ? "UNIQUE INDEX" :
+								 "CONSTRAINT", quote_identifier(part->name),
+								 shown_name(own), verdict.shown),
+						"What it writes may violate that.");
+	}
+	return verdict.findings;
+}
+
+/* add the findings of one entry to those of the releases that have it */
+static List *
+attribute_findings(List *findings, const SvEntry *entry, List *verdict,
+				   List *releases)
+{
+	ListCell   *lr;
+	ListCell   *lf;
+
+	foreach(lr, releases)
+	{
+		if (!sv_catalog_has_entry(lfirst(lr), entry->id))
+			continue;
+		foreach(lf, verdict)
+		{
+			SvFinding  *finding = palloc(sizeof(SvFinding));
+
+			*finding = *(SvFinding *) lfirst(lf);
+			finding->release = lfirst(lr);
+			finding->entry = entry;
+			finding->change = pstrdup(finding->change);
+			finding->reason = pstrdup(finding->reason);
+			findings = lappend(findings, finding);
+		}
+	}
+	return findings;
+}
+
+static List *
+judge_partitions(List *findings, List *releases)
+{
+	HASH_SEQ_STATUS status;
+	Touched    *object;
+	List	   *partitions = NIL;
+	ListCell   *lc;
+	ListCell   *le;
+
+	hash_seq_init(&status, touched);
+	while ((object = hash_seq_search(&status)) != NULL)
+	{
+		if (object->key.class_id == RelationRelationId &&
+			get_rel_relispartition(object->key.object))
+			partitions = lappend_oid(partitions, object->key.object);
+	}
+	list_sort(partitions, list_oid_cmp);
+	foreach(lc, partitions)
+	{
+		Oid			partition = lfirst_oid(lc);
+
+		if (is_new_relation(partition))
+			continue;
+		foreach(le, sv_catalog_entries_on(llast_oid(get_partition_ancestors(partition))))
+		{
+			SvEntry    *root;
+
+			if (!any_has_entry(releases, lfirst_int(le)))
+				continue;
+			root = load_entry(lfirst_int(le))->entry;
+			findings = attribute_findings(findings, root,
+										  judge_partition(partition, root),
+										  releases);
+		}
+	}
+	return findings;
+}
+
+/*
  * How the catalogs differ from the contracts of some releases in what was
  * touched: a list of SvFinding, empty if they all are fulfilled to the letter.
  */
@@ -1736,32 +1881,11 @@ sv_contract_judge(List *releases)
 {
 	List	   *findings = NIL;
 	ListCell   *lc;
-	ListCell   *lr;
-	ListCell   *lf;
 
 	foreach(lc, touched_entries(releases))
-	{
-		SvEntry    *entry = lfirst(lc);
-		List	   *verdict = judge_entry(entry);
-
-		foreach(lr, releases)
-		{
-			if (!sv_catalog_has_entry(lfirst(lr), entry->id))
-				continue;
-			foreach(lf, verdict)
-			{
-				SvFinding  *finding = palloc(sizeof(SvFinding));
-
-				*finding = *(SvFinding *) lfirst(lf);
-				finding->release = lfirst(lr);
-				finding->entry = entry;
-				finding->change = pstrdup(finding->change);
-				finding->reason = pstrdup(finding->reason);
-				findings = lappend(findings, finding);
-			}
-		}
-	}
-	return findings;
+		findings = attribute_findings(findings, lfirst(lc),
+									  judge_entry(lfirst(lc)), releases);
+	return judge_partitions(findings, releases);
 }
 
 /*

@@ -43,5 +43,27 @@ REFRESH MATERIALIZED VIEW hits;
 TABLE hits;
 SELECT schemaver.unregister();
 
+-- a constraint of a partition alone stops who writes through its root
+SELECT schemaver.apply('
+	CREATE TABLE measure (day int, v int) PARTITION BY RANGE (day);
+	CREATE TABLE measure_1 PARTITION OF measure FOR VALUES FROM (0) TO (10)',
+	product => 'corner');
+SELECT schemaver.register('1.1.1', 'corner');
+SET schemaver.guard = strict;
+ALTER TABLE measure_1 ADD CHECK (v > 0);
+CREATE UNIQUE INDEX ON measure_1 (v);
+SELECT schemaver.apply('ALTER TABLE measure_1 ADD CHECK (v < 7)',
+	product => 'corner');
+CREATE INDEX ON measure_1 (v);
+CREATE TABLE measure_2 PARTITION OF measure (CHECK (v > 0))
+	FOR VALUES FROM (10) TO (20);
+SELECT schemaver.apply('ALTER TABLE measure ADD CHECK (day >= 0)',
+	product => 'corner');
+SELECT schemaver.apply('ALTER TABLE measure RENAME v TO value',
+	product => 'corner');
+INSERT INTO measure VALUES (1, 1), (11, 1) RETURNING *;
+RESET schemaver.guard;
+SELECT schemaver.unregister();
+
 \c :home
 DROP DATABASE sv_corner;
