@@ -870,10 +870,10 @@ read_parts(SvEntry *entry)
 }
 
 /*
- * The entry of that id with its parts, which must exist.
+ * The entry of that id without its parts, which must exist.
  */
 SvEntry *
-sv_catalog_entry(int32 id)
+sv_catalog_entry_alone(int32 id)
 {
 	SvEntry    *entry = palloc0(sizeof(SvEntry));
 	TableScan	scan;
@@ -899,6 +899,17 @@ sv_catalog_entry(int32 id)
 												Entry_rowsecurity));
 	entry->definition = get_text(tuple, &scan, Entry_definition);
 	scan_end(&scan);
+	return entry;
+}
+
+/*
+ * The entry of that id with its parts, which must exist.
+ */
+SvEntry *
+sv_catalog_entry(int32 id)
+{
+	SvEntry    *entry = sv_catalog_entry_alone(id);
+
 	read_parts(entry);
 	return entry;
 }

@@ -1060,7 +1060,7 @@ sv_compat_views_on(const SvProduct *product, List *releases, Oid base)
 
 			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
 				continue;
-			entry = sv_catalog_entry(lfirst_int(le));
+			entry = sv_catalog_entry_alone(lfirst_int(le));
 			schema = schema_of_entry(product, lfirst(lr), entry);
 			view = OidIsValid(schema) ?
 				get_relname_relid(entry->name, schema) : InvalidOid;

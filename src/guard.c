@@ -116,6 +116,16 @@ prepare_alter(const AlterTableStmt *statement)
 	{
 		AlterTableCmd *command = lfirst(lc);
 
+		if (command->subtype == AT_AlterColumnType)
+		{
+			foreach(lr, named_relations(statement->relation))
+				sv_compat_drop_views_on(lfirst_oid(lr));
+			continue;
+		}
+
+		/* apply() has taken its locks, and waits only shortly for more */
+		if (sv_contract_collecting())
+			continue;
 		if (command->subtype == AT_DropColumn &&
 			command->behavior == DROP_CASCADE)
 			sv_compat_lock_views(InvalidOid);
@@ -124,11 +134,6 @@ prepare_alter(const AlterTableStmt *statement)
 		{
 			foreach(lr, named_relations(statement->relation))
 				sv_compat_lock_views(lfirst_oid(lr));
-		}
-		else if (command->subtype == AT_AlterColumnType)
-		{
-			foreach(lr, named_relations(statement->relation))
-				sv_compat_drop_views_on(lfirst_oid(lr));
 		}
 	}
 }
@@ -160,6 +165,27 @@ prepare_drop(const DropStmt *statement)
 	}
 }
 
+/* does ALTER TABLE do anything that prepare_alter() is there for? */
+static bool
+needs_preparation(const AlterTableStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->cmds)
+	{
+		switch (lfirst_node(AlterTableCmd, lc)->subtype)
+		{
+			case AT_DropColumn:
+			case AT_ChangeOwner:
+			case AT_AlterColumnType:
+				return true;
+			default:
+				break;
+		}
+	}
+	return false;
+}
+
 /*
  * What must be done before a command takes its own locks.  What comes of the
  * command the guard or apply() judges after it.
@@ -170,6 +196,9 @@ prepare_command(Node *statement)
 	switch (nodeTag(statement))
 	{
 		case T_AlterTableStmt:
+			if (!needs_preparation((AlterTableStmt *) statement))
+				return;
+			break;
 		case T_DropStmt:
 		case T_DropOwnedStmt:
 			break;

@@ -234,6 +234,7 @@ extern void sv_catalog_retire(SvRelease *release);
 extern void sv_catalog_mark_registered(SvRelease *release);
 extern bool sv_catalog_was_registered(const SvRelease *release);
 extern bool sv_catalog_has_entry(const SvRelease *release, int32 entry_id);
+extern SvEntry *sv_catalog_entry_alone(int32 id);
 extern SvEntry *sv_catalog_entry(int32 id);
 extern List *sv_catalog_entries_on(Oid physical);
 extern List *sv_catalog_entries_with(Oid object);
