@@ -601,7 +601,7 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 					release->label, migration->product->name,
 					finding->change),
 			 errdetail("No instance has ever registered under it.")));
-	sv_compat_retire(migration->product, release);
+	sv_compat_retire(release);
 }
 
 /* retire what nobody ever registered under, but for the current version */
@@ -618,7 +618,7 @@ retire_forgotten(Migration *migration)
 		if (release->id != migration->product->current &&
 			!release->registered && sv_registry_lock_release(release) &&
 			!was_registered(release))
-			sv_compat_retire(migration->product, release);
+			sv_compat_retire(release);
 		else
 			supported = lappend(supported, release);
 	}

@@ -326,11 +326,9 @@ user_name(void)
 	return GetUserNameFromId(GetUserId(), false);
 }
 
-/*
- * A list of strings as text[].
- */
-ArrayType *
-sv_catalog_text_array(List *strings)
+/* a list of strings as text[] */
+static ArrayType *
+text_array(List *strings)
 {
 	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(strings), 1));
 	int			n = 0;
@@ -499,7 +497,7 @@ sv_catalog_create_product(const char *name, List *schemas,
 	values[Product_id - 1] = Int32GetDatum(id);
 	set_text(values, nulls, Product_name, name);
 	values[Product_schemas - 1] =
-		PointerGetDatum(sv_catalog_text_array(schemas));
+		PointerGetDatum(text_array(schemas));
 	values[Product_exact - 1] = BoolGetDatum(exact);
 	values[Product_complete - 1] = BoolGetDatum(complete);
 	nulls[Product_current - 1] = true;
@@ -661,6 +659,31 @@ sv_catalog_releases(const SvProduct *product, bool supported_only)
 }
 
 /*
+ * Is that the name of a version schema of one of the products, of a version
+ * that is not retired?
+ */
+bool
+sv_catalog_is_version_schema(List *products, const char *name)
+{
+	ListCell   *lp;
+	ListCell   *lr;
+	ListCell   *ls;
+
+	foreach(lp, products)
+	{
+		foreach(lr, sv_catalog_releases(lfirst(lp), true))
+		{
+			foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
+			{
+				if (strcmp(lfirst(ls), name) == 0)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+/*
  * The release of that id, NULL if there is none (id 0).
  */
 SvRelease *
@@ -708,7 +731,7 @@ sv_catalog_create_release(const SvProduct *product, SvVersion *version,
 	values[Release_update_on - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	set_text(values, nulls, Release_update_by, user_name());
 	values[Release_schemas - 1] =
-		PointerGetDatum(sv_catalog_text_array(schemas));
+		PointerGetDatum(text_array(schemas));
 	nulls[Release_retired_on - 1] = true;
 	values[Release_contract - 1] =
 		PointerGetDatum(construct_array(ids, nentries, INT4OID, sizeof(int32),

@@ -368,13 +368,12 @@ drop_view(Oid view)
  * the release's lock and the product's.
  */
 void
-sv_compat_retire(const SvProduct *product, SvRelease *release)
+sv_compat_retire(SvRelease *release)
 {
 	ObjectAddresses *objects = new_object_addresses();
 	Identity	identity;
 	ListCell   *lc;
 
-	(void) product;
 	become_owner(&identity);
 	foreach(lc, release->schemas)
 	{

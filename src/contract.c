@@ -82,7 +82,7 @@ typedef struct Touched
 {
 	TouchedKey	key;
 	bool		is_read;		/* "now" is known */
-	SvEntry    *now;			/* as sv_contract_read() returns it */
+	SvEntry    *now;			/* as read_once() returns it */
 	bool		is_searched;	/* "entry_ids" is known */
 	List	   *entry_ids;		/* as sv_catalog_entries_on() returns it */
 } Touched;
@@ -857,8 +857,8 @@ sv_contract_default_text(Oid attrdef)
  * it is gone, or nothing that a contract speaks of.  Locks a relation in
  * ACCESS SHARE until the transaction ends.
  */
-SvEntry *
-sv_contract_read(Oid class_id, Oid object)
+static SvEntry *
+read_once(Oid class_id, Oid object)
 {
 	Touched    *known = find_touched(class_id, object);
 
@@ -929,7 +929,7 @@ read_by_name(const SvEntry *entry)
 		object = get_relname_relid(entry->physical_name, schema);
 	if (!OidIsValid(object))
 		return NULL;
-	now = sv_contract_read(entry_class(entry), object);
+	now = read_once(entry_class(entry), object);
 	return now && now->kind == entry->kind ? now : NULL;
 }
 
@@ -940,7 +940,7 @@ read_by_name(const SvEntry *entry)
 SvEntry *
 sv_contract_resolve(const SvEntry *entry)
 {
-	SvEntry    *now = sv_contract_read(entry_class(entry), entry->physical);
+	SvEntry    *now = read_once(entry_class(entry), entry->physical);
 
 	if (now == NULL && strchr("rpfS", entry->kind) == NULL)
 		now = read_by_name(entry);
@@ -2174,7 +2174,7 @@ static int32
 advance_object(const SvProduct *product, const SvRelease *from,
 			   Oid class_id, Oid object)
 {
-	SvEntry    *now = sv_contract_read(class_id, object);
+	SvEntry    *now = read_once(class_id, object);
 	ListCell   *lc;
 
 	if (now == NULL || !sv_catalog_is_base_schema(product, now->schema) ||
@@ -2306,24 +2306,9 @@ bool
 sv_contract_is_version_schema(Oid schema)
 {
 	char	   *name = get_namespace_name(schema);
-	ListCell   *lp;
-	ListCell   *lr;
-	ListCell   *ls;
 
-	if (name == NULL || !sv_catalog_is_installed())
-		return false;
-	foreach(lp, sv_catalog_products())
-	{
-		foreach(lr, sv_catalog_releases(lfirst(lp), true))
-		{
-			foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
-			{
-				if (strcmp(lfirst(ls), name) == 0)
-					return true;
-			}
-		}
-	}
-	return false;
+	return name && sv_catalog_is_installed() &&
+		sv_catalog_is_version_schema(sv_catalog_products(), name);
 }
 
 /*

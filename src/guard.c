@@ -70,7 +70,6 @@ typedef struct Affected
 {
 	Oid			class_id;
 	Oid			object;
-	char	   *type;			/* "table", "schema", "policy", ... */
 	char	   *schema;			/* NULL if it stands in none */
 	char	   *name;			/* of what was dropped, else NULL */
 	bool		extension;		/* done by an extension's script */
@@ -282,9 +281,9 @@ read_affected(bool drop)
 {
 	static SPIPlanPtr plans[2] = {NULL, NULL};
 	static const char *const queries[2] = {
-		"SELECT classid, objid, object_type, schema_name, NULL, in_extension,"
+		"SELECT classid, objid, schema_name, NULL, in_extension,"
 		" true FROM pg_catalog.pg_event_trigger_ddl_commands()",
-		"SELECT classid, objid, object_type,"
+		"SELECT classid, objid,"
 		" CASE WHEN object_type OPERATOR(pg_catalog.=)"
 		" ANY ('{trigger,rule,policy}'::pg_catalog.text[])"
 		" THEN address_names[1] ELSE schema_name END,"
@@ -317,11 +316,10 @@ read_affected(bool drop)
 
 		object->class_id = cell_oid(row, desc, 1);
 		object->object = cell_oid(row, desc, 2);
-		object->type = cell_text(row, desc, 3);
-		object->schema = cell_text(row, desc, 4);
-		object->name = cell_text(row, desc, 5);
-		object->extension = DatumGetBool(SPI_getbinval(row, desc, 6, &isnull));
-		object->named = DatumGetBool(SPI_getbinval(row, desc, 7, &isnull));
+		object->schema = cell_text(row, desc, 3);
+		object->name = cell_text(row, desc, 4);
+		object->extension = DatumGetBool(SPI_getbinval(row, desc, 5, &isnull));
+		object->named = DatumGetBool(SPI_getbinval(row, desc, 6, &isnull));
 		if (object->schema == NULL && !drop)
 			object->schema = schema_of_part(object);
 		affected = lappend(affected, object);
@@ -392,28 +390,6 @@ is_any_base_schema(List *products, const char *name)
 	return false;
 }
 
-/* is that a version schema of one of the products? */
-static bool
-is_version_schema(List *products, const char *name)
-{
-	ListCell   *lp;
-	ListCell   *lr;
-	ListCell   *ls;
-
-	foreach(lp, products)
-	{
-		foreach(lr, sv_catalog_releases(lfirst(lp), true))
-		{
-			foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
-			{
-				if (strcmp(lfirst(ls), name) == 0)
-					return true;
-			}
-		}
-	}
-	return false;
-}
-
 /*
  * Is it a version schema or a compatibility view under another name, or moved
  * to another schema?  They alone go along with the extension by themselves.
@@ -436,7 +412,7 @@ is_own(const Event *event, const Affected *object)
 static const char *
 what_of_own(const Event *event, const Affected *object, const char *schema)
 {
-	if (is_version_schema(event->products, schema))
+	if (sv_catalog_is_version_schema(event->products, schema))
 		return "change the version schema";
 	return object->class_id == NamespaceRelationId ?
 		"rename a version schema to" :
@@ -487,7 +463,7 @@ protect_own(const Event *event)
 							event->command, SV_SCHEMA),
 					 errdetail("It belongs to the extension."),
 					 errhint("Use the functions of the extension.")));
-		if (is_version_schema(event->products, schema))
+		if (sv_catalog_is_version_schema(event->products, schema))
 			refuse_own(event, "change the version schema", schema);
 	}
 }

@@ -418,19 +418,6 @@ compose_path(const SvProduct *product, const SvRelease *release,
 	return path.data;
 }
 
-/*
- * The search_path under which this session would see a release: its version
- * schemas, the base schemas, then the rest of the path in force.
- */
-char *
-sv_registry_path(const SvProduct *product, const SvRelease *release)
-{
-	return compose_path(product, release,
-						sv_catalog_releases(product, false),
-						path_is_ours() ? session->path_before :
-						namespace_search_path);
-}
-
 /* from the connection: the value that RESET and DISCARD ALL come back to */
 static void
 set_path(const char *path, GucSource source)
@@ -656,15 +643,6 @@ schemaver_unregister(PG_FUNCTION_ARGS)
 		set_path(session->path_before, PGC_S_SESSION);
 	session = NULL;
 	PG_RETURN_BOOL(true);
-}
-
-/*
- * The id of the release that this session is registered under, or 0.
- */
-int32
-sv_registry_release_id(void)
-{
-	return session ? session->release_id : 0;
 }
 
 /*

@@ -70,7 +70,7 @@ retire_release(Retirement *retirement, SvRelease *release)
 				 errdetail("Live are the sessions of the processes %s.",
 						   live_processes(release)),
 				 errhint("Stop these instances; SELECT * FROM schemaver.instances tells whose they are.")));
-	sv_compat_retire(retirement->product, release);
+	sv_compat_retire(release);
 	retirement->count++;
 }
 

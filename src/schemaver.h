@@ -249,7 +249,7 @@ extern SvVersion *sv_catalog_version_of(const SvProduct *product,
 extern bool sv_catalog_is_base_schema(const SvProduct *product,
 									  const char *schema);
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
-extern ArrayType *sv_catalog_text_array(List *strings);
+extern bool sv_catalog_is_version_schema(List *products, const char *name);
 extern List *sv_catalog_text_list(ArrayType *array);
 
 /*-------------------------------------------------------------------------
@@ -296,7 +296,6 @@ extern bool sv_contract_touched_rights(void);
 
 extern char *sv_contract_default_text(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
-extern SvEntry *sv_contract_read(Oid class_id, Oid object);
 extern SvEntry *sv_contract_resolve(const SvEntry *entry);
 extern SvPart *sv_contract_find_column(const SvEntry *entry,
 									   const SvPart *then,
@@ -343,9 +342,6 @@ extern void sv_registry_connect(void);
 extern bool sv_registry_lock_release(const SvRelease *release);
 extern List *sv_registry_processes(const SvRelease *release);
 extern int	sv_registry_count(const SvRelease *release);
-extern char *sv_registry_path(const SvProduct *product,
-							  const SvRelease *release);
-extern int32 sv_registry_release_id(void);
 extern List *sv_registry_schemas(void);
 extern void sv_registry_lock_product(int32 product_id);
 
@@ -387,7 +383,7 @@ extern List *sv_compat_schema_names(const SvProduct *product,
 									const SvVersion *version);
 extern void sv_compat_create_schemas(const SvProduct *product,
 									 const SvRelease *release);
-extern void sv_compat_retire(const SvProduct *product, SvRelease *release);
+extern void sv_compat_retire(SvRelease *release);
 extern int	sv_compat_reconcile(const SvProduct *product, List *releases);
 extern void sv_compat_sync_rights(Oid base);
 extern bool sv_compat_has_view(const SvProduct *product,
