@@ -82,7 +82,8 @@ check_base_schema(const char *schema)
 	ListCell   *lp;
 	ListCell   *ls;
 
-	if (strcmp(schema, SV_SCHEMA) == 0 || IsCatalogNamespace(oid) ||
+	if (strcmp(schema, SV_SCHEMA) == 0 ||
+		strcmp(schema, SV_RETAINED_SCHEMA) == 0 || IsCatalogNamespace(oid) ||
 		isAnyTempNamespace(oid) || IsToastNamespace(oid) ||
 		strcmp(schema, "information_schema") == 0 ||
 		sv_contract_is_version_schema(oid))
@@ -404,6 +405,8 @@ run_statements(Migration *migration)
 
 		CHECK_FOR_INTERRUPTS();
 		migration->statement = lfirst(lc);
+		if (sv_expand_execute(migration->statement))
+			continue;
 		result = SPI_execute(migration->statement->text, false, 0);
 		if (result < 0)
 			ereport(ERROR,
@@ -601,7 +604,7 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 					release->label, migration->product->name,
 					finding->change),
 			 errdetail("No instance has ever registered under it.")));
-	sv_compat_retire(release);
+	sv_compat_retire(list_make1(release));
 }
 
 /* retire what nobody ever registered under, but for the current version */
@@ -609,6 +612,7 @@ static void
 retire_forgotten(Migration *migration)
 {
 	List	   *supported = NIL;
+	List	   *forgotten = NIL;
 	ListCell   *lc;
 
 	foreach(lc, migration->releases)
@@ -618,11 +622,15 @@ retire_forgotten(Migration *migration)
 		if (release->id != migration->product->current &&
 			!release->registered && sv_registry_lock_release(release) &&
 			!was_registered(release))
-			sv_compat_retire(release);
+			forgotten = lappend(forgotten, release);
 		else
 			supported = lappend(supported, release);
 	}
 	migration->releases = supported;
+	if (forgotten == NIL)
+		return;
+	sv_compat_retire(forgotten);
+	(void) sv_compat_sweep(migration->product, supported);
 }
 
 static void
@@ -669,12 +677,11 @@ finish(Migration *migration)
 	release = create_release(migration->product, migration->from,
 							 migration->reached, migration->description);
 
-	/* the base schemas fulfil the new contract, which was taken from them */
+	/* the base schemas fulfil the new contract, but for what they retain */
 	if (migration->product->complete)
-	{
 		sv_contract_touch_all();
+	if (migration->product->complete || sv_contract_touched_hidden())
 		supported = lappend(supported, release);
-	}
 	sv_compat_reconcile(migration->product, supported);
 	if (sv_contract_touched_rights())
 		sv_compat_sync_rights(InvalidOid);
@@ -718,7 +725,9 @@ attempt(void *argument)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	lock_relations(migration);
+	sv_expand_begin(migration->product, migration->from, migration->releases);
 	run_statements(migration);
+	sv_expand_end();
 	error_context_stack = callback.previous;
 
 	/* as in an abort: what the script has set must not outlive it */

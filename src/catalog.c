@@ -150,6 +150,24 @@ sv_catalog_owner(void)
 	return owner;
 }
 
+/*
+ * Become the extension's owner, until sv_catalog_become_caller().  An error
+ * in between undoes it with its (sub)transaction.
+ */
+void
+sv_catalog_become_owner(SvIdentity *identity)
+{
+	GetUserIdAndSecContext(&identity->user, &identity->context);
+	SetUserIdAndSecContext(sv_catalog_owner(),
+						   identity->context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+void
+sv_catalog_become_caller(const SvIdentity *identity)
+{
+	SetUserIdAndSecContext(identity->user, identity->context);
+}
+
 /* find one of our relations by name */
 static Oid
 relation_oid(const char *name)

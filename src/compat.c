@@ -50,7 +50,9 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "commands/tablecmds.h"
 #include "commands/view.h"
@@ -75,13 +77,6 @@
 
 PG_FUNCTION_INFO_V1(schemaver_reconcile);
 
-/* who we were before becoming the extension's owner */
-typedef struct Identity
-{
-	Oid			user;
-	int			context;
-} Identity;
-
 /* a view that must be: everything reconcile needs to make it */
 typedef struct Wanted
 {
@@ -92,20 +87,6 @@ typedef struct Wanted
 	Oid			base;
 	bool		as_owner;		/* privileges are checked as the owner */
 } Wanted;
-
-static void
-become_owner(Identity *identity)
-{
-	GetUserIdAndSecContext(&identity->user, &identity->context);
-	SetUserIdAndSecContext(sv_catalog_owner(),
-						   identity->context | SECURITY_LOCAL_USERID_CHANGE);
-}
-
-static void
-become_caller(const Identity *identity)
-{
-	SetUserIdAndSecContext(identity->user, identity->context);
-}
 
 /*
  * Version schemas
@@ -287,10 +268,10 @@ depend_on_extension(Oid class_id, Oid object)
 void
 sv_compat_create_schemas(const SvProduct *product, const SvRelease *release)
 {
-	Identity	identity;
+	SvIdentity	identity;
 	ListCell   *lc;
 
-	become_owner(&identity);
+	sv_catalog_become_owner(&identity);
 	foreach(lc, release->schemas)
 	{
 		char	   *name = lfirst(lc);
@@ -310,7 +291,7 @@ sv_compat_create_schemas(const SvProduct *product, const SvRelease *release)
 		depend_on_extension(NamespaceRelationId, schema);
 		sync_schema_rights(schema, get_namespace_oid(base, false));
 	}
-	become_caller(&identity);
+	sv_catalog_become_caller(&identity);
 }
 
 /* the relation that a compatibility view stands on, InvalidOid if unclear */
@@ -362,43 +343,68 @@ drop_view(Oid view)
 	invalidate_base(base);
 }
 
-/*
- * Retire a release: its version schemas go, with their views.  Objects
- * elsewhere that depend on one of the views are an error.  The caller holds
- * the release's lock and the product's.
- */
-void
-sv_compat_retire(SvRelease *release)
+/* add all that stands in a version schema to what is to be dropped */
+static void
+add_contents(ObjectAddresses *objects, Oid schema)
 {
-	ObjectAddresses *objects = new_object_addresses();
-	Identity	identity;
+	static const Oid classes[] = {RelationRelationId, ProcedureRelationId,
+	TypeRelationId};
+	ObjectAddress address;
 	ListCell   *lc;
 
-	become_owner(&identity);
-	foreach(lc, release->schemas)
+	for (int i = 0; i < (int) lengthof(classes); i++)
 	{
-		Oid			schema = get_namespace_oid(lfirst(lc), true);
-		ObjectAddress address;
-		ListCell   *lr;
-
-		if (!OidIsValid(schema))
-			continue;
-		foreach(lr, sv_catalog_objects_of_schema(schema,
-											  RelationRelationId))
+		foreach(lc, sv_catalog_objects_of_schema(schema, classes[i]))
 		{
-			check_is_view(lfirst_oid(lr));
-			invalidate_base(base_of_view(lfirst_oid(lr)));
-			ObjectAddressSet(address, RelationRelationId, lfirst_oid(lr));
+			if (classes[i] == RelationRelationId &&
+				get_rel_relkind(lfirst_oid(lc)) != RELKIND_SEQUENCE)
+			{
+				check_is_view(lfirst_oid(lc));
+				invalidate_base(base_of_view(lfirst_oid(lc)));
+			}
+			ObjectAddressSet(address, classes[i], lfirst_oid(lc));
 			add_exact_object_address(&address, objects);
 		}
-		ObjectAddressSet(address, NamespaceRelationId, schema);
-		add_exact_object_address(&address, objects);
+	}
+}
+
+/*
+ * Retire releases: their version schemas go, with all that stands there.
+ * What they alone had retained elsewhere is left to sv_compat_sweep().
+ * Objects elsewhere that depend on something there are an error.  The caller
+ * holds the releases' locks and the product's.
+ */
+void
+sv_compat_retire(List *releases)
+{
+	ObjectAddresses *objects = new_object_addresses();
+	SvIdentity	identity;
+	ListCell   *lr;
+	ListCell   *lc;
+
+	sv_catalog_become_owner(&identity);
+	foreach(lr, releases)
+	{
+		SvRelease  *release = lfirst(lr);
+
+		foreach(lc, release->schemas)
+		{
+			Oid			schema = get_namespace_oid(lfirst(lc), true);
+			ObjectAddress address;
+
+			if (!OidIsValid(schema))
+				continue;
+			add_contents(objects, schema);
+			ObjectAddressSet(address, NamespaceRelationId, schema);
+			add_exact_object_address(&address, objects);
+		}
+		sv_catalog_retire(release);
 	}
 	performMultipleDeletions(objects, DROP_RESTRICT,
 							 PERFORM_DELETION_INTERNAL);
 	free_object_addresses(objects);
-	sv_catalog_retire(release);
-	become_caller(&identity);
+	sv_catalog_become_caller(&identity);
+	CommandCounterIncrement();
 }
 
 /*
@@ -676,7 +682,7 @@ cook_default(const char *text, Form_pg_attribute attribute, Oid base)
 	ResTarget  *target = linitial_node(ResTarget, select->targetList);
 	ParseState *pstate = make_parsestate(NULL);
 	int			nestlevel = NewGUCNestLevel();
-	Identity	identity;
+	SvIdentity	identity;
 	Node	   *cooked;
 
 	pstate->p_sourcetext = text;
@@ -686,7 +692,7 @@ cook_default(const char *text, Form_pg_attribute attribute, Oid base)
 	cooked = cookDefault(pstate, target->val, attribute->atttypid,
 						 attribute->atttypmod, NameStr(attribute->attname), 0);
 	AtEOXact_GUC(false, nestlevel);
-	become_caller(&identity);
+	sv_catalog_become_caller(&identity);
 	return cooked;
 }
 
@@ -769,7 +775,7 @@ mirror_constraint(Oid view, const Wanted *wanted, const SvPart *then,
 
 	if (nkeys > 0)
 		constraint = CreateConstraintEntry(then->name, wanted->schema,
-										   form->contype,
+										   then->flavour,
 										   form->condeferrable,
 										   form->condeferred, true,
 										   InvalidOid, view, keys, nkeys,
@@ -1021,12 +1027,12 @@ reconcile_entry(const SvProduct *product, const SvRelease *release,
 int
 sv_compat_reconcile(const SvProduct *product, List *releases)
 {
-	Identity	identity;
+	SvIdentity	identity;
 	int			changed = 0;
 	ListCell   *lr;
 	ListCell   *le;
 
-	become_owner(&identity);
+	sv_catalog_become_owner(&identity);
 	foreach(lr, releases)
 	{
 		SvRelease  *release = lfirst(lr);
@@ -1034,7 +1040,7 @@ sv_compat_reconcile(const SvProduct *product, List *releases)
 		foreach(le, sv_contract_touched_entries(release))
 			changed += reconcile_entry(product, release, lfirst(le)) ? 1 : 0;
 	}
-	become_caller(&identity);
+	sv_catalog_become_caller(&identity);
 	return changed;
 }
 
@@ -1068,6 +1074,32 @@ sv_compat_views_on(const SvProduct *product, List *releases, Oid base)
 		}
 	}
 	return views;
+}
+
+/*
+ * Drop for good what was retained for a product and no supported version
+ * needs.  Contracts must be collecting: what it touches is to be reconciled.
+ * Returns how many relations and parts of relations went.
+ */
+int
+sv_compat_sweep(const SvProduct *product, List *releases)
+{
+	List	   *unused = sv_retain_unused(product);
+	List	   *views = NIL;
+	ListCell   *lc;
+	ListCell   *lv;
+
+	foreach(lc, unused)
+	{
+		ObjectAddress *object = lfirst(lc);
+		Oid			relation = sv_retain_relation_of(object);
+
+		foreach(lv, sv_compat_views_on(product, releases, relation))
+			views = list_append_unique_oid(views, lfirst_oid(lv));
+	}
+	sv_lock_take(views, NIL);
+	sv_retain_free(unused);
+	return list_length(unused);
 }
 
 /* all compatibility views, or those on one relation; ascending */
@@ -1133,15 +1165,15 @@ sv_compat_lock_views(Oid base)
 void
 sv_compat_drop_views_on(Oid base)
 {
-	Identity	identity;
+	SvIdentity	identity;
 	ListCell   *lc;
 
 	if (!pg_class_ownercheck(base, GetUserId()))
 		return;
-	become_owner(&identity);
+	sv_catalog_become_owner(&identity);
 	foreach(lc, all_views_on(base))
 		drop_view(lfirst_oid(lc));
-	become_caller(&identity);
+	sv_catalog_become_caller(&identity);
 }
 
 static void
@@ -1178,15 +1210,15 @@ sync_all_schema_rights(void)
 void
 sv_compat_sync_rights(Oid base)
 {
-	Identity	identity;
+	SvIdentity	identity;
 	ListCell   *lc;
 
-	become_owner(&identity);
+	sv_catalog_become_owner(&identity);
 	if (!OidIsValid(base))
 		sync_all_schema_rights();
 	foreach(lc, all_views_on(base))
 		(void) sync_rights(lfirst_oid(lc));
-	become_caller(&identity);
+	sv_catalog_become_caller(&identity);
 }
 
 /* what a restore forgets of the version schemas themselves */
@@ -1217,7 +1249,7 @@ static int
 reconcile_product(SvProduct *product)
 {
 	List	   *releases = sv_catalog_releases(product, true);
-	Identity	identity;
+	SvIdentity	identity;
 	int			nestlevel;
 	int			changed;
 	ListCell   *lc;
@@ -1225,10 +1257,10 @@ reconcile_product(SvProduct *product)
 	nestlevel = sv_contract_enter();
 	sv_contract_collect_begin();
 	sv_contract_touch_all();
-	become_owner(&identity);
+	sv_catalog_become_owner(&identity);
 	foreach(lc, releases)
 		mend_schemas(product, lfirst(lc));
-	become_caller(&identity);
+	sv_catalog_become_caller(&identity);
 	sv_contract_relink(releases, !product->awake);
 	if (!product->awake)
 		sv_catalog_wake(product);

@@ -96,6 +96,8 @@ typedef struct Loaded
 	List	   *findings;
 } Loaded;
 
+static List *touched_objects(void);
+
 static bool collecting = false;
 static SubTransactionId collecting_in = InvalidSubTransactionId;
 static bool touched_all = false;
@@ -1288,6 +1290,26 @@ is_viewable(char kind)
 	return strchr("rpvmf", kind) != NULL;
 }
 
+/*
+ * Was the object put away?  Relations in the schema for it, sequences that
+ * stay with a hidden column under a hidden name, all others in the schema of
+ * a version.
+ */
+static bool
+is_put_away(const SvEntry *entry, const SvEntry *now)
+{
+	Oid			schema;
+
+	if (sv_is_hidden(now->name) && !sv_is_hidden(entry->name))
+		return true;
+	if (strcmp(entry->schema, now->schema) == 0)
+		return false;
+	if (strcmp(now->schema, SV_RETAINED_SCHEMA) == 0)
+		return true;
+	schema = get_namespace_oid(now->schema, true);
+	return OidIsValid(schema) && sv_contract_is_version_schema(schema);
+}
+
 static void
 judge_name(Verdict *verdict)
 {
@@ -1297,6 +1319,14 @@ judge_name(Verdict *verdict)
 	Oid			table;
 	int32		column;
 
+	if (is_put_away(entry, now))
+	{
+		add_finding(verdict, is_viewable(entry->kind) ? SV_BREAKS : SV_KEPT,
+					psprintf("DROP %s %s", kind_name(entry->kind),
+							 verdict->shown),
+					"It uses the object.");
+		return;
+	}
 	if (strcmp(entry->name, now->name) != 0)
 		add_finding(verdict, severity,
 					psprintf("RENAME %s %s TO %s", kind_name(entry->kind),
@@ -1324,7 +1354,10 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 	char	   *column = psprintf("%s.%s", verdict->shown,
 								  quote_identifier(then->name));
 
-	if (strcmp(then->name, now->name) != 0)
+	if (sv_is_hidden(now->name) && !sv_is_hidden(then->name))
+		add_finding(verdict, SV_BREAKS, psprintf("DROP COLUMN %s", column),
+					"It reads or writes that column.");
+	else if (strcmp(then->name, now->name) != 0)
 		add_finding(verdict, is_viewable(verdict->entry->kind) ?
 					SV_BREAKS : SV_FATAL,
 					psprintf("RENAME COLUMN %s TO %s", column,
@@ -1367,7 +1400,11 @@ judge_new_column(Verdict *verdict, const SvPart *now)
 	char	   *column = psprintf("%s.%s", verdict->shown,
 								  quote_identifier(now->name));
 
-	if (now->notnull && !OidIsValid(now->object) && now->identity == ' ' &&
+	if (sv_is_hidden(now->name))
+		add_finding(verdict, SV_HIDDEN,
+					psprintf("retaining %s", column),
+					"Its SELECT * would show a column that was dropped.");
+	else if (now->notnull && !OidIsValid(now->object) && now->identity == ' ' &&
 		now->generated == ' ' && verdict->entry->kind != RELKIND_VIEW &&
 		verdict->entry->kind != RELKIND_MATVIEW)
 		add_finding(verdict, SV_FATAL,
@@ -1507,6 +1544,12 @@ judge_constraints(Verdict *verdict)
 								 "INDEX" : "CONSTRAINT",
 								 quote_identifier(then->name), verdict->shown),
 						"Its ON CONFLICT may rely on that uniqueness.");
+		else if (now && is_unique(then) && sv_is_hidden(now->name))
+			add_finding(verdict, then->flavour == 'i' ? SV_KEPT : SV_BREAKS,
+						psprintf("DROP %s %s ON %s", then->flavour == 'i' ?
+								 "INDEX" : "CONSTRAINT",
+								 quote_identifier(then->name), verdict->shown),
+						"Its ON CONFLICT may rely on that uniqueness.");
 		else if (now && strchr("pux", then->flavour) &&
 				 strcmp(then->name, now->name) != 0)
 			add_finding(verdict, SV_BREAKS,
@@ -1521,7 +1564,8 @@ judge_constraints(Verdict *verdict)
 	{
 		SvPart	   *added = lfirst(lc);
 
-		if (!list_member_ptr(seen, added) && !is_harmless(verdict, added))
+		if (!list_member_ptr(seen, added) && !sv_is_hidden(added->name) &&
+			!is_harmless(verdict, added))
 			add_finding(verdict, SV_FATAL,
 						psprintf("ADD %s %s ON %s", added->flavour == 'i' ?
 								 "UNIQUE INDEX" : "CONSTRAINT",
@@ -1539,10 +1583,11 @@ judge_rest(Verdict *verdict)
 	foreach(lc, verdict->entry->triggers)
 	{
 		SvPart	   *then = lfirst(lc);
+		SvPart	   *now = find_trigger(then, verdict->now);
 
-		if (find_trigger(then, verdict->now) == NULL &&
-			OidIsValid(then->object))
-			add_finding(verdict, SV_FATAL,
+		if ((now == NULL && OidIsValid(then->object)) ||
+			(now && sv_is_hidden(now->name)))
+			add_finding(verdict, now ? SV_KEPT : SV_FATAL,
 						psprintf("DROP TRIGGER %s ON %s",
 								 quote_identifier(then->name), verdict->shown),
 						"What it writes relies on that trigger.");
@@ -1637,7 +1682,7 @@ sv_contract_needs_view(const SvProduct *product, const SvEntry *entry)
 	{
 		SvFinding  *finding = lfirst(lc);
 
-		if (finding->severity != SV_FATAL &&
+		if (finding->severity < SV_KEPT &&
 			(finding->severity != SV_NOTICED || product->exact))
 			return true;
 	}
@@ -1905,6 +1950,31 @@ sv_contract_judge_named(List *releases)
 }
 
 /*
+ * Does anything touched hold hidden columns, so that even the newest version
+ * needs a view of it?
+ */
+bool
+sv_contract_touched_hidden(void)
+{
+	ListCell   *lo;
+	ListCell   *lc;
+
+	foreach(lo, touched_objects())
+	{
+		Touched    *object = lfirst(lo);
+		SvEntry    *now = object->key.class_id == RelationRelationId ?
+		read_once(RelationRelationId, object->key.object) : NULL;
+
+		foreach(lc, now ? now->columns : NIL)
+		{
+			if (sv_is_hidden(((SvPart *) lfirst(lc))->name))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
  * The touched entries of one release, a list of SvEntry.
  */
 List *
@@ -2169,6 +2239,45 @@ same_entry(const SvEntry *then, SvEntry *now)
 		same_text(then->definition, definition_text(now));
 }
 
+/* parts of that list that are not hidden, in new positions */
+static List *
+visible_parts(List *parts)
+{
+	List	   *visible = NIL;
+	ListCell   *lc;
+
+	foreach(lc, parts)
+	{
+		SvPart	   *part = lfirst(lc);
+
+		if (sv_is_hidden(part->name))
+			continue;
+		if (part->position != list_length(visible) + 1)
+		{
+			SvPart	   *copy = palloc(sizeof(SvPart));
+
+			*copy = *part;
+			copy->position = list_length(visible) + 1;
+			part = copy;
+		}
+		visible = lappend(visible, part);
+	}
+	return visible;
+}
+
+/* an object as a new version expects it: without what is retained in it */
+static SvEntry *
+visible_entry(const SvEntry *now)
+{
+	SvEntry    *entry = palloc(sizeof(SvEntry));
+
+	*entry = *now;
+	entry->columns = visible_parts(now->columns);
+	entry->constraints = visible_parts(now->constraints);
+	entry->triggers = visible_parts(now->triggers);
+	return entry;
+}
+
 /* the entry of an object in the new contract: the old one, a new one, or 0 */
 static int32
 advance_object(const SvProduct *product, const SvRelease *from,
@@ -2178,8 +2287,10 @@ advance_object(const SvProduct *product, const SvRelease *from,
 	ListCell   *lc;
 
 	if (now == NULL || !sv_catalog_is_base_schema(product, now->schema) ||
+		sv_is_hidden(now->name) ||
 		OidIsValid(getExtensionOfObject(class_id, object)))
 		return 0;
+	now = visible_entry(now);
 	foreach(lc, from ? sv_catalog_entries_on(object) : NIL)
 	{
 		int32		id = lfirst_int(lc);

@@ -463,6 +463,14 @@ protect_own(const Event *event)
 							event->command, SV_SCHEMA),
 					 errdetail("It belongs to the extension."),
 					 errhint("Use the functions of the extension.")));
+		if (strcmp(schema, SV_RETAINED_SCHEMA) == 0 &&
+			strcmp(event->command, "REINDEX") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("%s must not change the schema \"%s\"",
+							event->command, SV_RETAINED_SCHEMA),
+					 errdetail("It holds what older versions still need."),
+					 errhint("schemaver.retire() drops it when they are retired.")));
 		if (sv_catalog_is_version_schema(event->products, schema))
 			refuse_own(event, "change the version schema", schema);
 	}
@@ -481,6 +489,8 @@ counts(const SvProduct *product, const SvFinding *finding)
 {
 	if (finding->severity == SV_FATAL)
 		return true;
+	if (finding->severity == SV_KEPT)
+		return false;
 	return finding->severity >= (product->exact ? SV_NOTICED : SV_BREAKS) &&
 		!sv_compat_has_view(product, finding->release, finding->entry);
 }

@@ -56,6 +56,7 @@ typedef struct Registration
 	int32		release_id;
 	char	   *product;		/* for messages */
 	char	   *label;
+	SvVersion  *version;
 	List	   *schemas;		/* version schemas, of char * */
 	char	   *path;			/* the search_path that it has set */
 	char	   *path_before;	/* the one before any registration */
@@ -93,6 +94,7 @@ static ProcessUtility_hook_type next_ProcessUtility = NULL;
 
 PG_FUNCTION_INFO_V1(schemaver_register);
 PG_FUNCTION_INFO_V1(schemaver_unregister);
+PG_FUNCTION_INFO_V1(schemaver_writes_as);
 
 /*
  * Locks
@@ -254,6 +256,7 @@ make_registration(const SvProduct *product, const SvRelease *release)
 	reg->release_id = release->id;
 	reg->product = pstrdup(product->name);
 	reg->label = pstrdup(release->label);
+	reg->version = sv_version_parse(release->label);
 	reg->schemas = copy_strings(release->schemas);
 	set_tag(&reg->locks[0], release->id, 0, SV_LOCK_VERSION);
 	set_tag(&reg->locks[1], release->id, (uint32) Max(seconds, 1),
@@ -965,4 +968,24 @@ sv_registry_init(void)
 	ProcessUtility_hook = process_utility;
 	RegisterXactCallback(end_transaction, NULL);
 	RegisterSubXactCallback(end_subtransaction, NULL);
+}
+
+/*
+ * schemaver.writes_as(product, version) returns boolean
+ *
+ * Is the session registered under that version of the product, or an older
+ * one?  The condition of triggers that a newer version has dropped.
+ */
+Datum
+schemaver_writes_as(PG_FUNCTION_ARGS)
+{
+	text	   *product = PG_GETARG_TEXT_PP(0);
+	SvVersion  *version = PG_GETARG_SVVERSION(1);
+
+	if (session == NULL ||
+		strlen(session->product) != VARSIZE_ANY_EXHDR(product) ||
+		memcmp(session->product, VARDATA_ANY(product),
+			   VARSIZE_ANY_EXHDR(product)) != 0)
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(sv_version_compare(session->version, version) <= 0);
 }

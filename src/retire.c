@@ -59,8 +59,9 @@ live_processes(const SvRelease *release)
 	return list.data;
 }
 
+/* nobody may be using it, nor begin to */
 static void
-retire_release(Retirement *retirement, SvRelease *release)
+lock_release(const Retirement *retirement, const SvRelease *release)
 {
 	if (!sv_registry_lock_release(release))
 		ereport(ERROR,
@@ -70,8 +71,6 @@ retire_release(Retirement *retirement, SvRelease *release)
 				 errdetail("Live are the sessions of the processes %s.",
 						   live_processes(release)),
 				 errhint("Stop these instances; SELECT * FROM schemaver.instances tells whose they are.")));
-	sv_compat_retire(release);
-	retirement->count++;
 }
 
 static void
@@ -94,17 +93,33 @@ static void
 attempt(void *argument)
 {
 	Retirement *retirement = argument;
+	List	   *retiring = NIL;
+	List	   *staying = NIL;
+	int			nestlevel;
 	ListCell   *lc;
 
-	retirement->count = 0;
 	foreach(lc, sv_catalog_releases(retirement->product, true))
 	{
 		SvRelease  *release = lfirst(lc);
 
 		if (sv_version_compare(release->version,
-							   retirement->release->version) <= 0)
-			retire_release(retirement, release);
+							   retirement->release->version) > 0)
+			staying = lappend(staying, release);
+		else
+		{
+			lock_release(retirement, release);
+			retiring = lappend(retiring, release);
+		}
 	}
+	retirement->count = list_length(retiring);
+	nestlevel = sv_contract_enter();
+	sv_contract_collect_begin();
+	sv_compat_retire(retiring);
+	(void) sv_compat_sweep(retirement->product, staying);
+	sv_contract_relink(staying, false);
+	(void) sv_compat_reconcile(retirement->product, staying);
+	sv_contract_collect_end();
+	sv_contract_leave(nestlevel);
 	record(retirement);
 }
 

@@ -39,8 +39,18 @@
 #define sv_lock_held(tag, mode)		LockHeldByMe(tag, mode)
 #endif
 
-/* the schema of the extension's own objects, and where retention will be */
+/* the schemas of the extension: its own objects, and what it retains */
 #define SV_SCHEMA			"schemaver"
+#define SV_RETAINED_SCHEMA	"schemaver_retained"
+
+/*
+ * What is retained inside a table, where a schema cannot hide it: columns,
+ * triggers, unique constraints and indexes, has a name that begins with this.
+ */
+#define SV_HIDDEN_NAME		"schemaver_retained"
+#define SV_HIDDEN_PREFIX	SV_HIDDEN_NAME "_"
+#define sv_is_hidden(name) \
+	(strncmp((name), SV_HIDDEN_PREFIX, sizeof(SV_HIDDEN_PREFIX) - 1) == 0)
 
 /*-------------------------------------------------------------------------
  * version.c: the type schemaver.version; pure
@@ -212,6 +222,15 @@ typedef struct SvHistory
 	const char *outcome;		/* "applied", "baseline taken", ... */
 } SvHistory;
 
+/* who we were before becoming the extension's owner */
+typedef struct SvIdentity
+{
+	Oid			user;
+	int			context;
+} SvIdentity;
+
+extern void sv_catalog_become_owner(SvIdentity *identity);
+extern void sv_catalog_become_caller(const SvIdentity *identity);
 extern Oid	sv_catalog_extension(bool missing_ok);
 extern bool sv_catalog_is_installed(void);
 extern Oid	sv_catalog_owner(void);
@@ -260,9 +279,11 @@ extern List *sv_catalog_text_list(ArrayType *array);
 /* how badly a change would hurt a version if it stood alone */
 typedef enum SvSeverity
 {
+	SV_HIDDEN,					/* holds what is retained: a view hides it */
 	SV_DEFAULTS,				/* another default: a view carries the old one */
 	SV_NOTICED,					/* SELECT * sees an addition: a view hides it */
 	SV_BREAKS,					/* would break it; a view prevents that */
+	SV_KEPT,					/* would break it, but what is retained stays */
 	SV_FATAL					/* would break it, and no view can help */
 } SvSeverity;
 
@@ -307,6 +328,7 @@ extern bool sv_contract_needs_view(const SvProduct *product,
 								   const SvEntry *entry);
 extern int32 *sv_contract_advance(const SvProduct *product,
 								  const SvRelease *from, int *nentries);
+extern bool sv_contract_touched_hidden(void);
 extern List *sv_contract_touched_entries(SvRelease *release);
 extern bool sv_contract_is_version_schema(Oid schema);
 
@@ -376,6 +398,23 @@ extern void sv_lock_retry(const char *what, SvLockedWork work, void *argument,
 extern void sv_redirect_init(void);
 
 /*-------------------------------------------------------------------------
+ * retain.c: what a script drops and a version still needs
+ *-------------------------------------------------------------------------
+ */
+extern Oid	sv_retain_schema(void);
+extern void sv_retain_soften(List *objects, List *kept);
+extern void sv_retain_column(Oid relation, AttrNumber number);
+extern void sv_retain_unique(Oid class_id, Oid object);
+extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
+							   const SvRelease *release);
+extern void sv_retain_hide_sequence(Oid sequence);
+extern void sv_retain_relation(Oid relation, List *kept);
+extern void sv_retain_home(Oid class_id, Oid object, Oid schema);
+extern List *sv_retain_unused(const SvProduct *product);
+extern Oid	sv_retain_relation_of(const ObjectAddress *object);
+extern void sv_retain_free(List *objects);
+
+/*-------------------------------------------------------------------------
  * compat.c: reconcile: version schemas and their views
  *-------------------------------------------------------------------------
  */
@@ -383,7 +422,8 @@ extern List *sv_compat_schema_names(const SvProduct *product,
 									const SvVersion *version);
 extern void sv_compat_create_schemas(const SvProduct *product,
 									 const SvRelease *release);
-extern void sv_compat_retire(SvRelease *release);
+extern void sv_compat_retire(List *releases);
+extern int	sv_compat_sweep(const SvProduct *product, List *releases);
 extern int	sv_compat_reconcile(const SvProduct *product, List *releases);
 extern void sv_compat_sync_rights(Oid base);
 extern bool sv_compat_has_view(const SvProduct *product,
@@ -401,6 +441,16 @@ extern SvProduct *sv_compat_open_product(const char *name);
  *-------------------------------------------------------------------------
  */
 extern void sv_routine_check(const SvProduct *product, SvRelease *from);
+
+/*-------------------------------------------------------------------------
+ * expand.c: turn what drops into what retains, while apply() runs
+ *-------------------------------------------------------------------------
+ */
+extern void sv_expand_init(void);
+extern void sv_expand_begin(const SvProduct *product, const SvRelease *from,
+							List *releases);
+extern void sv_expand_end(void);
+extern bool sv_expand_execute(const SvStatement *statement);
 
 /*-------------------------------------------------------------------------
  * guard.c: judge DDL by hand against the contracts of the live versions

@@ -1,0 +1,1529 @@
+/*-------------------------------------------------------------------------
+ *
+ * expand.c
+ *	  Turn what a script drops into what is retained, at ProcessUtility, while
+ *	  apply() runs.
+ *
+ * A statement that drops is first tried, in a subtransaction that is always
+ * rolled back: so whatever the server would refuse is refused, in its words,
+ * and what would go along, by CASCADE or otherwise, is known to the last
+ * object.  If a supported version needs none of it, the statement runs as it
+ * is.  Otherwise what is needed is put away (retain.c), and the rest of it is
+ * dropped.  What the trial tells does not depend on the words of the
+ * statement, nor on whether a DO block or a function has said it.
+ *
+ * A "unit" is what is put away or dropped as a whole: a relation, a column, a
+ * function, a type, a trigger, a constraint, an index.  What belongs to a
+ * relation that goes, such as its indexes, shares its fate.  A unit is needed
+ * if it is in the contract of a supported version, if it is a part of
+ * something retained, or if what is needed depends on it.
+ *
+ * A script must not see what is hidden in a table either.  Where it leaves
+ * out the names of columns, in SELECT * or in INSERT without a list, hidden
+ * columns are declared dropped while the statement is analyzed, and only
+ * then: what runs finds them in place.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/partition.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_publication_rel.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "parser/parsetree.h"
+#include "storage/lmgr.h"
+#include "tcop/cmdtag.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/* an object that the statement would drop */
+typedef struct Doomed
+{
+	ObjectAddress object;		/* the key */
+	ObjectAddress unit;
+	bool		needed;			/* of the unit's own entry only */
+	bool		done;
+} Doomed;
+
+/* a trigger that was put away, to be dropped if it is made anew */
+typedef struct HiddenTrigger
+{
+	Oid			trigger;
+	Oid			relation;
+	char	   *name;			/* the one it had */
+} HiddenTrigger;
+
+/* the migration that runs, NULL product if none */
+static struct
+{
+	const SvProduct *product;
+	const SvRelease *from;
+	List	   *releases;		/* those whose needs count */
+	List	   *triggers;		/* of HiddenTrigger */
+	List	   *hiding;			/* OIDs of tables that may hide columns */
+	MemoryContext context;
+	SubTransactionId subid;
+}			migration;
+
+/* what a trial collects; NULL while none runs */
+static List *trial = NIL;
+static bool in_trial = false;
+
+static ProcessUtility_hook_type next_ProcessUtility = NULL;
+static object_access_hook_type next_object_access = NULL;
+static post_parse_analyze_hook_type next_post_parse_analyze = NULL;
+
+static bool is_expanding(void);
+
+/*
+ * The trial
+ */
+
+static void
+see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
+		 void *arg)
+{
+	if (in_trial && access == OAT_DROP)
+	{
+		MemoryContext context = MemoryContextSwitchTo(migration.context);
+		ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+		ObjectAddressSubSet(*address, class_id, object, sub_object);
+		trial = lappend(trial, address);
+		MemoryContextSwitchTo(context);
+	}
+	if (next_object_access)
+		next_object_access(access, class_id, object, sub_object, arg);
+}
+
+/*
+ * Run a statement, roll it back, and return what it has dropped, a list of
+ * ObjectAddress *.  Errors of the statement are thrown.
+ */
+static List *
+try_statement(PlannedStmt *pstmt, const char *query, ParamListInfo params)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	List	   *result;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	trial = NIL;
+	in_trial = true;
+	PG_TRY();
+	{
+		/* what it has to say, the statement itself says again */
+		(void) set_config_option("client_min_messages", "error", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+								 false);
+		standard_ProcessUtility(copyObject(pstmt), query, false,
+								PROCESS_UTILITY_SUBCOMMAND, params, NULL,
+								None_Receiver, NULL);
+	}
+	PG_FINALLY();
+	{
+		in_trial = false;
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	result = trial;
+	trial = NIL;
+	return result;
+}
+
+/*
+ * Units
+ */
+
+static char
+constraint_type(Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(constraint));
+	char		contype = '\0';
+
+	if (HeapTupleIsValid(tuple))
+	{
+		contype = ((Form_pg_constraint) GETSTRUCT(tuple))->contype;
+		ReleaseSysCache(tuple);
+	}
+	return contype;
+}
+
+static HTAB *
+make_doomed(List *objects)
+{
+	HASHCTL		info = {0};
+	HTAB	   *doomed;
+	ListCell   *lc;
+
+	info.keysize = sizeof(ObjectAddress);
+	info.entrysize = sizeof(Doomed);
+	info.hcxt = migration.context;
+	doomed = hash_create("schemaver doomed objects", 64, &info,
+						 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	foreach(lc, objects)
+	{
+		Doomed	   *entry = hash_search(doomed, lfirst(lc), HASH_ENTER, NULL);
+
+		entry->unit = entry->object;
+		entry->needed = false;
+		entry->done = false;
+	}
+	return doomed;
+}
+
+static Doomed *
+find_doomed(HTAB *doomed, Oid class_id, Oid object, int32 sub_object)
+{
+	ObjectAddress key;
+
+	ObjectAddressSubSet(key, class_id, object, sub_object);
+	return hash_search(doomed, &key, HASH_FIND, NULL);
+}
+
+/* columns of a row of a catalog that is read by OID */
+static bool
+read_oids(Oid catalog_id, Oid index_id, AttrNumber key_column, Oid object,
+		  int n, const AttrNumber *columns, Oid *values)
+{
+	Relation	catalog = table_open(catalog_id, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	ScanKeyInit(&key, key_column, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(object));
+	scan = systable_beginscan(catalog, index_id, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	for (int i = 0; HeapTupleIsValid(tuple) && i < n; i++)
+		values[i] = DatumGetObjectId(heap_getattr(tuple, columns[i],
+												  RelationGetDescr(catalog),
+												  &isnull));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+/* what an index is a part of: a constraint, or its table */
+static ObjectAddress
+owner_of_index(HTAB *doomed, Oid index)
+{
+	Oid			constraint = get_index_constraint(index);
+	ObjectAddress owner;
+
+	if (OidIsValid(constraint) &&
+		find_doomed(doomed, ConstraintRelationId, constraint, 0))
+		ObjectAddressSet(owner, ConstraintRelationId, constraint);
+	else
+		ObjectAddressSet(owner, RelationRelationId,
+						 IndexGetRelation(index, true));
+	return owner;
+}
+
+/* the table that a TOAST table belongs to */
+static ObjectAddress
+owner_of_toast(HTAB *doomed, Oid toast)
+{
+	HASH_SEQ_STATUS status;
+	Doomed	   *entry;
+	ObjectAddress owner;
+
+	ObjectAddressSet(owner, InvalidOid, InvalidOid);
+	hash_seq_init(&status, doomed);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		HeapTuple	tuple;
+
+		if (entry->object.classId != RelationRelationId ||
+			entry->object.objectSubId != 0)
+			continue;
+		tuple = SearchSysCache1(RELOID,
+								ObjectIdGetDatum(entry->object.objectId));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (((Form_pg_class) GETSTRUCT(tuple))->reltoastrelid == toast)
+			owner = entry->object;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+static ObjectAddress
+owner_of_relation(HTAB *doomed, Oid relation)
+{
+	ObjectAddress owner;
+
+	ObjectAddressSet(owner, InvalidOid, InvalidOid);
+	switch (get_rel_relkind(relation))
+	{
+		case RELKIND_TOASTVALUE:
+			return owner_of_toast(doomed, relation);
+		case RELKIND_INDEX:
+		case RELKIND_PARTITIONED_INDEX:
+			return owner_of_index(doomed, relation);
+		case RELKIND_COMPOSITE_TYPE:
+			ObjectAddressSet(owner, TypeRelationId,
+							 get_rel_type_id(relation));
+			break;
+		default:
+			break;
+	}
+	return owner;
+}
+
+/* a row type belongs to its relation, an array type to its element's */
+static ObjectAddress
+owner_of_type(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+	ObjectAddress owner;
+	Oid			range;
+
+	ObjectAddressSet(owner, InvalidOid, InvalidOid);
+	if (!HeapTupleIsValid(tuple))
+		return owner;
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	if (form->typtype == TYPTYPE_COMPOSITE &&
+		get_rel_relkind(form->typrelid) != RELKIND_COMPOSITE_TYPE)
+		ObjectAddressSet(owner, RelationRelationId, form->typrelid);
+	else if (OidIsValid(form->typelem) &&
+			 get_array_type(form->typelem) == type)
+		ObjectAddressSet(owner, TypeRelationId, form->typelem);
+	else if (form->typtype == TYPTYPE_MULTIRANGE &&
+			 OidIsValid(range = get_multirange_range(type)))
+		ObjectAddressSet(owner, TypeRelationId, range);
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+static ObjectAddress
+owner_of_trigger(Oid trigger)
+{
+	static const AttrNumber columns[] = {Anum_pg_trigger_tgrelid,
+		Anum_pg_trigger_tgparentid,
+	Anum_pg_trigger_tgconstraint};
+	Oid			values[3] = {InvalidOid, InvalidOid, InvalidOid};
+	ObjectAddress owner;
+
+	(void) read_oids(TriggerRelationId, TriggerOidIndexId,
+					 Anum_pg_trigger_oid, trigger, 3, columns, values);
+	if (OidIsValid(values[1]))
+		ObjectAddressSet(owner, TriggerRelationId, values[1]);
+	else if (OidIsValid(values[2]) &&
+			 constraint_type(values[2]) == CONSTRAINT_FOREIGN)
+		ObjectAddressSet(owner, ConstraintRelationId, values[2]);
+	else
+		ObjectAddressSet(owner, RelationRelationId, values[0]);
+	return owner;
+}
+
+static ObjectAddress
+owner_of_constraint(HTAB *doomed, Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	ObjectAddress owner;
+
+	ObjectAddressSet(owner, InvalidOid, InvalidOid);
+	if (!HeapTupleIsValid(tuple))
+		return owner;
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	if (OidIsValid(form->conparentid) &&
+		find_doomed(doomed, ConstraintRelationId, form->conparentid, 0))
+		ObjectAddressSet(owner, ConstraintRelationId, form->conparentid);
+	else if (OidIsValid(form->conrelid))
+		ObjectAddressSet(owner, RelationRelationId, form->conrelid);
+	else if (OidIsValid(form->contypid))
+		ObjectAddressSet(owner, TypeRelationId, form->contypid);
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* a default shares the fate of its column, where that goes */
+static ObjectAddress
+owner_of_default(HTAB *doomed, Oid attrdef)
+{
+	ObjectAddress column = GetAttrDefaultColumnAddress(attrdef);
+
+	if (!find_doomed(doomed, RelationRelationId, column.objectId,
+					 column.objectSubId))
+		column.objectSubId = 0;
+	return column;
+}
+
+/* what an object is a part of, InvalidOid if of nothing */
+static ObjectAddress
+owner_of(HTAB *doomed, const ObjectAddress *object)
+{
+	static const AttrNumber statistics[] = {Anum_pg_statistic_ext_stxrelid};
+	ObjectAddress owner;
+	Oid			value = InvalidOid;
+
+	switch (object->classId)
+	{
+		case RelationRelationId:
+			if (object->objectSubId == 0)
+				return owner_of_relation(doomed, object->objectId);
+			ObjectAddressSet(owner, RelationRelationId, object->objectId);
+			return owner;
+		case TypeRelationId:
+			return owner_of_type(object->objectId);
+		case TriggerRelationId:
+			return owner_of_trigger(object->objectId);
+		case ConstraintRelationId:
+			return owner_of_constraint(doomed, object->objectId);
+		case AttrDefaultRelationId:
+			return owner_of_default(doomed, object->objectId);
+		case StatisticExtRelationId:
+			(void) read_oids(StatisticExtRelationId, StatisticExtOidIndexId,
+							 Anum_pg_statistic_ext_oid, object->objectId, 1,
+							 statistics, &value);
+			ObjectAddressSet(owner, RelationRelationId, value);
+			return owner;
+		default:
+			ObjectAddressSet(owner, RelationRelationId,
+							 sv_contract_owning_relation(object->classId,
+														 object->objectId));
+			return owner;
+	}
+}
+
+/* climb from part to whole for as long as the whole goes as well */
+static ObjectAddress
+unit_of(HTAB *doomed, const ObjectAddress *object)
+{
+	ObjectAddress unit = *object;
+
+	for (;;)
+	{
+		ObjectAddress owner = owner_of(doomed, &unit);
+
+		if (!OidIsValid(owner.objectId) ||
+			!find_doomed(doomed, owner.classId, owner.objectId,
+						 owner.objectSubId))
+			return unit;
+		unit = owner;
+	}
+}
+
+static bool
+same_object(const ObjectAddress *a, const ObjectAddress *b)
+{
+	return a->objectId == b->objectId && a->classId == b->classId &&
+		a->objectSubId == b->objectSubId;
+}
+
+static Doomed *
+unit_entry(HTAB *doomed, const Doomed *part)
+{
+	return hash_search(doomed, &part->unit, HASH_FIND, NULL);
+}
+
+/*
+ * Who needs what
+ */
+
+static bool
+any_has_entry(int32 id)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration.releases)
+	{
+		if (sv_catalog_has_entry(lfirst(lc), id))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_object_needed(Oid object)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_entries_on(object))
+	{
+		if (any_has_entry(lfirst_int(lc)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_column_needed(Oid relation, AttrNumber number)
+{
+	ListCell   *lc;
+	ListCell   *lp;
+
+	foreach(lc, sv_catalog_entries_on(relation))
+	{
+		if (!any_has_entry(lfirst_int(lc)))
+			continue;
+		foreach(lp, sv_catalog_entry(lfirst_int(lc))->columns)
+		{
+			if (((SvPart *) lfirst(lp))->number == number)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* a trigger, or what ON CONFLICT may rely on */
+static bool
+is_part_needed(char kind, Oid object)
+{
+	ListCell   *lc;
+	ListCell   *lp;
+
+	foreach(lc, sv_catalog_entries_with(object))
+	{
+		SvEntry    *entry;
+
+		if (!any_has_entry(lfirst_int(lc)))
+			continue;
+		entry = sv_catalog_entry(lfirst_int(lc));
+		if (kind == SV_PART_TRIGGER)
+			return true;
+		foreach(lp, entry->constraints)
+		{
+			SvPart	   *part = lfirst(lp);
+
+			if (part->object == object && strchr("puxi", part->flavour))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool
+is_index(Oid relation)
+{
+	char		relkind = get_rel_relkind(relation);
+
+	return relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX;
+}
+
+/* is that schema of the extension's making? */
+static bool
+is_own_schema(Oid schema)
+{
+	return schema == sv_retain_schema() ||
+		sv_contract_is_version_schema(schema);
+}
+
+/* does an object belong to something that was put away before? */
+static bool
+is_part_of_retained(const ObjectAddress *object)
+{
+	Oid			relation = object->classId == RelationRelationId ?
+	object->objectId :
+	sv_contract_owning_relation(object->classId, object->objectId);
+
+	if (!OidIsValid(relation))
+		return false;
+	if (object->classId == AttrDefaultRelationId)
+	{
+		ObjectAddress column = GetAttrDefaultColumnAddress(object->objectId);
+
+		if (sv_is_hidden(get_attname(column.objectId, column.objectSubId,
+									 false)))
+			return true;
+	}
+	if (object->classId == RelationRelationId && object->objectSubId == 0 &&
+		!is_index(relation))
+		return false;
+	return is_own_schema(get_rel_namespace(relation));
+}
+
+static bool
+is_needed(const ObjectAddress *unit)
+{
+	switch (unit->classId)
+	{
+		case RelationRelationId:
+			if (unit->objectSubId)
+				return is_column_needed(unit->objectId, unit->objectSubId);
+			return is_object_needed(unit->objectId) ||
+				is_part_needed(SV_PART_CONSTRAINT, unit->objectId);
+		case ProcedureRelationId:
+		case TypeRelationId:
+			return is_object_needed(unit->objectId);
+		case ConstraintRelationId:
+			return is_part_needed(SV_PART_CONSTRAINT, unit->objectId);
+		case TriggerRelationId:
+			return is_part_needed(SV_PART_TRIGGER, unit->objectId);
+		default:
+			return false;
+	}
+}
+
+/* a view of a version schema: reconcile makes and drops those */
+static bool
+is_compat_view(const ObjectAddress *unit)
+{
+	return unit->classId == RelationRelationId && unit->objectSubId == 0 &&
+		get_rel_relkind(unit->objectId) == RELKIND_VIEW &&
+		sv_contract_is_version_schema(get_rel_namespace(unit->objectId));
+}
+
+/* note that a unit is needed; true if that is news */
+static bool
+mark_needed(HTAB *doomed, Oid class_id, Oid object, int32 sub_object)
+{
+	Doomed	   *entry = find_doomed(doomed, class_id, object, sub_object);
+
+	if (entry == NULL && sub_object)
+		entry = find_doomed(doomed, class_id, object, 0);
+	if (entry)
+		entry = unit_entry(doomed, entry);
+	if (entry == NULL || entry->needed)
+		return false;
+	entry->needed = true;
+	return true;
+}
+
+/* what an object depends on is needed as it is; true if that is news */
+static bool
+mark_referenced(HTAB *doomed, const ObjectAddress *object)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		news = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object->classId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object->objectId));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (object->objectSubId == 0 ||
+			form->objsubid == object->objectSubId)
+			news |= mark_needed(doomed, form->refclassid, form->refobjid,
+								form->refobjsubid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return news;
+}
+
+/* is it a partition of a table that is needed? */
+static bool
+is_partition_of_needed(HTAB *doomed, Oid relation)
+{
+	Doomed	   *parent;
+
+	if (!get_rel_relispartition(relation))
+		return false;
+	parent = find_doomed(doomed, RelationRelationId,
+						 get_partition_parent(relation, true), 0);
+	return parent && parent->needed;
+}
+
+/* an index or constraint of a hidden column goes on serving those who see it */
+static bool
+serves_needed_column(HTAB *doomed, const ObjectAddress *unit)
+{
+	Relation	catalog;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	if (unit->classId == ConstraintRelationId ?
+		strchr("pux", constraint_type(unit->objectId)) == NULL :
+		unit->classId != RelationRelationId || unit->objectSubId != 0 ||
+		!is_index(unit->objectId))
+		return false;
+	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(unit->classId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(unit->objectId));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Doomed	   *column = find_doomed(doomed, form->refclassid,
+										 form->refobjid, form->refobjsubid);
+
+		found = form->refobjsubid && column && column->needed;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/* an object as a unit's part is told from the list of all */
+static Doomed **
+list_doomed(HTAB *doomed, int *count)
+{
+	Doomed	  **list = palloc(sizeof(Doomed *) *
+							  hash_get_num_entries(doomed));
+	HASH_SEQ_STATUS status;
+	Doomed	   *entry;
+
+	*count = 0;
+	hash_seq_init(&status, doomed);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		list[(*count)++] = entry;
+	return list;
+}
+
+/* does the unit of something share the fate of what is needed? */
+static bool
+follows_needed(HTAB *doomed, const ObjectAddress *unit)
+{
+	if (unit->classId == RelationRelationId && unit->objectSubId == 0 &&
+		is_partition_of_needed(doomed, unit->objectId))
+		return true;
+	return serves_needed_column(doomed, unit);
+}
+
+/*
+ * Decide which units are needed: those of the contracts, and all that they
+ * depend on.  True if there are any.
+ */
+static bool
+decide(HTAB *doomed)
+{
+	int			count;
+	Doomed	  **list = list_doomed(doomed, &count);
+	bool		any = false;
+	bool		news;
+
+	for (int i = 0; i < count; i++)
+		list[i]->unit = unit_of(doomed, &list[i]->object);
+	for (int i = 0; i < count; i++)
+	{
+		if (same_object(&list[i]->object, &list[i]->unit) &&
+			(is_needed(&list[i]->unit) ||
+			 is_part_of_retained(&list[i]->unit)))
+			list[i]->needed = any = true;
+	}
+	if (!any)
+		return false;
+	do
+	{
+		news = false;
+		for (int i = 0; i < count; i++)
+		{
+			Doomed	   *unit = unit_entry(doomed, list[i]);
+
+			if (!unit->needed && follows_needed(doomed, &unit->object))
+				unit->needed = news = true;
+			if (unit->needed &&
+				!(list[i]->object.classId == ConstraintRelationId &&
+				  constraint_type(list[i]->object.objectId) == CONSTRAINT_FOREIGN))
+				news |= mark_referenced(doomed, &list[i]->object);
+		}
+	} while (news);
+	return true;
+}
+
+/*
+ * Putting away
+ */
+
+static Oid
+home_schema(void)
+{
+	return get_namespace_oid(linitial(migration.from->schemas), false);
+}
+
+static void
+refuse_unit(const ObjectAddress *unit, const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s cannot be dropped while supported versions of product \"%s\" need it",
+					getObjectDescription(unit, false),
+					migration.product->name),
+			 errdetail("%s", reason),
+			 errhint("Drop it in a later migration, when schemaver.retire() has retired the versions before %s.",
+					 migration.from->label)));
+}
+
+/* note that a table hides columns */
+static void
+add_hiding(Oid relation)
+{
+	MemoryContext context = MemoryContextSwitchTo(migration.context);
+
+	migration.hiding = list_append_unique_oid(migration.hiding, relation);
+	MemoryContextSwitchTo(context);
+}
+
+/* heirs follow their parent's column; those that keep theirs cannot */
+static void
+retain_column(HTAB *doomed, const ObjectAddress *column)
+{
+	char	   *name = get_attname(column->objectId, column->objectSubId,
+								   false);
+	HeapTuple	tuple;
+	int			inherited;
+	ListCell   *lc;
+
+	if (sv_is_hidden(name))
+		return;
+	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(column->objectId),
+							Int16GetDatum(column->objectSubId));
+	inherited = ((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount;
+	ReleaseSysCache(tuple);
+	foreach(lc, find_all_inheritors(column->objectId, NoLock, NULL))
+	{
+		AttrNumber	number = get_attnum(lfirst_oid(lc), name);
+
+		if (!find_doomed(doomed, RelationRelationId, lfirst_oid(lc), number) &&
+			!find_doomed(doomed, RelationRelationId, lfirst_oid(lc), 0))
+			refuse_unit(column,
+						psprintf("Table \"%s\" inherits the column and would keep it as its own.",
+								 get_rel_name(lfirst_oid(lc))));
+	}
+	if (inherited == 0)
+		sv_retain_column(column->objectId, column->objectSubId);
+	add_hiding(column->objectId);
+}
+
+static void
+retain_trigger(const ObjectAddress *trigger)
+{
+	Oid			relation = sv_contract_owning_relation(TriggerRelationId,
+													   trigger->objectId);
+	HiddenTrigger *hidden;
+	char	   *name;
+	MemoryContext context;
+
+	if (get_rel_relkind(relation) == RELKIND_VIEW)
+		refuse_unit(trigger, "It serves writes through a view.");
+	name = sv_retain_trigger(trigger->objectId, migration.product,
+							 migration.from);
+	if (name == NULL)
+		return;
+	context = MemoryContextSwitchTo(migration.context);
+	hidden = palloc(sizeof(HiddenTrigger));
+	hidden->trigger = trigger->objectId;
+	hidden->relation = relation;
+	hidden->name = pstrdup(name);
+	migration.triggers = lappend(migration.triggers, hidden);
+	MemoryContextSwitchTo(context);
+}
+
+static void
+retain_sequence(Oid sequence)
+{
+	Oid			table;
+	int32		column;
+
+	if (sequenceIsOwned(sequence, DEPENDENCY_INTERNAL, &table, &column))
+		sv_retain_hide_sequence(sequence);
+	else
+		sv_retain_home(RelationRelationId, sequence, home_schema());
+}
+
+static void
+retain_relation(Oid relation, List *kept)
+{
+	switch (get_rel_relkind(relation))
+	{
+		case RELKIND_INDEX:
+		case RELKIND_PARTITIONED_INDEX:
+			sv_retain_unique(RelationRelationId, relation);
+			break;
+		case RELKIND_SEQUENCE:
+			retain_sequence(relation);
+			break;
+		default:
+			sv_retain_relation(relation, kept);
+			break;
+	}
+}
+
+/* put one unit away; what is there already stays */
+static void
+retain_unit(HTAB *doomed, const ObjectAddress *unit, List *kept)
+{
+	if (is_part_of_retained(unit))
+		return;
+	if (OidIsValid(getExtensionOfObject(unit->classId, unit->objectId)))
+		refuse_unit(unit, "It is a part of an extension.");
+	switch (unit->classId)
+	{
+		case RelationRelationId:
+			if (unit->objectSubId)
+				retain_column(doomed, unit);
+			else if (!is_own_schema(get_rel_namespace(unit->objectId)))
+				retain_relation(unit->objectId, kept);
+			break;
+		case ConstraintRelationId:
+			if (OidIsValid(get_constraint_index(unit->objectId)))
+				sv_retain_unique(ConstraintRelationId, unit->objectId);
+			break;
+		case TriggerRelationId:
+			retain_trigger(unit);
+			break;
+		case TypeRelationId:
+		case ProcedureRelationId:
+			sv_retain_home(unit->classId, unit->objectId, home_schema());
+			break;
+		default:
+			refuse_unit(unit, "It is not of a kind that can be kept for them.");
+	}
+}
+
+/* rank by which units are put away: keys before their columns */
+static int
+rank_of(const ObjectAddress *unit)
+{
+	if (unit->classId == ConstraintRelationId)
+		return 0;
+	if (unit->classId == RelationRelationId && unit->objectSubId == 0)
+	{
+		if (is_index(unit->objectId))
+			return 1;
+		return get_rel_relkind(unit->objectId) == RELKIND_SEQUENCE ? 4 : 3;
+	}
+	return unit->classId == RelationRelationId ? 2 : 5;
+}
+
+static int
+compare_units(const ListCell *a, const ListCell *b)
+{
+	const ObjectAddress *first = lfirst(a);
+	const ObjectAddress *second = lfirst(b);
+	int			ranks = rank_of(first) - rank_of(second);
+
+	if (ranks)
+		return ranks;
+	if (first->objectId != second->objectId)
+		return first->objectId < second->objectId ? -1 : 1;
+	return first->objectSubId - second->objectSubId;
+}
+
+/* drop what nobody needs among what the statement drops */
+static void
+drop_others(List *others)
+{
+	ObjectAddresses *addresses = new_object_addresses();
+	ListCell   *lc;
+
+	foreach(lc, others)
+	{
+		ObjectAddress *unit = lfirst(lc);
+
+		sv_contract_touch(unit->classId, unit->objectId);
+		add_exact_object_address(unit, addresses);
+	}
+	performMultipleDeletions(addresses, DROP_RESTRICT,
+							 PERFORM_DELETION_INTERNAL |
+							 PERFORM_DELETION_QUIETLY);
+	free_object_addresses(addresses);
+	CommandCounterIncrement();
+	foreach(lc, others)
+		sv_contract_touch_dropped(((ObjectAddress *) lfirst(lc))->classId,
+								  ((ObjectAddress *) lfirst(lc))->objectId);
+}
+
+/* put away what is needed, drop the rest of what the statement would drop */
+static void
+replace_drop(HTAB *doomed)
+{
+	int			count;
+	Doomed	  **list = list_doomed(doomed, &count);
+	List	   *kept = NIL;
+	List	   *others = NIL;
+	List	   *parts = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; i < count; i++)
+	{
+		Doomed	   *unit = unit_entry(doomed, list[i]);
+
+		if (unit->needed &&
+			list[i]->object.classId != PublicationRelRelationId)
+			parts = lappend(parts, &list[i]->object);
+		else if (list[i] == unit && !is_compat_view(&unit->object))
+			others = lappend(others, &unit->object);
+		if (list[i] == unit && unit->needed)
+			kept = lappend(kept, &unit->object);
+	}
+	list_sort(kept, compare_units);
+	list_sort(others, compare_units);
+	drop_others(others);
+	foreach(lc, kept)
+		retain_unit(doomed, lfirst(lc), kept);
+	sv_retain_soften(parts, parts);
+}
+
+/*
+ * Hiding columns from a script
+ */
+
+/* what is hidden in a relation: attribute numbers */
+static List *
+hidden_columns(Oid relation)
+{
+	Relation	rel = relation_open(relation, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *columns = NIL;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (!attribute->attisdropped &&
+			sv_is_hidden(NameStr(attribute->attname)))
+			columns = lappend_int(columns, attribute->attnum);
+	}
+	relation_close(rel, NoLock);
+	return columns;
+}
+
+/* declare columns dropped, or not: seen by this transaction only */
+static void
+set_dropped(Oid relation, List *columns, bool dropped)
+{
+	Relation	catalog = table_open(AttributeRelationId, RowExclusiveLock);
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		HeapTuple	tuple = SearchSysCacheCopy2(ATTNUM,
+												ObjectIdGetDatum(relation),
+												Int16GetDatum(lfirst_int(lc)));
+
+		((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped = dropped;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	}
+	table_close(catalog, RowExclusiveLock);
+}
+
+/* what find_relations() is after */
+typedef struct Mentions
+{
+	List	   *relations;		/* OIDs */
+	List	   *columns;		/* for each, a list of attribute numbers */
+} Mentions;
+
+static void
+mention(Mentions *mentions, const RangeVar *range)
+{
+	Oid			relation = RangeVarGetRelid(range, NoLock, true);
+	List	   *columns;
+
+	if (!OidIsValid(relation) ||
+		!list_member_oid(migration.hiding, relation) ||
+		list_member_oid(mentions->relations, relation))
+		return;
+	LockRelationOid(relation, AccessShareLock);
+	columns = hidden_columns(relation);
+	if (columns == NIL)
+		return;
+	mentions->relations = lappend_oid(mentions->relations, relation);
+	mentions->columns = lappend(mentions->columns, columns);
+}
+
+static bool
+find_relations(Node *node, Mentions *mentions)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeVar))
+	{
+		mention(mentions, (RangeVar *) node);
+		return false;
+	}
+	return raw_expression_tree_walker(node, find_relations, mentions);
+}
+
+/* the relations that a statement may mean all columns of */
+static void
+find_in_statement(Node *statement, Mentions *mentions)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(statement))
+	{
+		case T_CreateTableAsStmt:
+			if (!IsA(((CreateTableAsStmt *) statement)->query, ExecuteStmt))
+				find_in_statement(((CreateTableAsStmt *) statement)->query,
+								  mentions);
+			break;
+		case T_ViewStmt:
+			find_in_statement(((ViewStmt *) statement)->query, mentions);
+			break;
+		case T_ExplainStmt:
+			find_in_statement(((ExplainStmt *) statement)->query, mentions);
+			break;
+		case T_CreateStmt:
+			foreach(lc, ((CreateStmt *) statement)->tableElts)
+			{
+				if (IsA(lfirst(lc), TableLikeClause))
+					mention(mentions,
+							lfirst_node(TableLikeClause, lc)->relation);
+			}
+			break;
+		case T_SelectStmt:
+		case T_InsertStmt:
+		case T_UpdateStmt:
+		case T_DeleteStmt:
+		case T_MergeStmt:
+			(void) find_relations(statement, mentions);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+hide(const Mentions *mentions, bool hidden)
+{
+	ListCell   *lr;
+	ListCell   *lc;
+
+	forboth(lr, mentions->relations, lc, mentions->columns)
+		set_dropped(lfirst_oid(lr), lfirst(lc), hidden);
+	CommandCounterIncrement();
+}
+
+/*
+ * Statements
+ */
+
+static bool
+is_drop_command(const AlterTableCmd *command)
+{
+	return command->subtype == AT_DropColumn ||
+		command->subtype == AT_DropConstraint;
+}
+
+/* the part of ALTER TABLE that drops, or the part that does not; may be NULL */
+static AlterTableStmt *
+part_of_alter(AlterTableStmt *statement, bool drops)
+{
+	AlterTableStmt *part = copyObject(statement);
+	List	   *commands = NIL;
+	ListCell   *lc;
+
+	foreach(lc, part->cmds)
+	{
+		if (is_drop_command(lfirst(lc)) == drops)
+			commands = lappend(commands, lfirst(lc));
+	}
+	part->cmds = commands;
+	return commands ? part : NULL;
+}
+
+/* the part of a statement that drops something; NULL if none does */
+static Node *
+dropping_part(Node *statement)
+{
+	AlterTableStmt *alter = (AlterTableStmt *) statement;
+
+	switch (nodeTag(statement))
+	{
+		case T_DropStmt:
+			return ((DropStmt *) statement)->concurrent ? NULL : statement;
+		case T_DropOwnedStmt:
+			return statement;
+		case T_AlterTableStmt:
+			return alter->objtype == OBJECT_TYPE ? NULL :
+				(Node *) part_of_alter(alter, true);
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * Turn a statement that drops.  Returns what is left of it to run: all of it
+ * if no supported version needs what it drops, NULL if nothing.
+ */
+static PlannedStmt *
+turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
+{
+	Node	   *dropping = dropping_part(pstmt->utilityStmt);
+	PlannedStmt *tried;
+	AlterTableStmt *rest;
+	HTAB	   *doomed;
+
+	if (dropping == NULL)
+		return pstmt;
+	tried = copyObject(pstmt);
+	tried->utilityStmt = dropping;
+	doomed = make_doomed(try_statement(tried, query, params));
+	if (!decide(doomed))
+		return pstmt;
+	replace_drop(doomed);
+	rest = IsA(pstmt->utilityStmt, AlterTableStmt) ?
+		part_of_alter((AlterTableStmt *) pstmt->utilityStmt, false) : NULL;
+	if (rest == NULL)
+		return NULL;
+	pstmt = copyObject(pstmt);
+	pstmt->utilityStmt = (Node *) rest;
+	return pstmt;
+}
+
+/* COPY without a list of columns means those that the script can see */
+static PlannedStmt *
+list_copied_columns(PlannedStmt *pstmt)
+{
+	CopyStmt   *copy = (CopyStmt *) pstmt->utilityStmt;
+	Mentions	mentions = {NIL, NIL};
+	Relation	relation;
+	TupleDesc	desc;
+
+	if (copy->relation == NULL || copy->attlist != NIL)
+		return pstmt;
+	mention(&mentions, copy->relation);
+	if (mentions.relations == NIL)
+		return pstmt;
+	pstmt = copyObject(pstmt);
+	copy = (CopyStmt *) pstmt->utilityStmt;
+	relation = relation_open(linitial_oid(mentions.relations), NoLock);
+	desc = RelationGetDescr(relation);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (!attribute->attisdropped && !attribute->attgenerated &&
+			!sv_is_hidden(NameStr(attribute->attname)))
+			copy->attlist = lappend(copy->attlist,
+									makeString(pstrdup(NameStr(attribute->attname))));
+	}
+	relation_close(relation, NoLock);
+	return pstmt;
+}
+
+static void
+process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *environment, DestReceiver *receiver,
+				QueryCompletion *completion)
+{
+	ProcessUtility_hook_type next = next_ProcessUtility ?
+	next_ProcessUtility : standard_ProcessUtility;
+	Mentions	mentions = {NIL, NIL};
+
+	if (is_expanding())
+	{
+		Node	   *statement = pstmt->utilityStmt;
+
+		pstmt = turn_drop(pstmt, query, params);
+		if (pstmt == NULL)
+		{
+			if (completion)
+				SetQueryCompletion(completion, CreateCommandTag(statement), 0);
+			return;
+		}
+		if (IsA(statement, CopyStmt))
+			pstmt = list_copied_columns(pstmt);
+		else if (IsA(statement, ViewStmt) || IsA(statement, CreateStmt))
+			find_in_statement(statement, &mentions);
+	}
+	if (mentions.relations != NIL)
+		hide(&mentions, true);
+	next(pstmt, query, readonly_tree, context, params, environment, receiver,
+		 completion);
+	if (mentions.relations != NIL)
+		hide(&mentions, false);
+}
+
+/*
+ * A query in a function or a DO block finds hidden columns in place.  If it
+ * names no columns, its values would end up in the wrong ones.
+ */
+static void
+check_query(ParseState *pstate, Query *query, JumbleState *jumble)
+{
+	ListCell   *lc;
+
+	if (next_post_parse_analyze)
+		next_post_parse_analyze(pstate, query, jumble);
+	if (!is_expanding() || query->commandType != CMD_INSERT)
+		return;
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *target = lfirst(lc);
+
+		if (target->resname && sv_is_hidden(target->resname))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("INSERT without a list of columns into table \"%s\", which retains dropped columns",
+							get_rel_name(rt_fetch(query->resultRelation,
+												  query->rtable)->relid)),
+					 errhint("Name the columns in the INSERT.")));
+	}
+}
+
+/*
+ * Executing statements of a script
+ */
+
+/* as SPI does it: positions are in the statement, not in the client's query */
+static void
+error_in_statement(void *argument)
+{
+	const SvStatement *statement = argument;
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(statement->text);
+	}
+	else
+		errcontext("SQL statement \"%s\"", statement->text);
+}
+
+static void
+execute_plan(PlannedStmt *plan, const char *text)
+{
+	QueryDesc  *query;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (plan->utilityStmt)
+		ProcessUtility(plan, text, false, PROCESS_UTILITY_QUERY, NULL, NULL,
+					   None_Receiver, NULL);
+	else
+	{
+		query = CreateQueryDesc(plan, text, GetActiveSnapshot(), NULL,
+								None_Receiver, NULL, NULL, 0);
+		ExecutorStart(query, 0);
+		ExecutorRun(query, ForwardScanDirection, 0, true);
+		ExecutorFinish(query);
+		ExecutorEnd(query);
+		FreeQueryDesc(query);
+	}
+	PopActiveSnapshot();
+}
+
+/*
+ * Execute a statement of a script that mentions tables with hidden columns
+ * and may mean all columns of them: analyzed as if these were dropped.  False
+ * if it is none such, and nothing was done.
+ */
+bool
+sv_expand_execute(const SvStatement *statement)
+{
+	Mentions	mentions = {NIL, NIL};
+	ErrorContextCallback callback;
+	Query	   *query;
+	ListCell   *lc;
+
+	if (migration.hiding == NIL || IsA(statement->raw->stmt, ViewStmt) ||
+		IsA(statement->raw->stmt, CreateStmt))
+		return false;
+	find_in_statement(statement->raw->stmt, &mentions);
+	if (mentions.relations == NIL)
+		return false;
+	callback.callback = error_in_statement;
+	callback.arg = unconstify(SvStatement *, statement);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	hide(&mentions, true);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	query = parse_analyze_fixedparams(linitial(raw_parser(statement->text,
+														  RAW_PARSE_DEFAULT)),
+									  statement->text, NULL, 0, NULL);
+	PopActiveSnapshot();
+	hide(&mentions, false);
+	foreach(lc, pg_plan_queries(pg_rewrite_query(query), statement->text,
+								CURSOR_OPT_PARALLEL_OK, NULL))
+		execute_plan(lfirst_node(PlannedStmt, lc), statement->text);
+	error_context_stack = callback.previous;
+	return true;
+}
+
+/*
+ * The migration
+ */
+
+static bool
+is_expanding(void)
+{
+	return migration.product && migration.releases != NIL && !in_trial;
+}
+
+/* tables that hide columns have a view in the current version's schema */
+static List *
+find_hiding(const SvRelease *from)
+{
+	List	   *tables = NIL;
+	ListCell   *ls;
+	ListCell   *lv;
+
+	foreach(ls, from->schemas)
+	{
+		Oid			schema = get_namespace_oid(lfirst(ls), true);
+
+		foreach(lv, OidIsValid(schema) ?
+				sv_catalog_objects_of_schema(schema, RelationRelationId) : NIL)
+		{
+			Oid			base;
+			List	   *columns;
+
+			if (sv_contract_read_view(lfirst_oid(lv), &base, &columns))
+				tables = list_append_unique_oid(tables, base);
+		}
+	}
+	return tables;
+}
+
+/*
+ * From here on retain what a script drops and one of these releases needs.
+ * Ends with sv_expand_end(), or with the subtransaction.
+ */
+void
+sv_expand_begin(const SvProduct *product, const SvRelease *from,
+				List *releases)
+{
+	MemoryContext context;
+	ListCell   *lc;
+
+	memset(&migration, 0, sizeof(migration));
+	migration.context = AllocSetContextCreate(TopTransactionContext,
+											  "schemaver expand",
+											  ALLOCSET_DEFAULT_SIZES);
+	context = MemoryContextSwitchTo(migration.context);
+	migration.product = product;
+	migration.from = from;
+	migration.releases = list_copy(releases);
+	migration.hiding = from ? find_hiding(from) : NIL;
+	migration.subid = GetCurrentSubTransactionId();
+	MemoryContextSwitchTo(context);
+
+	/* the new version needs views that hide their columns as well */
+	foreach(lc, migration.hiding)
+		sv_contract_touch(RelationRelationId, lfirst_oid(lc));
+}
+
+/* a trigger that was made anew under its old name has replaced the hidden */
+static void
+drop_replaced_triggers(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration.triggers)
+	{
+		HiddenTrigger *hidden = lfirst(lc);
+		ObjectAddress address;
+
+		if (!OidIsValid(hidden->relation) ||
+			get_rel_name(hidden->relation) == NULL ||
+			!OidIsValid(get_trigger_oid(hidden->relation, hidden->name, true)))
+			continue;
+		ObjectAddressSet(address, TriggerRelationId, hidden->trigger);
+		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+		CommandCounterIncrement();
+		sv_contract_touch(RelationRelationId, hidden->relation);
+	}
+}
+
+static void
+forget_migration(void)
+{
+	if (migration.context)
+		MemoryContextDelete(migration.context);
+	memset(&migration, 0, sizeof(migration));
+	in_trial = false;
+}
+
+/*
+ * The script has run.
+ */
+void
+sv_expand_end(void)
+{
+	drop_replaced_triggers();
+	forget_migration();
+}
+
+static void
+end_transaction(XactEvent event, void *arg)
+{
+	(void) event;
+	(void) arg;
+	migration.context = NULL;
+	forget_migration();
+}
+
+static void
+end_subtransaction(SubXactEvent event, SubTransactionId mine,
+				   SubTransactionId parent, void *arg)
+{
+	(void) parent;
+	(void) arg;
+	if (migration.product && event == SUBXACT_EVENT_ABORT_SUB &&
+		mine == migration.subid)
+		forget_migration();
+}
+
+/*
+ * Get in front of commands and of queries.
+ */
+void
+sv_expand_init(void)
+{
+	next_ProcessUtility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+	next_post_parse_analyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = check_query;
+	next_object_access = object_access_hook;
+	object_access_hook = see_drop;
+	RegisterXactCallback(end_transaction, NULL);
+	RegisterSubXactCallback(end_subtransaction, NULL);
+}

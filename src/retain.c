@@ -1,0 +1,964 @@
+/*-------------------------------------------------------------------------
+ *
+ * retain.c
+ *	  What a script drops and a supported version still needs: put away,
+ *	  and freed when nobody needs it any more.
+ *
+ * A relation moves to the schema of retained relations.  A column, a trigger
+ * and a unique constraint or index stay in their table under a hidden name,
+ * which nothing else may have.  Functions, types and sequences, for which no
+ * view can stand in, move into the version schema of the newest version that
+ * needs them.  All of them stay the objects that they were, with their OIDs,
+ * so that plans, defaults and other objects find them, and nothing is copied:
+ * to retain a thing of any size takes as long as to rename it.
+ *
+ * Rules kept here:
+ *
+ * - The newest version is never held back.  NOT NULL on a hidden column goes,
+ *	 unless its default fills it; a primary key over one turns into a unique
+ *	 constraint, in which NULL is no conflict; a hidden trigger fires for the
+ *	 older versions only; a retained table's foreign keys go, unless deleting
+ *	 or updating the parent carries the change on.
+ * - What is retained never stands in the way of a later DROP: its
+ *	 dependencies on what is not retained are automatic ones.  Whoever drops
+ *	 something asks first what would go along, see expand.c.
+ * - No names are lost: what is put away frees its name, and those of its
+ *	 indexes.
+ *
+ * Callers hold ACCESS EXCLUSIVE locks on the tables, or get them here; they
+ * have checked that the user may drop what is put away.  Event triggers do
+ * not see what is done here: it is told to contract.c directly.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/alter.h"
+#include "commands/defrem.h"
+#include "commands/event_trigger.h"
+#include "commands/tablecmds.h"
+#include "commands/trigger.h"
+#include "commands/typecmds.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/readfuncs.h"
+#include "parser/parse_func.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+/*
+ * The schema of retained relations.
+ */
+Oid
+sv_retain_schema(void)
+{
+	return get_namespace_oid(SV_RETAINED_SCHEMA, false);
+}
+
+/*
+ * Dependencies
+ */
+
+static bool
+is_among(Oid class_id, Oid object, List *addresses)
+{
+	ListCell   *lc;
+
+	foreach(lc, addresses)
+	{
+		ObjectAddress *address = lfirst(lc);
+
+		if (address->objectId == object && address->classId == class_id)
+			return true;
+	}
+	return false;
+}
+
+/* does a hard dependency of something retained lead out of what is kept? */
+static bool
+is_to_soften(Form_pg_depend form, const ObjectAddress *object, List *kept)
+{
+	return form->deptype == DEPENDENCY_NORMAL &&
+		(object->objectSubId == 0 || form->objsubid == object->objectSubId) &&
+		form->refclassid != NamespaceRelationId &&
+		!is_among(form->refclassid, form->refobjid, kept);
+}
+
+/* a rule never goes without its view, which must depend on the same itself */
+static void
+let_view_follow(Form_pg_depend rule)
+{
+	ObjectAddress view;
+	ObjectAddress referenced;
+
+	ObjectAddressSet(view, RelationRelationId,
+					 sv_contract_owning_relation(RewriteRelationId,
+												 rule->objid));
+	ObjectAddressSubSet(referenced, rule->refclassid, rule->refobjid,
+						rule->refobjsubid);
+	if (get_rel_relkind(view.objectId) == RELKIND_VIEW ||
+		get_rel_relkind(view.objectId) == RELKIND_MATVIEW)
+		recordDependencyOn(&view, &referenced, DEPENDENCY_AUTO);
+}
+
+/*
+ * Make the dependencies of some objects on anything but those in "kept"
+ * automatic, so that they do not stand in the way of dropping that.  Both are
+ * lists of ObjectAddress *.
+ */
+void
+sv_retain_soften(List *objects, List *kept)
+{
+	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		ObjectAddress *object = lfirst(lc);
+		ScanKeyData keys[2];
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+					F_OIDEQ, ObjectIdGetDatum(object->classId));
+		ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+					F_OIDEQ, ObjectIdGetDatum(object->objectId));
+		scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+								  2, keys);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			if (!is_to_soften((Form_pg_depend) GETSTRUCT(tuple), object, kept))
+				continue;
+			tuple = heap_copytuple(tuple);
+			((Form_pg_depend) GETSTRUCT(tuple))->deptype = DEPENDENCY_AUTO;
+			CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+			if (object->classId == RewriteRelationId)
+				let_view_follow((Form_pg_depend) GETSTRUCT(tuple));
+		}
+		systable_endscan(scan);
+	}
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/*
+ * Names
+ */
+
+/* is the name free for a relation, and for the row type that it may have? */
+static bool
+is_free_name(const char *name, Oid schema)
+{
+	return !OidIsValid(get_relname_relid(name, schema)) &&
+		!SearchSysCacheExists2(TYPENAMENSP, CStringGetDatum(name),
+							   ObjectIdGetDatum(schema));
+}
+
+/* a name like the old one that no relation in the schema has */
+static char *
+free_relation_name(const char *name, Oid schema)
+{
+	char	   *result = pstrdup(name);
+
+	for (int i = 1; !is_free_name(result, schema); i++)
+		result = makeObjectName(name, NULL, psprintf("%d", i));
+	return result;
+}
+
+/* the name for something that stays in its schema, but hidden */
+static char *
+hidden_relation_name(const char *name, Oid schema)
+{
+	return free_relation_name(makeObjectName(SV_HIDDEN_NAME, name, NULL),
+							  schema);
+}
+
+/* the name for a hidden column, free in the relation and all its heirs */
+static char *
+hidden_column_name(Oid relation, const char *column)
+{
+	char	   *hidden = makeObjectName(SV_HIDDEN_NAME, column, NULL);
+	List	   *heirs = find_all_inheritors(relation, NoLock, NULL);
+	ListCell   *lc;
+	int			i = 0;
+
+	for (;;)
+	{
+		foreach(lc, heirs)
+		{
+			if (get_attnum(lfirst_oid(lc), hidden) != InvalidAttrNumber)
+				break;
+		}
+		if (lc == NULL)
+			return hidden;
+		hidden = makeObjectName(SV_HIDDEN_NAME, column, psprintf("%d", ++i));
+	}
+}
+
+/* run a statement's tree as if it was a part of the one that runs */
+static void
+run_utility(Node *statement, const char *text)
+{
+	PlannedStmt *wrapper = makeNode(PlannedStmt);
+
+	wrapper->commandType = CMD_UTILITY;
+	wrapper->canSetTag = false;
+	wrapper->utilityStmt = statement;
+	wrapper->stmt_location = 0;
+	wrapper->stmt_len = 0;
+	standard_ProcessUtility(wrapper, text, false, PROCESS_UTILITY_SUBCOMMAND,
+							NULL, NULL, None_Receiver, NULL);
+	CommandCounterIncrement();
+}
+
+static RangeVar *
+range_of(Oid relation)
+{
+	return makeRangeVar(get_namespace_name(get_rel_namespace(relation)),
+						get_rel_name(relation), -1);
+}
+
+/*
+ * Unique constraints and indexes
+ */
+
+/* a primary key demands NOT NULL; as a unique constraint it does not */
+static void
+demote_primary_key(Oid constraint)
+{
+	Relation	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(CONSTROID,
+											ObjectIdGetDatum(constraint));
+	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+	Relation	indexes;
+	HeapTuple	index;
+
+	form->contype = CONSTRAINT_UNIQUE;
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	indexes = table_open(IndexRelationId, RowExclusiveLock);
+	index = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(form->conindid));
+	((Form_pg_index) GETSTRUCT(index))->indisprimary = false;
+	CatalogTupleUpdate(indexes, &index->t_self, index);
+	table_close(indexes, RowExclusiveLock);
+	CacheInvalidateRelcacheByRelid(form->conrelid);
+	CommandCounterIncrement();
+}
+
+/*
+ * Put a constraint with an index, or an index, under a hidden name.  Primary
+ * keys become unique constraints.
+ */
+void
+sv_retain_unique(Oid class_id, Oid object)
+{
+	Oid			index = object;
+	char	   *name;
+
+	if (class_id == ConstraintRelationId)
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID,
+											ObjectIdGetDatum(object));
+		char		contype = ((Form_pg_constraint) GETSTRUCT(tuple))->contype;
+
+		ReleaseSysCache(tuple);
+		if (contype == CONSTRAINT_PRIMARY)
+			demote_primary_key(object);
+		index = get_constraint_index(object);
+	}
+	name = get_rel_name(index);
+	if (sv_is_hidden(name))
+		return;
+	RenameRelationInternal(index,
+						   hidden_relation_name(name, get_rel_namespace(index)),
+						   true, true);
+	CommandCounterIncrement();
+	sv_contract_touch(RelationRelationId, IndexGetRelation(index, false));
+}
+
+/*
+ * Columns
+ */
+
+/* does the default give every row that leaves the column out a value? */
+static bool
+is_filled_by_default(Oid relation, AttrNumber number)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(table), number - 1);
+	Node	   *expression = build_column_default(table, number);
+	bool		filled = attribute->attidentity != '\0' ||
+		attribute->attgenerated != '\0' ||
+		(expression && IsA(expression, Const) &&
+		 !((Const *) expression)->constisnull);
+
+	relation_close(table, AccessShareLock);
+	return filled;
+}
+
+static void
+drop_not_null(Oid relation, const char *column)
+{
+	AlterTableCmd *command = makeNode(AlterTableCmd);
+
+	command->subtype = AT_DropNotNull;
+	command->name = pstrdup(column);
+	AlterTableInternal(relation, list_make1(command), true);
+	CommandCounterIncrement();
+}
+
+/*
+ * Put a column under a hidden name, and with it those of all heirs of the
+ * table.  It is not NOT NULL any more unless its default fills it.  Its
+ * constraints are the caller's business, and must not hold back rows that
+ * leave it out.
+ */
+void
+sv_retain_column(Oid relation, AttrNumber number)
+{
+	char	   *column = get_attname(relation, number, false);
+	RenameStmt *rename = makeNode(RenameStmt);
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
+										Int16GetDatum(number));
+	bool		notnull = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+
+	ReleaseSysCache(tuple);
+	if (notnull && !is_filled_by_default(relation, number))
+		drop_not_null(relation, column);
+	rename->renameType = OBJECT_COLUMN;
+	rename->relationType = OBJECT_TABLE;
+	rename->relation = range_of(relation);
+	rename->subname = column;
+	rename->newname = hidden_column_name(relation, column);
+	rename->behavior = DROP_RESTRICT;
+	(void) renameatt(rename);
+	CommandCounterIncrement();
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Triggers
+ */
+
+/* schemaver.writes_as(product, version) */
+static Node *
+older_writer(const SvProduct *product, const SvRelease *release)
+{
+	Oid			version_type;
+	Oid			types[2] = {TEXTOID, InvalidOid};
+	Oid			function;
+
+	version_type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+								   CStringGetDatum("version"),
+								   ObjectIdGetDatum(get_namespace_oid(SV_SCHEMA,
+																	  false)));
+	types[1] = version_type;
+	function = LookupFuncName(list_make2(makeString(SV_SCHEMA),
+										 makeString("writes_as")),
+							  2, types, false);
+	return (Node *)
+		makeFuncExpr(function, BOOLOID,
+					 list_make2(makeConst(TEXTOID, -1, get_typcollation(TEXTOID),
+										  -1, CStringGetTextDatum(product->name),
+										  false, false),
+								makeConst(version_type, -1, InvalidOid, -1,
+										  SvVersionGetDatum(release->version),
+										  false, false)),
+					 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+}
+
+/*
+ * Put a trigger under a hidden name, and let it fire only for sessions that
+ * are registered under that release or an older one.  Returns the name that
+ * it had, NULL if it was hidden already.
+ */
+char *
+sv_retain_trigger(Oid trigger, const SvProduct *product,
+				  const SvRelease *release)
+{
+	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Form_pg_trigger form;
+	Node	   *condition = older_writer(product, release);
+	ObjectAddress depender;
+	ObjectAddress function;
+	Datum		values[Natts_pg_trigger] = {0};
+	bool		nulls[Natts_pg_trigger] = {0};
+	bool		replace[Natts_pg_trigger] = {0};
+	NameData	name;
+	Datum		qual;
+	bool		isnull;
+	char	   *old_name;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "could not find trigger %u", trigger);
+	form = (Form_pg_trigger) GETSTRUCT(tuple);
+	old_name = pstrdup(NameStr(form->tgname));
+	if (sv_is_hidden(old_name))
+	{
+		systable_endscan(scan);
+		table_close(catalog, RowExclusiveLock);
+		return NULL;
+	}
+	ObjectAddressSet(depender, TriggerRelationId, trigger);
+	ObjectAddressSet(function, ProcedureRelationId,
+					 castNode(FuncExpr, condition)->funcid);
+	qual = heap_getattr(tuple, Anum_pg_trigger_tgqual,
+						RelationGetDescr(catalog), &isnull);
+	if (!isnull)
+		condition = (Node *)
+			makeBoolExpr(AND_EXPR,
+						 list_make2(condition,
+									stringToNode(TextDatumGetCString(qual))),
+						 -1);
+	namestrcpy(&name, makeObjectName(SV_HIDDEN_NAME, NameStr(form->tgname),
+									 NULL));
+	for (int i = 1; OidIsValid(get_trigger_oid(form->tgrelid, NameStr(name),
+											   true)); i++)
+		namestrcpy(&name, makeObjectName(SV_HIDDEN_NAME,
+										 NameStr(form->tgname),
+										 psprintf("%d", i)));
+	values[Anum_pg_trigger_tgname - 1] = NameGetDatum(&name);
+	replace[Anum_pg_trigger_tgname - 1] = true;
+	values[Anum_pg_trigger_tgqual - 1] =
+		CStringGetTextDatum(nodeToString(condition));
+	replace[Anum_pg_trigger_tgqual - 1] = true;
+	tuple = heap_modify_tuple(tuple, RelationGetDescr(catalog), values, nulls,
+							  replace);
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	recordDependencyOn(&depender, &function, DEPENDENCY_AUTO);
+	CacheInvalidateRelcacheByRelid(form->tgrelid);
+	sv_contract_touch(RelationRelationId, form->tgrelid);
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+	return old_name;
+}
+
+/*
+ * Relations
+ */
+
+/* does changing or deleting the parent never fail for want of its child? */
+static bool
+is_carried_on(char action)
+{
+	return action == FKCONSTR_ACTION_CASCADE ||
+		action == FKCONSTR_ACTION_SETNULL;
+}
+
+/* the definition of a foreign key as it may stay, or NULL */
+static AlterTableStmt *
+relaxed_foreign_key(Form_pg_constraint form, char **text)
+{
+	AlterTableStmt *statement;
+	Constraint *constraint;
+
+	if (!is_carried_on(form->confdeltype) ||
+		get_rel_relkind(form->conrelid) == RELKIND_PARTITIONED_TABLE)
+		return NULL;
+	*text = pg_get_constraintdef_command(form->oid);
+	statement = castNode(AlterTableStmt,
+						 linitial_node(RawStmt,
+									   raw_parser(*text,
+												  RAW_PARSE_DEFAULT))->stmt);
+	constraint = castNode(Constraint,
+						  linitial_node(AlterTableCmd, statement->cmds)->def);
+	constraint->fk_upd_action = FKCONSTR_ACTION_CASCADE;
+	constraint->skip_validation = true;
+	constraint->initially_valid = false;
+	return statement;
+}
+
+/*
+ * Let go of the foreign keys by which a retained table would hold back those
+ * who change the tables that it refers to, unless these are retained as well.
+ */
+static void
+relax_foreign_keys(Oid relation, List *kept)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relation));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true,
+							  NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (form->contype == CONSTRAINT_FOREIGN &&
+			!OidIsValid(form->conparentid) &&
+			!is_among(RelationRelationId, form->confrelid, kept) &&
+			!(is_carried_on(form->confdeltype) &&
+			  is_carried_on(form->confupdtype)))
+			keys = lappend(keys, heap_copytuple(tuple));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	foreach(lc, keys)
+	{
+		Form_pg_constraint form =
+			(Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc));
+		char	   *text;
+		AlterTableStmt *relaxed = relaxed_foreign_key(form, &text);
+		ObjectAddress address;
+
+		ObjectAddressSet(address, ConstraintRelationId, form->oid);
+		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+		CommandCounterIncrement();
+		if (relaxed)
+			run_utility((Node *) relaxed, text);
+	}
+}
+
+/* free the names of what moves along with a relation */
+static void
+rename_followers(Oid relation, Oid schema)
+{
+	Relation	table = relation_open(relation, AccessExclusiveLock);
+	List	   *followers = list_copy(RelationGetIndexList(table));
+	int			nindexes = list_length(followers);
+	ListCell   *lc;
+
+	followers = list_concat(followers, getOwnedSequences(relation));
+	relation_close(table, NoLock);
+	foreach(lc, followers)
+	{
+		char	   *name = get_rel_name(lfirst_oid(lc));
+		char	   *free_name = free_relation_name(name, schema);
+
+		if (strcmp(name, free_name) == 0)
+			continue;
+		RenameRelationInternal(lfirst_oid(lc), free_name, true,
+							   foreach_current_index(lc) < nindexes);
+		CommandCounterIncrement();
+	}
+}
+
+/*
+ * Move a relation to the schema of retained relations, where it gets another
+ * name if its own is taken.  "kept" is a list of ObjectAddress * that says
+ * what else is retained.
+ */
+void
+sv_retain_relation(Oid relation, List *kept)
+{
+	Oid			schema = sv_retain_schema();
+	ObjectAddresses *moved = new_object_addresses();
+	Relation	table;
+	char	   *name;
+	char	   *free_name;
+
+	LockRelationOid(relation, AccessExclusiveLock);
+	if (get_rel_namespace(relation) == schema)
+		return;
+	name = get_rel_name(relation);
+	free_name = free_relation_name(name, schema);
+	if (get_rel_relkind(relation) != RELKIND_VIEW)
+	{
+		relax_foreign_keys(relation, kept);
+		rename_followers(relation, schema);
+	}
+	if (strcmp(name, free_name) != 0)
+	{
+		RenameRelationInternal(relation, free_name, true, false);
+		CommandCounterIncrement();
+	}
+	table = relation_open(relation, AccessExclusiveLock);
+	AlterTableNamespaceInternal(table, RelationGetNamespace(table), schema,
+								moved);
+	relation_close(table, NoLock);
+	free_object_addresses(moved);
+	CommandCounterIncrement();
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Functions, types, sequences
+ */
+
+/* a sequence that a column owns must be in its table's schema: set it free */
+static void
+free_sequence(Oid sequence)
+{
+	deleteDependencyRecordsForClass(RelationRelationId, sequence,
+									RelationRelationId, DEPENDENCY_AUTO);
+	CommandCounterIncrement();
+}
+
+static void
+move_sequence(Oid sequence, Oid schema, ObjectAddresses *moved)
+{
+	Relation	catalog = table_open(RelationRelationId, RowExclusiveLock);
+
+	free_sequence(sequence);
+	LockRelationOid(sequence, AccessExclusiveLock);
+	AlterRelationNamespaceInternal(catalog, sequence,
+								   get_rel_namespace(sequence), schema, true,
+								   moved);
+	table_close(catalog, RowExclusiveLock);
+}
+
+/*
+ * Hide the sequence of an identity column, which must stay with its table.
+ */
+void
+sv_retain_hide_sequence(Oid sequence)
+{
+	char	   *name = get_rel_name(sequence);
+	Oid			schema = get_rel_namespace(sequence);
+
+	if (sv_is_hidden(name) || schema == sv_retain_schema())
+		return;
+	RenameRelationInternal(sequence, hidden_relation_name(name, schema), true,
+						   false);
+	CommandCounterIncrement();
+	sv_contract_touch(RelationRelationId, sequence);
+}
+
+/*
+ * Move a function, type, sequence or another object that belongs to a schema
+ * into a version schema.
+ */
+void
+sv_retain_home(Oid class_id, Oid object, Oid schema)
+{
+	ObjectAddresses *moved = new_object_addresses();
+	SvIdentity	identity;
+
+	sv_catalog_become_owner(&identity);
+	if (class_id == RelationRelationId)
+		move_sequence(object, schema, moved);
+	else if (class_id == TypeRelationId)
+		(void) AlterTypeNamespaceInternal(object, schema, false, true, moved);
+	else
+		(void) AlterObjectNamespace_oid(class_id, object, schema, moved);
+	sv_catalog_become_caller(&identity);
+	free_object_addresses(moved);
+	CommandCounterIncrement();
+	sv_contract_touch(class_id, object);
+}
+
+/*
+ * Freeing what nobody needs any more
+ */
+
+static bool
+any_has_entry(List *releases, int32 id)
+{
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		if (sv_catalog_has_entry(lfirst(lc), id))
+			return true;
+	}
+	return false;
+}
+
+/* the entries that some releases have on a relation */
+static List *
+entries_of(Oid relation, List *releases)
+{
+	List	   *entries = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_entries_on(relation))
+	{
+		if (any_has_entry(releases, lfirst_int(lc)))
+			entries = lappend(entries, sv_catalog_entry(lfirst_int(lc)));
+	}
+	return entries;
+}
+
+/* does one of the entries have that column? */
+static bool
+is_column_needed(Oid relation, AttrNumber number, List *releases)
+{
+	ListCell   *le;
+	ListCell   *lp;
+
+	foreach(le, entries_of(relation, releases))
+	{
+		foreach(lp, ((SvEntry *) lfirst(le))->columns)
+		{
+			if (((SvPart *) lfirst(lp))->number == number)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* is a trigger, constraint or index a part of a needed entry? */
+static bool
+is_part_needed(Oid object, List *releases)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_entries_with(object))
+	{
+		if (any_has_entry(releases, lfirst_int(lc)))
+			return true;
+	}
+	return false;
+}
+
+static List *
+add_address(List *objects, Oid class_id, Oid object, int32 sub_object)
+{
+	ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+	ObjectAddressSubSet(*address, class_id, object, sub_object);
+	return lappend(objects, address);
+}
+
+/* begin to look for all that has a hidden name in a catalog */
+static SysScanDesc
+begin_hidden(Relation catalog, Oid index, AttrNumber column)
+{
+	ScanKeyData keys[2];
+
+	/* the prefix ends with an underscore; a grave accent is the next byte */
+	ScanKeyInit(&keys[0], column, BTGreaterEqualStrategyNumber, F_NAMEGE,
+				DirectFunctionCall1(namein,
+									CStringGetDatum(SV_HIDDEN_PREFIX)));
+	ScanKeyInit(&keys[1], column, BTLessStrategyNumber, F_NAMELT,
+				DirectFunctionCall1(namein,
+									CStringGetDatum(SV_HIDDEN_NAME "`")));
+	return systable_beginscan(catalog, index, OidIsValid(index), NULL, 2,
+							  keys);
+}
+
+static bool
+is_in_base_schema(Oid relation, const SvProduct *product)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(relation));
+
+	return schema && sv_catalog_is_base_schema(product, schema);
+}
+
+static List *
+add_unused_indexes(List *objects, const SvProduct *product, List *releases)
+{
+	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
+	SysScanDesc scan = begin_hidden(catalog, ClassNameNspIndexId,
+									Anum_pg_class_relname);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+		Oid			constraint;
+
+		if ((form->relkind != RELKIND_INDEX &&
+			 form->relkind != RELKIND_PARTITIONED_INDEX) ||
+			form->relispartition || !is_in_base_schema(form->oid, product))
+			continue;
+		constraint = get_index_constraint(form->oid);
+		if (is_part_needed(OidIsValid(constraint) ? constraint : form->oid,
+						   releases))
+			continue;
+		objects = OidIsValid(constraint) ?
+			add_address(objects, ConstraintRelationId, constraint, 0) :
+			add_address(objects, RelationRelationId, form->oid, 0);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return objects;
+}
+
+static List *
+add_unused_triggers(List *objects, const SvProduct *product, List *releases)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	SysScanDesc scan = begin_hidden(catalog, InvalidOid,
+									Anum_pg_trigger_tgname);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (!OidIsValid(form->tgparentid) &&
+			is_in_base_schema(form->tgrelid, product) &&
+			!is_part_needed(form->oid, releases))
+			objects = add_address(objects, TriggerRelationId, form->oid, 0);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return objects;
+}
+
+static List *
+add_unused_columns(List *objects, const SvProduct *product, List *releases)
+{
+	Relation	catalog = table_open(AttributeRelationId, AccessShareLock);
+	SysScanDesc scan = begin_hidden(catalog, InvalidOid,
+									Anum_pg_attribute_attname);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_attribute form = (Form_pg_attribute) GETSTRUCT(tuple);
+
+		if (!form->attisdropped && form->attinhcount == 0 &&
+			is_in_base_schema(form->attrelid, product) &&
+			!is_column_needed(form->attrelid, form->attnum, releases))
+			objects = add_address(objects, RelationRelationId,
+								  form->attrelid, form->attnum);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return objects;
+}
+
+/* supported releases of whatever product: what one gives up another may need */
+static List *
+all_supported(void)
+{
+	List	   *releases = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_products())
+		releases = list_concat(releases,
+							   sv_catalog_releases(lfirst(lc), true));
+	return releases;
+}
+
+/*
+ * What is retained for a product and no supported release needs: a list of
+ * ObjectAddress *, relations and the hidden parts of tables that stay, the
+ * parts first.
+ */
+List *
+sv_retain_unused(const SvProduct *product)
+{
+	List	   *releases = all_supported();
+	List	   *objects = NIL;
+	ListCell   *lc;
+
+	objects = add_unused_triggers(objects, product, releases);
+	objects = add_unused_indexes(objects, product, releases);
+	objects = add_unused_columns(objects, product, releases);
+	foreach(lc, sv_catalog_objects_of_schema(sv_retain_schema(),
+											 RelationRelationId))
+	{
+		Oid			relation = lfirst_oid(lc);
+
+		/* partitions go along; what nobody ever knew is not ours to drop */
+		if (!get_rel_relispartition(relation) &&
+			sv_catalog_entries_on(relation) != NIL &&
+			entries_of(relation, releases) == NIL)
+			objects = add_address(objects, RelationRelationId, relation, 0);
+	}
+	return objects;
+}
+
+/* a column goes from all heirs of its table */
+static void
+drop_column(Oid relation, AttrNumber number)
+{
+	AlterTableCmd *command = makeNode(AlterTableCmd);
+
+	command->subtype = AT_DropColumn;
+	command->name = get_attname(relation, number, false);
+	command->behavior = DROP_RESTRICT;
+	AlterTableInternal(relation, list_make1(command), true);
+	CommandCounterIncrement();
+}
+
+/*
+ * The relation that something retained is, or is a part of.
+ */
+Oid
+sv_retain_relation_of(const ObjectAddress *object)
+{
+	char		relkind;
+
+	if (object->classId != RelationRelationId)
+		return sv_contract_owning_relation(object->classId, object->objectId);
+	relkind = get_rel_relkind(object->objectId);
+	return relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX ?
+		IndexGetRelation(object->objectId, false) : object->objectId;
+}
+
+/*
+ * Drop what sv_retain_unused() has told, for good.  The caller has dropped the
+ * compatibility views on it, or holds locks on those that go along.
+ */
+void
+sv_retain_free(List *objects)
+{
+	ObjectAddresses *others = new_object_addresses();
+	SvIdentity	identity;
+	ListCell   *lc;
+
+	sv_catalog_become_owner(&identity);
+	foreach(lc, objects)
+	{
+		ObjectAddress *object = lfirst(lc);
+		Oid			relation = sv_retain_relation_of(object);
+
+		LockRelationOid(relation, AccessExclusiveLock);
+		sv_contract_touch(RelationRelationId, relation);
+		if (object->objectSubId == 0)
+			add_exact_object_address(object, others);
+	}
+	performMultipleDeletions(others, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	free_object_addresses(others);
+	CommandCounterIncrement();
+
+	/* last, since what stands on a column would go along with it */
+	foreach(lc, objects)
+	{
+		ObjectAddress *object = lfirst(lc);
+
+		if (object->objectSubId)
+			drop_column(object->objectId, object->objectSubId);
+	}
+	sv_catalog_become_caller(&identity);
+	CommandCounterIncrement();
+}
