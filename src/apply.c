@@ -604,7 +604,7 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 					release->label, migration->product->name,
 					finding->change),
 			 errdetail("No instance has ever registered under it.")));
-	sv_compat_retire(list_make1(release));
+	sv_compat_retire(migration->product, list_make1(release), NIL);
 }
 
 /* retire what nobody ever registered under, but for the current version */
@@ -629,8 +629,7 @@ retire_forgotten(Migration *migration)
 	migration->releases = supported;
 	if (forgotten == NIL)
 		return;
-	sv_compat_retire(forgotten);
-	(void) sv_compat_sweep(migration->product, supported);
+	sv_compat_retire(migration->product, forgotten, supported);
 }
 
 static void

@@ -369,45 +369,6 @@ add_contents(ObjectAddresses *objects, Oid schema)
 }
 
 /*
- * Retire releases: their version schemas go, with all that stands there.
- * What they alone had retained elsewhere is left to sv_compat_sweep().
- * Objects elsewhere that depend on something there are an error.  The caller
- * holds the releases' locks and the product's.
- */
-void
-sv_compat_retire(List *releases)
-{
-	ObjectAddresses *objects = new_object_addresses();
-	SvIdentity	identity;
-	ListCell   *lr;
-	ListCell   *lc;
-
-	sv_catalog_become_owner(&identity);
-	foreach(lr, releases)
-	{
-		SvRelease  *release = lfirst(lr);
-
-		foreach(lc, release->schemas)
-		{
-			Oid			schema = get_namespace_oid(lfirst(lc), true);
-			ObjectAddress address;
-
-			if (!OidIsValid(schema))
-				continue;
-			add_contents(objects, schema);
-			ObjectAddressSet(address, NamespaceRelationId, schema);
-			add_exact_object_address(&address, objects);
-		}
-		sv_catalog_retire(release);
-	}
-	performMultipleDeletions(objects, DROP_RESTRICT,
-							 PERFORM_DELETION_INTERNAL);
-	free_object_addresses(objects);
-	sv_catalog_become_caller(&identity);
-	CommandCounterIncrement();
-}
-
-/*
  * Views
  */
 
@@ -1014,7 +975,7 @@ reconcile_entry(const SvProduct *product, const SvRelease *release,
 	schema = schema_of_entry(product, release, entry);
 	view = OidIsValid(schema) ? get_relname_relid(entry->name, schema) :
 		InvalidOid;
-	if (!OidIsValid(view))
+	if (!OidIsValid(view) || view == entry->physical)
 		return false;
 	drop_view(view);
 	return true;
@@ -1076,30 +1037,65 @@ sv_compat_views_on(const SvProduct *product, List *releases, Oid base)
 	return views;
 }
 
-/*
- * Drop for good what was retained for a product and no supported version
- * needs.  Contracts must be collecting: what it touches is to be reconciled.
- * Returns how many relations and parts of relations went.
- */
-int
-sv_compat_sweep(const SvProduct *product, List *releases)
+/* lock the views of the staying releases on what will go, sessions' order */
+static void
+lock_views_on(const SvProduct *product, List *releases, List *objects)
 {
-	List	   *unused = sv_retain_unused(product);
 	List	   *views = NIL;
 	ListCell   *lc;
 	ListCell   *lv;
 
-	foreach(lc, unused)
+	foreach(lc, objects)
 	{
-		ObjectAddress *object = lfirst(lc);
-		Oid			relation = sv_retain_relation_of(object);
-
-		foreach(lv, sv_compat_views_on(product, releases, relation))
+		foreach(lv, sv_compat_views_on(product, releases,
+									   sv_retain_relation_of(lfirst(lc))))
 			views = list_append_unique_oid(views, lfirst_oid(lv));
 	}
 	sv_lock_take(views, NIL);
-	sv_retain_free(unused);
-	return list_length(unused);
+}
+
+/*
+ * Retire releases: their version schemas go with all that stands there, and
+ * so does what was retained for nobody but them.  All of it in one deletion,
+ * since the parts may depend on each other; objects of others that depend on
+ * any are an error.  Contracts must be collecting: what this touches is for
+ * the caller to reconcile.  He holds the releases' locks and the product's.
+ */
+void
+sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
+{
+	ObjectAddresses *objects = new_object_addresses();
+	List	   *unused;
+	SvIdentity	identity;
+	ListCell   *lr;
+	ListCell   *lc;
+
+	sv_catalog_become_owner(&identity);
+	foreach(lr, retiring)
+		sv_catalog_retire(lfirst(lr));
+	CommandCounterIncrement();
+	unused = sv_retain_unused(product);
+	lock_views_on(product, staying, unused);
+	sv_retain_add_unused(unused, objects);
+	foreach(lr, retiring)
+	{
+		foreach(lc, ((SvRelease *) lfirst(lr))->schemas)
+		{
+			Oid			schema = get_namespace_oid(lfirst(lc), true);
+			ObjectAddress address;
+
+			if (!OidIsValid(schema))
+				continue;
+			add_contents(objects, schema);
+			ObjectAddressSet(address, NamespaceRelationId, schema);
+			add_exact_object_address(&address, objects);
+		}
+	}
+	performMultipleDeletions(objects, DROP_RESTRICT,
+							 PERFORM_DELETION_INTERNAL);
+	free_object_addresses(objects);
+	sv_catalog_become_caller(&identity);
+	CommandCounterIncrement();
 }
 
 /* all compatibility views, or those on one relation; ascending */

@@ -562,6 +562,7 @@ read_columns(SvEntry *entry, Relation relation)
 		part->number = attribute->attnum;
 		part->type = sv_contract_type_text(attribute->atttypid, attribute->atttypmod,
 							   attribute->attcollation);
+		part->type_oid = attribute->atttypid;
 		part->notnull = attribute->attnotnull;
 		if (attribute->attidentity)
 			part->identity = attribute->attidentity;
@@ -1347,6 +1348,42 @@ judge_name(Verdict *verdict)
 				"It looks for the object in the old schema.");
 }
 
+/*
+ * Is the type the one that a contract speaks of, though it is found elsewhere
+ * now, since it was put away or renamed?
+ */
+static bool
+is_same_type(const SvPart *then, const SvPart *now)
+{
+	Oid			type = now->type_oid;
+	Oid			element = OidIsValid(type) ? get_element_type(type) :
+	InvalidOid;
+	char	   *name;
+	ListCell   *lc;
+
+	if (same_text(then->type, now->type))
+		return true;
+	if (!OidIsValid(type))
+		return false;
+	if (OidIsValid(element))
+		type = element;
+	name = format_type_be(type);
+	if (strncmp(now->type, name, strlen(name)) != 0)
+		return false;
+	foreach(lc, sv_catalog_entries_on(type))
+	{
+		SvEntry    *entry = load_entry(lfirst_int(lc))->entry;
+		char	   *known = psprintf("%s%s",
+									 quote_qualified_identifier(entry->schema,
+																entry->name),
+									 now->type + strlen(name));
+
+		if (entry->kind == SV_ENTRY_TYPE && same_text(then->type, known))
+			return true;
+	}
+	return false;
+}
+
 /* a column of the contract that is still there */
 static void
 judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
@@ -1363,7 +1400,7 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 					psprintf("RENAME COLUMN %s TO %s", column,
 							 quote_identifier(now->name)),
 					"It uses the old name.");
-	if (!same_text(then->type, now->type))
+	if (!is_same_type(then, now))
 		add_finding(verdict, SV_FATAL,
 					verdict->entry->kind == SV_ENTRY_FUNCTION ?
 					psprintf("another result of FUNCTION %s: %s",

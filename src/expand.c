@@ -144,6 +144,7 @@ try_statement(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile problem = NULL;
 	List	   *result;
 
 	BeginInternalSubTransaction(NULL);
@@ -160,14 +161,19 @@ try_statement(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 								PROCESS_UTILITY_SUBCOMMAND, params, NULL,
 								None_Receiver, NULL);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		in_trial = false;
+		MemoryContextSwitchTo(context);
+		problem = CopyErrorData();
+		FlushErrorState();
 	}
 	PG_END_TRY();
+	in_trial = false;
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	if (problem)
+		ReThrowError(problem);
 	result = trial;
 	trial = NIL;
 	return result;
@@ -648,8 +654,9 @@ mark_referenced(HTAB *doomed, const ObjectAddress *object)
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
 
-		if (object->objectSubId == 0 ||
-			form->objsubid == object->objectSubId)
+		if (form->refclassid != NamespaceRelationId &&
+			(object->objectSubId == 0 ||
+			 form->objsubid == object->objectSubId))
 			news |= mark_needed(doomed, form->refclassid, form->refobjid,
 								form->refobjsubid);
 	}
@@ -1001,10 +1008,10 @@ replace_drop(HTAB *doomed)
 	}
 	list_sort(kept, compare_units);
 	list_sort(others, compare_units);
-	drop_others(others);
 	foreach(lc, kept)
 		retain_unit(doomed, lfirst(lc), kept);
 	sv_retain_soften(parts, parts);
+	drop_others(others);
 }
 
 /*

@@ -897,19 +897,6 @@ sv_retain_unused(const SvProduct *product)
 	return objects;
 }
 
-/* a column goes from all heirs of its table */
-static void
-drop_column(Oid relation, AttrNumber number)
-{
-	AlterTableCmd *command = makeNode(AlterTableCmd);
-
-	command->subtype = AT_DropColumn;
-	command->name = get_attname(relation, number, false);
-	command->behavior = DROP_RESTRICT;
-	AlterTableInternal(relation, list_make1(command), true);
-	CommandCounterIncrement();
-}
-
 /*
  * The relation that something retained is, or is a part of.
  */
@@ -925,40 +912,42 @@ sv_retain_relation_of(const ObjectAddress *object)
 		IndexGetRelation(object->objectId, false) : object->objectId;
 }
 
-/*
- * Drop what sv_retain_unused() has told, for good.  The caller has dropped the
- * compatibility views on it, or holds locks on those that go along.
- */
-void
-sv_retain_free(List *objects)
+/* a column goes from all heirs of its table */
+static void
+add_column(ObjectAddresses *addresses, Oid relation, AttrNumber number)
 {
-	ObjectAddresses *others = new_object_addresses();
-	SvIdentity	identity;
+	char	   *name = get_attname(relation, number, false);
 	ListCell   *lc;
 
-	sv_catalog_become_owner(&identity);
-	foreach(lc, objects)
+	foreach(lc, find_all_inheritors(relation, AccessExclusiveLock, NULL))
+	{
+		ObjectAddress column;
+
+		ObjectAddressSubSet(column, RelationRelationId, lfirst_oid(lc),
+							get_attnum(lfirst_oid(lc), name));
+		add_exact_object_address(&column, addresses);
+	}
+}
+
+/*
+ * Add what sv_retain_unused() has told to what is to be dropped, and lock it.
+ * The caller has locked the compatibility views on it.
+ */
+void
+sv_retain_add_unused(List *unused, ObjectAddresses *addresses)
+{
+	ListCell   *lc;
+
+	foreach(lc, unused)
 	{
 		ObjectAddress *object = lfirst(lc);
 		Oid			relation = sv_retain_relation_of(object);
 
 		LockRelationOid(relation, AccessExclusiveLock);
 		sv_contract_touch(RelationRelationId, relation);
-		if (object->objectSubId == 0)
-			add_exact_object_address(object, others);
-	}
-	performMultipleDeletions(others, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
-	free_object_addresses(others);
-	CommandCounterIncrement();
-
-	/* last, since what stands on a column would go along with it */
-	foreach(lc, objects)
-	{
-		ObjectAddress *object = lfirst(lc);
-
 		if (object->objectSubId)
-			drop_column(object->objectId, object->objectSubId);
+			add_column(addresses, object->objectId, object->objectSubId);
+		else
+			add_exact_object_address(object, addresses);
 	}
-	sv_catalog_become_caller(&identity);
-	CommandCounterIncrement();
 }

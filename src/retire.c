@@ -114,8 +114,7 @@ attempt(void *argument)
 	retirement->count = list_length(retiring);
 	nestlevel = sv_contract_enter();
 	sv_contract_collect_begin();
-	sv_compat_retire(retiring);
-	(void) sv_compat_sweep(retirement->product, staying);
+	sv_compat_retire(retirement->product, retiring, staying);
 	sv_contract_relink(staying, false);
 	(void) sv_compat_reconcile(retirement->product, staying);
 	sv_contract_collect_end();

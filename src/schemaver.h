@@ -16,6 +16,7 @@
 
 #include "postgres.h"
 
+#include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
@@ -171,6 +172,7 @@ typedef struct SvPart
 	char	   *physical_name;
 	AttrNumber	number;			/* column: its attnum */
 	Oid			object;			/* pg_attrdef, pg_constraint, index, trigger */
+	Oid			type_oid;		/* column just read from the catalogs */
 	char	   *type;			/* column: its type, qualified, with typmod;
 								 * others: the definition as the version has
 								 * known it, for people */
@@ -412,7 +414,7 @@ extern void sv_retain_relation(Oid relation, List *kept);
 extern void sv_retain_home(Oid class_id, Oid object, Oid schema);
 extern List *sv_retain_unused(const SvProduct *product);
 extern Oid	sv_retain_relation_of(const ObjectAddress *object);
-extern void sv_retain_free(List *objects);
+extern void sv_retain_add_unused(List *unused, ObjectAddresses *addresses);
 
 /*-------------------------------------------------------------------------
  * compat.c: reconcile: version schemas and their views
@@ -422,8 +424,8 @@ extern List *sv_compat_schema_names(const SvProduct *product,
 									const SvVersion *version);
 extern void sv_compat_create_schemas(const SvProduct *product,
 									 const SvRelease *release);
-extern void sv_compat_retire(List *releases);
-extern int	sv_compat_sweep(const SvProduct *product, List *releases);
+extern void sv_compat_retire(const SvProduct *product, List *retiring,
+							 List *staying);
 extern int	sv_compat_reconcile(const SvProduct *product, List *releases);
 extern void sv_compat_sync_rights(Oid base);
 extern bool sv_compat_has_view(const SvProduct *product,
