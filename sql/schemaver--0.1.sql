@@ -343,13 +343,14 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION schemaver.unregister() IS
 	'end this session''s registration; false if it had none';
 
-CREATE FUNCTION schemaver.writes_as(product text, version schemaver.version)
+CREATE FUNCTION schemaver.writes_as(
+	product text, versions schemaver.version[])
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'schemaver_writes_as'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 
-COMMENT ON FUNCTION schemaver.writes_as(text, schemaver.version) IS
-	'whether this session is registered under that version of the product or an older one; the condition of triggers that a newer version has dropped';
+COMMENT ON FUNCTION schemaver.writes_as(text, schemaver.version[]) IS
+	'whether this session is registered under one of these versions of the product; the condition of triggers that only they still have';
 
 --
 -- retain.c: where dropped relations stay for the versions that need them

@@ -856,7 +856,7 @@ retain_trigger(const ObjectAddress *trigger)
 	if (get_rel_relkind(relation) == RELKIND_VIEW)
 		refuse_unit(trigger, "It serves writes through a view.");
 	name = sv_retain_trigger(trigger->objectId, migration.product,
-							 migration.from);
+							 migration.releases);
 	if (name == NULL)
 		return;
 	context = MemoryContextSwitchTo(migration.context);

@@ -971,21 +971,30 @@ sv_registry_init(void)
 }
 
 /*
- * schemaver.writes_as(product, version) returns boolean
+ * schemaver.writes_as(product, versions) returns boolean
  *
- * Is the session registered under that version of the product, or an older
- * one?  The condition of triggers that a newer version has dropped.
+ * Is the session registered under one of these versions of the product?  The
+ * condition of triggers that only some versions have.
  */
 Datum
 schemaver_writes_as(PG_FUNCTION_ARGS)
 {
 	text	   *product = PG_GETARG_TEXT_PP(0);
-	SvVersion  *version = PG_GETARG_SVVERSION(1);
+	ArrayIterator iterator;
+	Datum		version;
+	bool		isnull;
 
 	if (session == NULL ||
 		strlen(session->product) != VARSIZE_ANY_EXHDR(product) ||
 		memcmp(session->product, VARDATA_ANY(product),
 			   VARSIZE_ANY_EXHDR(product)) != 0)
 		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(sv_version_compare(session->version, version) <= 0);
+	iterator = array_create_iterator(PG_GETARG_ARRAYTYPE_P(1), 0, NULL);
+	while (array_iterate(iterator, &version, &isnull))
+	{
+		if (!isnull && sv_version_compare(session->version,
+										  DatumGetSvVersion(version)) == 0)
+			PG_RETURN_BOOL(true);
+	}
+	PG_RETURN_BOOL(false);
 }

@@ -371,48 +371,70 @@ sv_retain_column(Oid relation, AttrNumber number)
  * Triggers
  */
 
-/* schemaver.writes_as(product, version) */
-static Node *
-older_writer(const SvProduct *product, const SvRelease *release)
+/* the versions of the releases that have a trigger, as an array */
+static Const *
+versions_with(Oid trigger, List *releases, Oid version_type)
 {
-	Oid			version_type;
-	Oid			types[2] = {TEXTOID, InvalidOid};
-	Oid			function;
+	Datum	   *versions = palloc(sizeof(Datum) * list_length(releases));
+	int			n = 0;
+	ListCell   *lr;
+	ListCell   *le;
 
-	version_type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-								   CStringGetDatum("version"),
-								   ObjectIdGetDatum(get_namespace_oid(SV_SCHEMA,
-																	  false)));
-	types[1] = version_type;
-	function = LookupFuncName(list_make2(makeString(SV_SCHEMA),
-										 makeString("writes_as")),
-							  2, types, false);
+	foreach(lr, releases)
+	{
+		SvRelease  *release = lfirst(lr);
+
+		foreach(le, sv_catalog_entries_with(trigger))
+		{
+			if (sv_catalog_has_entry(release, lfirst_int(le)))
+				break;
+		}
+		if (le != NULL)
+			versions[n++] = SvVersionGetDatum(release->version);
+	}
+	return makeConst(get_array_type(version_type), -1, InvalidOid, -1,
+					 PointerGetDatum(construct_array(versions, n, version_type,
+													 -1, false, TYPALIGN_INT)),
+					 false, false);
+}
+
+/* schemaver.writes_as(product, versions) */
+static Node *
+writes_as(const SvProduct *product, Oid trigger, List *releases)
+{
+	Oid			schema = get_namespace_oid(SV_SCHEMA, false);
+	Oid			version_type = GetSysCacheOid2(TYPENAMENSP,
+											   Anum_pg_type_oid,
+											   CStringGetDatum("version"),
+											   ObjectIdGetDatum(schema));
+	Oid			types[2] = {TEXTOID, get_array_type(version_type)};
+	Oid			function = LookupFuncName(list_make2(makeString(SV_SCHEMA),
+													 makeString("writes_as")),
+										  2, types, false);
+
 	return (Node *)
 		makeFuncExpr(function, BOOLOID,
 					 list_make2(makeConst(TEXTOID, -1, get_typcollation(TEXTOID),
 										  -1, CStringGetTextDatum(product->name),
 										  false, false),
-								makeConst(version_type, -1, InvalidOid, -1,
-										  SvVersionGetDatum(release->version),
-										  false, false)),
+								versions_with(trigger, releases, version_type)),
 					 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }
 
 /*
  * Put a trigger under a hidden name, and let it fire only for sessions that
- * are registered under that release or an older one.  Returns the name that
+ * are registered under one of these releases that have it.  Returns the name that
  * it had, NULL if it was hidden already.
  */
 char *
-sv_retain_trigger(Oid trigger, const SvProduct *product,
-				  const SvRelease *release)
+sv_retain_trigger(Oid trigger, const SvProduct *product, List *releases)
 {
 	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	Form_pg_trigger form;
-	Node	   *condition = older_writer(product, release);
+	Node	   *condition = writes_as(product, trigger, releases);
 	ObjectAddress depender;
 	ObjectAddress function;
 	Datum		values[Natts_pg_trigger] = {0};

@@ -408,7 +408,7 @@ extern void sv_retain_soften(List *objects, List *kept);
 extern void sv_retain_column(Oid relation, AttrNumber number);
 extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
-							   const SvRelease *release);
+							   List *releases);
 extern void sv_retain_hide_sequence(Oid sequence);
 extern void sv_retain_relation(Oid relation, List *kept);
 extern void sv_retain_home(Oid class_id, Oid object, Oid schema);
