@@ -436,6 +436,20 @@ COMMENT ON FUNCTION schemaver.retire(schemaver.version, text) IS
 
 REVOKE ALL ON FUNCTION schemaver.retire(schemaver.version, text) FROM PUBLIC;
 
+CREATE FUNCTION schemaver.rollback(
+	version schemaver.version,
+	product text DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS schemaver.version
+AS 'MODULE_PATHNAME', 'schemaver_rollback'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.rollback(schemaver.version, text, text) IS
+	'makes an older supported version the current one again; the newer one stays supported, and no data are lost';
+
+REVOKE ALL ON FUNCTION schemaver.rollback(schemaver.version, text, text)
+FROM PUBLIC;
+
 --
 -- guard.c: event triggers
 --

@@ -55,6 +55,7 @@ typedef struct Migration
 	SvRelease  *from;			/* the current release, or NULL */
 	List	   *releases;		/* the supported ones, from included */
 	SvStatement *statement;		/* the one that runs, for error messages */
+	bool		forward;		/* to a version that was rolled back */
 	SvVersion  *reached;		/* the result */
 } Migration;
 
@@ -420,6 +421,40 @@ run_statements(Migration *migration)
 	migration->statement = NULL;
 }
 
+/* as in run_statements(), with the path and the context of a script */
+static void
+run_script(Migration *migration)
+{
+	int			nestlevel = NewGUCNestLevel();
+	ErrorContextCallback callback;
+
+	set_local("search_path", script_path(migration->product));
+	callback.callback = statement_context;
+	callback.arg = migration;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	run_statements(migration);
+	error_context_stack = callback.previous;
+
+	/* as in an abort: what the script has set must not outlive it */
+	AtEOXact_GUC(false, nestlevel);
+}
+
+/*
+ * Run the statements of a script as the caller, with the base schemas of a
+ * product in front of the search_path.
+ */
+void
+sv_apply_run(SvProduct *product, SvRelease *from, SvScript *script)
+{
+	Migration	migration = {0};
+
+	migration.product = product;
+	migration.from = from;
+	migration.script = script;
+	run_script(&migration);
+}
+
 /*
  * Judging the result
  */
@@ -518,6 +553,19 @@ first_finding(List *findings, const SvRelease *release, SvSeverity severity)
 	return found;
 }
 
+/* the next number that no version has had, a rolled back one neither */
+static SvVersion *
+free_version(const Migration *migration, SvStep step)
+{
+	SvVersion  *version = migration->from->version;
+
+	do
+	{
+		version = sv_version_next(version, step);
+	} while (sv_catalog_release_at(migration->product, version));
+	return version;
+}
+
 /* the number of the new version; a number must not promise too much */
 static SvVersion *
 choose_version(Migration *migration, List *findings)
@@ -529,8 +577,8 @@ choose_version(Migration *migration, List *findings)
 			sv_version_parse("1.0.0");
 	breaking = first_finding(findings, migration->from, SV_BREAKS);
 	if (migration->version == NULL)
-		return sv_version_next(migration->from->version,
-							   breaking ? SV_STEP_MINOR : SV_STEP_REVISION);
+		return free_version(migration,
+							breaking ? SV_STEP_MINOR : SV_STEP_REVISION);
 	if (breaking && sv_version_step(migration->from->version,
 									migration->version) == SV_STEP_REVISION)
 		ereport(ERROR,
@@ -648,7 +696,7 @@ record(Migration *migration)
 	history.checksum = migration->script->checksum;
 	history.statements = list_length(migration->script->statements);
 	history.started = migration->started;
-	history.outcome = "applied";
+	history.outcome = migration->forward ? "applied again" : "applied";
 	sv_catalog_record(&history);
 }
 
@@ -775,9 +823,12 @@ applied_before(const Migration *migration)
 		return sv_catalog_version_of(migration->product,
 									 migration->script->checksum);
 
-	/* nothing has led above the current version */
+	/* nothing has led above the current version, but for a rollback */
 	if (migration->from == NULL ||
-		sv_version_compare(migration->version, migration->from->version) > 0)
+		(sv_version_compare(migration->version,
+							migration->from->version) > 0 &&
+		 sv_catalog_release_at(migration->product,
+							   migration->version) == NULL))
 		return NULL;
 	checksum = sv_catalog_checksum_of(migration->product, migration->version);
 	if (checksum == NULL)
@@ -857,6 +908,69 @@ judge_before(Migration *migration)
 	sv_contract_leave(nestlevel);
 }
 
+/* a statement that only changes data */
+static bool
+changes_data(const SvStatement *statement)
+{
+	switch (nodeTag(statement->raw->stmt))
+	{
+		case T_InsertStmt:
+		case T_UpdateStmt:
+		case T_DeleteStmt:
+		case T_MergeStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* one try at going forward again, in a subtransaction of its own */
+static void
+attempt_forward(void *argument)
+{
+	Migration  *migration = argument;
+	SvRelease  *to = sv_catalog_release_at(migration->product,
+										   migration->reached);
+	List	   *statements = migration->script->statements;
+	ListCell   *lc;
+
+	sv_shift_begin(migration->product, migration->from, to,
+				   &migration->needed);
+	sv_shift_to(migration->product, migration->from, to);
+
+	/* what the rollback has undone of the data is done again */
+	migration->script->statements = NIL;
+	foreach(lc, migration->script->rollback ? statements : NIL)
+	{
+		if (changes_data(lfirst(lc)))
+			migration->script->statements =
+				lappend(migration->script->statements, lfirst(lc));
+	}
+	run_script(migration);
+	sv_shift_end(migration->product, migration->from, to);
+	migration->script->statements = statements;
+	record(migration);
+}
+
+/* the script has led to a version that was rolled back: go there again */
+static void
+go_forward(Migration *migration)
+{
+	SvRelease  *to = sv_catalog_release_at(migration->product,
+										   migration->reached);
+
+	if (to->retired)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version %s of product \"%s\" was rolled back and retired",
+						to->label, migration->product->name),
+				 errhint("Apply the script under a higher version number.")));
+	migration->forward = true;
+	sv_lock_retry(psprintf("migration of product \"%s\"",
+						   migration->product->name),
+				  attempt_forward, migration, &migration->needed);
+}
+
 /*
  * schemaver.apply(script, version, product, description, reason)
  * returns version
@@ -891,6 +1005,12 @@ schemaver_apply(PG_FUNCTION_ARGS)
 	migration.from = sv_catalog_release(migration.product,
 										migration.product->current);
 	migration.reached = applied_before(&migration);
+	if (migration.reached && migration.from &&
+		sv_version_compare(migration.reached, migration.from->version) > 0)
+	{
+		go_forward(&migration);
+		PG_RETURN_DATUM(SvVersionGetDatum(migration.reached));
+	}
 	if (migration.reached)
 	{
 		ereport(NOTICE,

@@ -727,6 +727,34 @@ sv_catalog_release(const SvProduct *product, int32 id)
 }
 
 /*
+ * The release of exactly that version, of whatever spelling, retired or not;
+ * NULL if there is none.
+ */
+SvRelease *
+sv_catalog_release_at(const SvProduct *product, const SvVersion *version)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	SvRelease  *release = NULL;
+
+	key_int4(&key, Release_product, product->id);
+	scan_begin(&scan, "db_schema_version", AccessShareLock,
+			   "db_schema_version_supported", 1, &key);
+	while (release == NULL &&
+		   HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		if (sv_version_compare(get_version(tuple, &scan, Release_version),
+							   version) == 0)
+			release = read_release(tuple, &scan);
+	}
+	scan_end(&scan);
+	if (release)
+		release->registered = has_registration(release->id);
+	return release;
+}
+
+/*
  * Add a release.  entries are the ids of its contract's entries, ascending.
  * The caller holds the product's lock.
  */
@@ -1235,7 +1263,9 @@ sv_catalog_drifted(const SvProduct *product)
 										 RelationGetDescr(table), &isnull);
 		char	   *action = TextDatumGetCString(datum);
 
-		if (strcmp(action, "apply") == 0 || strcmp(action, "baseline") == 0)
+		if (strcmp(action, "apply") == 0 ||
+			strcmp(action, "baseline") == 0 ||
+			strcmp(action, "rollback") == 0)
 			break;
 		drifted = strcmp(action, "ddl") == 0;
 	}
@@ -1288,6 +1318,27 @@ sv_catalog_checksum_of(const SvProduct *product, SvVersion *version)
 		checksum = get_text(tuple, &scan, History_checksum);
 	scan_end(&scan);
 	return checksum;
+}
+
+/*
+ * The script that has led to a version; NULL if none has.
+ */
+char *
+sv_catalog_script_of(const SvProduct *product, SvVersion *version)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	char	   *script = NULL;
+
+	key_int4(&key, History_product, product->id);
+	scan_begin(&scan, "db_version_history", AccessShareLock,
+			   "db_version_history_product", 1, &key);
+	tuple = last_line(&scan, product, version);
+	if (HeapTupleIsValid(tuple))
+		script = get_text(tuple, &scan, History_script);
+	scan_end(&scan);
+	return script;
 }
 
 /*

@@ -421,29 +421,80 @@ writes_as(const SvProduct *product, Oid trigger, List *releases)
 					 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }
 
+/* a trigger and the clones of it on partitions: OIDs, the trigger first */
+static List *
+trigger_family(Oid trigger)
+{
+	List	   *family = list_make1_oid(trigger);
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	Oid			root = sv_contract_owning_relation(TriggerRelationId, trigger);
+	ListCell   *lr;
+
+	/* parents come before their heirs */
+	foreach(lr, find_all_inheritors(root, AccessExclusiveLock, NULL))
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber,
+					F_OIDEQ, ObjectIdGetDatum(lfirst_oid(lr)));
+		scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, NULL,
+								  1, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+			if (OidIsValid(form->tgparentid) &&
+				list_member_oid(family, form->tgparentid))
+				family = lappend_oid(family, form->oid);
+		}
+		systable_endscan(scan);
+	}
+	table_close(catalog, AccessShareLock);
+	return family;
+}
+
+/* the condition as it was, and a condition before it */
+static Node *
+add_condition(Node *condition, Node *qual)
+{
+	if (qual == NULL)
+		return condition;
+	return (Node *) makeBoolExpr(AND_EXPR, list_make2(condition, qual), -1);
+}
+
+/* undo add_condition() */
+static Node *
+remove_condition(Node *qual)
+{
+	BoolExpr   *both = (BoolExpr *) qual;
+
+	return qual && IsA(qual, BoolExpr) && both->boolop == AND_EXPR ?
+		(Node *) lsecond(both->args) : NULL;
+}
+
 /*
- * Put a trigger under a hidden name, and let it fire only for sessions that
- * are registered under one of these releases that have it.  Returns the name that
- * it had, NULL if it was hidden already.
+ * Rename a trigger, and give it the condition if there is one, or else take
+ * from it the one it got before.  Returns the old name.
  */
-char *
-sv_retain_trigger(Oid trigger, const SvProduct *product, List *releases)
+static char *
+change_trigger(Oid trigger, const char *new_name, Node *condition)
 {
 	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(catalog);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	Form_pg_trigger form;
-	Node	   *condition = writes_as(product, trigger, releases);
-	ObjectAddress depender;
-	ObjectAddress function;
 	Datum		values[Natts_pg_trigger] = {0};
 	bool		nulls[Natts_pg_trigger] = {0};
 	bool		replace[Natts_pg_trigger] = {0};
 	NameData	name;
-	Datum		qual;
-	bool		isnull;
 	char	   *old_name;
+	Node	   *qual;
+	Datum		datum;
+	bool		isnull;
 
 	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(trigger));
@@ -453,45 +504,101 @@ sv_retain_trigger(Oid trigger, const SvProduct *product, List *releases)
 		elog(ERROR, "could not find trigger %u", trigger);
 	form = (Form_pg_trigger) GETSTRUCT(tuple);
 	old_name = pstrdup(NameStr(form->tgname));
-	if (sv_is_hidden(old_name))
-	{
-		systable_endscan(scan);
-		table_close(catalog, RowExclusiveLock);
-		return NULL;
-	}
-	ObjectAddressSet(depender, TriggerRelationId, trigger);
-	ObjectAddressSet(function, ProcedureRelationId,
-					 castNode(FuncExpr, condition)->funcid);
-	qual = heap_getattr(tuple, Anum_pg_trigger_tgqual,
-						RelationGetDescr(catalog), &isnull);
-	if (!isnull)
-		condition = (Node *)
-			makeBoolExpr(AND_EXPR,
-						 list_make2(condition,
-									stringToNode(TextDatumGetCString(qual))),
-						 -1);
-	namestrcpy(&name, makeObjectName(SV_HIDDEN_NAME, NameStr(form->tgname),
-									 NULL));
-	for (int i = 1; OidIsValid(get_trigger_oid(form->tgrelid, NameStr(name),
-											   true)); i++)
-		namestrcpy(&name, makeObjectName(SV_HIDDEN_NAME,
-										 NameStr(form->tgname),
-										 psprintf("%d", i)));
+	datum = heap_getattr(tuple, Anum_pg_trigger_tgqual, desc, &isnull);
+	qual = isnull ? NULL : stringToNode(TextDatumGetCString(datum));
+	qual = condition ? add_condition(condition, qual) : remove_condition(qual);
+	namestrcpy(&name, new_name);
 	values[Anum_pg_trigger_tgname - 1] = NameGetDatum(&name);
 	replace[Anum_pg_trigger_tgname - 1] = true;
-	values[Anum_pg_trigger_tgqual - 1] =
-		CStringGetTextDatum(nodeToString(condition));
 	replace[Anum_pg_trigger_tgqual - 1] = true;
-	tuple = heap_modify_tuple(tuple, RelationGetDescr(catalog), values, nulls,
-							  replace);
+	nulls[Anum_pg_trigger_tgqual - 1] = qual == NULL;
+	if (qual)
+		values[Anum_pg_trigger_tgqual - 1] =
+			CStringGetTextDatum(nodeToString(qual));
+	tuple = heap_modify_tuple(tuple, desc, values, nulls, replace);
 	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-	recordDependencyOn(&depender, &function, DEPENDENCY_AUTO);
 	CacheInvalidateRelcacheByRelid(form->tgrelid);
-	sv_contract_touch(RelationRelationId, form->tgrelid);
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
 	return old_name;
+}
+
+static char *
+trigger_name(Oid trigger)
+{
+	char	   *name = NULL;
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "could not find trigger %u", trigger);
+	name = pstrdup(NameStr(((Form_pg_trigger) GETSTRUCT(tuple))->tgname));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return name;
+}
+
+/*
+ * Put a trigger under a hidden name, and let it fire only for sessions that
+ * are registered under one of these releases that have it.  Returns the name
+ * that it had, NULL if it was hidden already.
+ */
+char *
+sv_retain_trigger(Oid trigger, const SvProduct *product, List *releases)
+{
+	Oid			relation = sv_contract_owning_relation(TriggerRelationId,
+													   trigger);
+	Node	   *condition = writes_as(product, trigger, releases);
+	char	   *old_name = trigger_name(trigger);
+	char	   *hidden = makeObjectName(SV_HIDDEN_NAME, old_name, NULL);
+	ObjectAddress function;
+	ListCell   *lc;
+
+	if (sv_is_hidden(old_name))
+		return NULL;
+	for (int i = 1; OidIsValid(get_trigger_oid(relation, hidden, true)); i++)
+		hidden = makeObjectName(SV_HIDDEN_NAME, old_name, psprintf("%d", i));
+	ObjectAddressSet(function, ProcedureRelationId,
+					 castNode(FuncExpr, condition)->funcid);
+	foreach(lc, trigger_family(trigger))
+	{
+		ObjectAddress depender;
+
+		(void) change_trigger(lfirst_oid(lc), hidden, condition);
+		ObjectAddressSet(depender, TriggerRelationId, lfirst_oid(lc));
+		recordDependencyOn(&depender, &function, DEPENDENCY_AUTO);
+	}
+	sv_contract_touch(RelationRelationId, relation);
+	CommandCounterIncrement();
+	return old_name;
+}
+
+/*
+ * Give a hidden trigger the name that a contract says, and let it fire for
+ * everybody again.
+ */
+void
+sv_retain_return_trigger(Oid trigger, const char *name)
+{
+	Oid			relation = sv_contract_owning_relation(TriggerRelationId,
+													   trigger);
+	ListCell   *lc;
+
+	foreach(lc, trigger_family(trigger))
+	{
+		(void) change_trigger(lfirst_oid(lc), name, NULL);
+		deleteDependencyRecordsForClass(TriggerRelationId, lfirst_oid(lc),
+										ProcedureRelationId, DEPENDENCY_AUTO);
+	}
+	sv_contract_touch(RelationRelationId, relation);
+	CommandCounterIncrement();
 }
 
 /*
@@ -642,12 +749,38 @@ sv_retain_relation(Oid relation, List *kept)
  * Functions, types, sequences
  */
 
-/* a sequence that a column owns must be in its table's schema: set it free */
+/*
+ * A sequence that a column owns must be in its table's schema.  One that is
+ * put away depends on the column all the same, in a way that is no ownership
+ * but lets it come back.
+ */
 static void
-free_sequence(Oid sequence)
+set_ownership(Oid sequence, char from, char to)
 {
-	deleteDependencyRecordsForClass(RelationRelationId, sequence,
-									RelationRelationId, DEPENDENCY_AUTO);
+	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(sequence));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->refclassid != RelationRelationId || form->refobjsubid == 0 ||
+			form->deptype != from)
+			continue;
+		tuple = heap_copytuple(tuple);
+		((Form_pg_depend) GETSTRUCT(tuple))->deptype = to;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
 }
 
@@ -656,7 +789,7 @@ move_sequence(Oid sequence, Oid schema, ObjectAddresses *moved)
 {
 	Relation	catalog = table_open(RelationRelationId, RowExclusiveLock);
 
-	free_sequence(sequence);
+	set_ownership(sequence, DEPENDENCY_AUTO, DEPENDENCY_NORMAL);
 	LockRelationOid(sequence, AccessExclusiveLock);
 	AlterRelationNamespaceInternal(catalog, sequence,
 								   get_rel_namespace(sequence), schema, true,
@@ -972,4 +1105,238 @@ sv_retain_add_unused(List *unused, ObjectAddresses *addresses)
 		else
 			add_exact_object_address(object, addresses);
 	}
+}
+
+/*
+ * Bringing back
+ */
+
+/* what belongs to a relation: objects that depend on it or its columns */
+static List *
+parts_of(const ObjectAddress *whole)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *parts = NIL;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(whole->classId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(whole->objectId));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (whole->classId == RelationRelationId &&
+			(form->classid == RelationRelationId ?
+			 get_rel_relkind(form->objid) == RELKIND_VIEW :
+			 sv_contract_owning_relation(form->classid, form->objid) !=
+			 whole->objectId))
+			continue;
+		if (form->deptype == DEPENDENCY_AUTO ||
+			form->deptype == DEPENDENCY_INTERNAL)
+			parts = add_address(parts, form->classid, form->objid, 0);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return parts;
+}
+
+/* undo sv_retain_soften() for one object; a part of "whole" */
+static void
+harden_object(Relation catalog, const ObjectAddress *object,
+			  const ObjectAddress *whole)
+{
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		is_view = object->classId == RelationRelationId &&
+	get_rel_relkind(object->objectId) == RELKIND_VIEW;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object->classId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object->objectId));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->deptype != DEPENDENCY_AUTO ||
+			(form->refclassid == whole->classId &&
+			 form->refobjid == whole->objectId))
+			continue;
+		if (is_view)
+		{
+			/* its rule says the same */
+			CatalogTupleDelete(catalog, &tuple->t_self);
+			continue;
+		}
+		tuple = heap_copytuple(tuple);
+		((Form_pg_depend) GETSTRUCT(tuple))->deptype = DEPENDENCY_NORMAL;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+}
+
+/*
+ * What has come back stands in the way of dropping what it depends on again.
+ */
+static void
+harden(Oid class_id, Oid object)
+{
+	Relation	catalog;
+	ObjectAddress whole;
+	ListCell   *lc;
+
+	ObjectAddressSet(whole, class_id, object);
+	catalog = table_open(DependRelationId, RowExclusiveLock);
+	harden_object(catalog, &whole, &whole);
+	foreach(lc, parts_of(&whole))
+		harden_object(catalog, lfirst(lc), &whole);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/* the names of indexes and sequences that had to give way come back as well */
+static void
+rename_index_back(const SvPart *part)
+{
+	Oid			index = part->flavour == 'i' ? part->object :
+	get_constraint_index(part->object);
+
+	if (!OidIsValid(index) || strcmp(get_rel_name(index), part->name) == 0)
+		return;
+	RenameRelationInternal(index, part->name, true, true);
+	CommandCounterIncrement();
+}
+
+/* a unique constraint that was a primary key is one again */
+static void
+promote_primary_key(Oid constraint)
+{
+	Relation	catalog;
+	HeapTuple	tuple = SearchSysCacheCopy1(CONSTROID,
+											ObjectIdGetDatum(constraint));
+	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+	Relation	indexes;
+	HeapTuple	index;
+
+	if (form->contype != CONSTRAINT_UNIQUE)
+		return;
+	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
+	form->contype = CONSTRAINT_PRIMARY;
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	indexes = table_open(IndexRelationId, RowExclusiveLock);
+	index = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(form->conindid));
+	((Form_pg_index) GETSTRUCT(index))->indisprimary = true;
+	CatalogTupleUpdate(indexes, &index->t_self, index);
+	table_close(indexes, RowExclusiveLock);
+	CacheInvalidateRelcacheByRelid(form->conrelid);
+	CommandCounterIncrement();
+}
+
+/* are all columns of a key NOT NULL, as a primary key demands? */
+static bool
+is_not_null(Oid relation, List *columns)
+{
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
+											Int16GetDatum(lfirst_int(lc)));
+		bool		notnull = HeapTupleIsValid(tuple) &&
+		((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+
+		if (HeapTupleIsValid(tuple))
+			ReleaseSysCache(tuple);
+		if (!notnull)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Give a unique constraint or index of a relation the name that a contract
+ * says, and make it a primary key again if it was one and its columns allow
+ * it.
+ */
+void
+sv_retain_return_unique(Oid relation, const SvPart *part)
+{
+	rename_index_back(part);
+	if (part->flavour == CONSTRAINT_PRIMARY &&
+		is_not_null(relation, part->columns))
+		promote_primary_key(part->object);
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Give a hidden column of a table, and of its heirs, the name that a contract
+ * says.
+ */
+void
+sv_retain_return_column(Oid relation, AttrNumber number, const char *name)
+{
+	RenameStmt *rename = makeNode(RenameStmt);
+
+	rename->renameType = OBJECT_COLUMN;
+	rename->relationType = OBJECT_TABLE;
+	rename->relation = range_of(relation);
+	rename->subname = get_attname(relation, number, false);
+	rename->newname = pstrdup(name);
+	rename->behavior = DROP_RESTRICT;
+	(void) renameatt(rename);
+	CommandCounterIncrement();
+	harden(RelationRelationId, relation);
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Move a retained relation back into a schema, under a name.
+ */
+void
+sv_retain_return_relation(Oid relation, Oid schema, const char *name)
+{
+	ObjectAddresses *moved = new_object_addresses();
+	Relation	table;
+
+	LockRelationOid(relation, AccessExclusiveLock);
+	if (get_rel_relkind(relation) != RELKIND_VIEW)
+		rename_followers(relation, schema);
+	table = relation_open(relation, AccessExclusiveLock);
+	if (RelationGetNamespace(table) != schema)
+		AlterTableNamespaceInternal(table, RelationGetNamespace(table),
+									schema, moved);
+	relation_close(table, NoLock);
+	free_object_addresses(moved);
+	CommandCounterIncrement();
+	if (strcmp(get_rel_name(relation), name) != 0)
+	{
+		RenameRelationInternal(relation, name, true, false);
+		CommandCounterIncrement();
+	}
+	harden(RelationRelationId, relation);
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Move a function, type or sequence from a version schema back into a base
+ * schema.  It had the same name there.
+ */
+void
+sv_retain_return_home(Oid class_id, Oid object, Oid schema)
+{
+	sv_retain_home(class_id, object, schema);
+	if (class_id == RelationRelationId)
+		set_ownership(object, DEPENDENCY_NORMAL, DEPENDENCY_AUTO);
+	else
+		harden(class_id, object);
 }

@@ -13,15 +13,29 @@
  */
 #include "schemaver.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(schemaver_retire);
+PG_FUNCTION_INFO_V1(schemaver_rollback);
+
+/* one call of rollback() */
+typedef struct Rollback
+{
+	SvProduct  *product;
+	SvRelease  *from;
+	SvRelease  *to;
+	char	   *reason;
+	TimestampTz started;
+	List	   *needed;			/* of SvNeededLock, of the last attempt */
+} Rollback;
 
 /* one call of retire() */
 typedef struct Retirement
 {
 	SvProduct  *product;
-	SvRelease  *release;		/* the newest that is to go */
+	SvRelease  *release;		/* the one that was named */
+	SvRelease  *current;
 	TimestampTz started;
 	int			count;			/* how many went */
 } Retirement;
@@ -30,20 +44,15 @@ typedef struct Retirement
 static SvRelease *
 find_release(const SvProduct *product, const SvVersion *version)
 {
-	ListCell   *lc;
+	SvRelease  *release = sv_catalog_release_at(product, version);
 
-	foreach(lc, sv_catalog_releases(product, false))
-	{
-		SvRelease  *release = lfirst(lc);
-
-		if (sv_version_compare(release->version, version) == 0)
-			return release;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("version %s of product \"%s\" does not exist",
-					sv_version_text(version), product->name),
-			 errhint("SELECT version, status FROM schemaver.versions tells which there are.")));
+	if (release == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("version %s of product \"%s\" does not exist",
+						sv_version_text(version), product->name),
+				 errhint("SELECT version, status FROM schemaver.versions tells which there are.")));
+	return release;
 }
 
 /* the sessions that keep a version from being retired */
@@ -83,9 +92,48 @@ record(const Retirement *retirement)
 	history.action = "retire";
 	history.to = retirement->release->version;
 	history.started = retirement->started;
-	history.outcome = psprintf("retired with all older, %d in all",
-							   retirement->count);
+	history.outcome = psprintf("retired with all %s, %d in all",
+							   sv_version_compare(retirement->release->version,
+												  retirement->current->version) < 0 ?
+							   "older" : "newer", retirement->count);
 	sv_catalog_record(&history);
+}
+
+/*
+ * All older versions go along with one below the current; all newer ones with
+ * one above it, which was rolled back.
+ */
+static bool
+is_to_retire(const Retirement *retirement, const SvRelease *release)
+{
+	int			side = sv_version_compare(retirement->release->version,
+										  retirement->current->version);
+	int			order = sv_version_compare(release->version,
+										   retirement->release->version);
+
+	return side < 0 ? order <= 0 : order >= 0;
+}
+
+/* constraints that only what has been rolled back would have violated */
+static void
+restore_constraints(const Retirement *retirement, List *retiring,
+					List *staying)
+{
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach(lc, staying)
+	{
+		if (((SvRelease *) lfirst(lc))->id != retirement->current->id)
+			others = lappend(others, lfirst(lc));
+	}
+	foreach(lc, retiring)
+	{
+		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
+							   retirement->current->version) > 0)
+			sv_shift_restore(retirement->product, retirement->current,
+							 lfirst(lc), others);
+	}
 }
 
 /* one try, in a subtransaction of its own */
@@ -102,8 +150,7 @@ attempt(void *argument)
 	{
 		SvRelease  *release = lfirst(lc);
 
-		if (sv_version_compare(release->version,
-							   retirement->release->version) > 0)
+		if (!is_to_retire(retirement, release))
 			staying = lappend(staying, release);
 		else
 		{
@@ -115,6 +162,7 @@ attempt(void *argument)
 	nestlevel = sv_contract_enter();
 	sv_contract_collect_begin();
 	sv_compat_retire(retirement->product, retiring, staying);
+	restore_constraints(retirement, retiring, staying);
 	sv_contract_relink(staying, false);
 	(void) sv_compat_reconcile(retirement->product, staying);
 	sv_contract_collect_end();
@@ -129,7 +177,6 @@ Datum
 schemaver_retire(PG_FUNCTION_ARGS)
 {
 	Retirement	retirement = {0};
-	SvRelease  *current;
 	List	   *needed = NIL;
 
 	if (PG_ARGISNULL(0))
@@ -142,16 +189,14 @@ schemaver_retire(PG_FUNCTION_ARGS)
 							   text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	retirement.release = find_release(retirement.product,
 									  PG_GETARG_SVVERSION(0));
-	current = sv_catalog_release(retirement.product,
-								 retirement.product->current);
-	if (sv_version_compare(retirement.release->version,
-						   current->version) >= 0)
+	retirement.current = sv_catalog_release(retirement.product,
+											retirement.product->current);
+	if (retirement.release->id == retirement.current->id)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("version %s of product \"%s\" is not below the current version %s",
-						retirement.release->label, retirement.product->name,
-						current->label),
-				 errhint("Only versions that a newer one has replaced can be retired.")));
+				 errmsg("version %s of product \"%s\" is the current version",
+						retirement.release->label, retirement.product->name),
+				 errhint("Only versions that another one has replaced can be retired.")));
 	if (retirement.release->retired)
 	{
 		ereport(NOTICE,
@@ -165,4 +210,133 @@ schemaver_retire(PG_FUNCTION_ARGS)
 						   retirement.product->name),
 				  attempt, &retirement, &needed);
 	PG_RETURN_INT32(retirement.count);
+}
+
+/*
+ * Rollback
+ */
+
+static int
+compare_newest_first(const ListCell *a, const ListCell *b)
+{
+	return sv_version_compare(((SvRelease *) lfirst(b))->version,
+							  ((SvRelease *) lfirst(a))->version);
+}
+
+/* undo what the scripts after a version have done to the data, newest first */
+static void
+run_rollback_sections(Rollback *rollback)
+{
+	List	   *releases = sv_catalog_releases(rollback->product, false);
+	ListCell   *lc;
+
+	list_sort(releases, compare_newest_first);
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+		char	   *text;
+		SvScript   *script;
+
+		if (sv_version_compare(release->version,
+							   rollback->from->version) > 0 ||
+			sv_version_compare(release->version, rollback->to->version) <= 0)
+			continue;
+		text = sv_catalog_script_of(rollback->product, release->version);
+		script = text ? sv_script_parse(text) : NULL;
+		if (script && script->rollback)
+			sv_apply_run(rollback->product, release,
+						 sv_script_parse(script->rollback));
+	}
+}
+
+static void
+record_rollback(const Rollback *rollback)
+{
+	SvHistory	history = {0};
+
+	history.product_id = rollback->product->id;
+	history.product_name = rollback->product->name;
+	history.action = "rollback";
+	history.from = rollback->from->version;
+	history.to = rollback->to->version;
+	history.reason = rollback->reason;
+	history.started = rollback->started;
+	history.outcome = psprintf("rolled back, %s stays supported",
+							   rollback->from->label);
+	sv_catalog_record(&history);
+}
+
+/* one try, in a subtransaction of its own */
+static void
+attempt_rollback(void *argument)
+{
+	Rollback   *rollback = argument;
+
+	sv_shift_begin(rollback->product, rollback->from, rollback->to,
+				   &rollback->needed);
+	run_rollback_sections(rollback);
+	sv_shift_to(rollback->product, rollback->from, rollback->to);
+	sv_shift_end(rollback->product, rollback->from, rollback->to);
+	record_rollback(rollback);
+}
+
+/* only a supported version that is older can become the current one */
+static void
+check_rollback(const Rollback *rollback)
+{
+	if (rollback->to->retired)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version %s of product \"%s\" is retired",
+						rollback->to->label, rollback->product->name),
+				 errdetail("What only it needed is gone."),
+				 errhint("SELECT version, status FROM schemaver.versions tells which are supported.")));
+	if (sv_version_compare(rollback->to->version,
+						   rollback->from->version) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version %s of product \"%s\" is above the current version %s",
+						rollback->to->label, rollback->product->name,
+						rollback->from->label),
+				 errhint("Apply its script again with schemaver.apply().")));
+}
+
+/*
+ * schemaver.rollback(version, product, reason) returns version
+ */
+Datum
+schemaver_rollback(PG_FUNCTION_ARGS)
+{
+	Rollback	rollback = {0};
+
+	PreventCommandIfReadOnly("schemaver.rollback()");
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("rollback() needs a version")));
+	if (sv_contract_collecting())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("rollback() cannot be called by a migration's script")));
+	rollback.started = GetCurrentTimestamp();
+	rollback.product =
+		sv_compat_open_product(PG_ARGISNULL(1) ? NULL :
+							   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	if (!PG_ARGISNULL(2))
+		rollback.reason = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	rollback.to = find_release(rollback.product, PG_GETARG_SVVERSION(0));
+	rollback.from = sv_catalog_release(rollback.product,
+									   rollback.product->current);
+	if (rollback.to->id == rollback.from->id)
+	{
+		ereport(NOTICE,
+				(errmsg("version %s of product \"%s\" is the current version already, skipping",
+						rollback.to->label, rollback.product->name)));
+		PG_RETURN_DATUM(SvVersionGetDatum(rollback.to->version));
+	}
+	check_rollback(&rollback);
+	sv_lock_retry(psprintf("rollback of product \"%s\" to version %s",
+						   rollback.product->name, rollback.to->label),
+				  attempt_rollback, &rollback, &rollback.needed);
+	PG_RETURN_DATUM(SvVersionGetDatum(rollback.to->version));
 }

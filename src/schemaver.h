@@ -246,6 +246,8 @@ extern void sv_catalog_wake(SvProduct *product);
 extern List *sv_catalog_releases(const SvProduct *product,
 								 bool supported_only);
 extern SvRelease *sv_catalog_release(const SvProduct *product, int32 id);
+extern SvRelease *sv_catalog_release_at(const SvProduct *product,
+										const SvVersion *version);
 extern SvRelease *sv_catalog_create_release(const SvProduct *product,
 											SvVersion *version,
 											const char *description,
@@ -265,6 +267,8 @@ extern void sv_catalog_record(const SvHistory *history);
 extern bool sv_catalog_drifted(const SvProduct *product);
 extern char *sv_catalog_checksum_of(const SvProduct *product,
 									SvVersion *version);
+extern char *sv_catalog_script_of(const SvProduct *product,
+								  SvVersion *version);
 extern SvVersion *sv_catalog_version_of(const SvProduct *product,
 										const char *checksum);
 extern bool sv_catalog_is_base_schema(const SvProduct *product,
@@ -412,6 +416,13 @@ extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 extern void sv_retain_hide_sequence(Oid sequence);
 extern void sv_retain_relation(Oid relation, List *kept);
 extern void sv_retain_home(Oid class_id, Oid object, Oid schema);
+extern void sv_retain_return_unique(Oid relation, const SvPart *part);
+extern void sv_retain_return_column(Oid relation, AttrNumber number,
+									const char *name);
+extern void sv_retain_return_trigger(Oid trigger, const char *name);
+extern void sv_retain_return_relation(Oid relation, Oid schema,
+									  const char *name);
+extern void sv_retain_return_home(Oid class_id, Oid object, Oid schema);
 extern List *sv_retain_unused(const SvProduct *product);
 extern Oid	sv_retain_relation_of(const ObjectAddress *object);
 extern void sv_retain_add_unused(List *unused, ObjectAddresses *addresses);
@@ -453,6 +464,26 @@ extern void sv_expand_begin(const SvProduct *product, const SvRelease *from,
 							List *releases);
 extern void sv_expand_end(void);
 extern bool sv_expand_execute(const SvStatement *statement);
+
+/*-------------------------------------------------------------------------
+ * shift.c: make another supported version the current one
+ *-------------------------------------------------------------------------
+ */
+extern void sv_shift_begin(SvProduct *product, SvRelease *from,
+						   SvRelease *to, List **needed);
+extern void sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to);
+extern void sv_shift_to(const SvProduct *product, const SvRelease *from,
+						const SvRelease *to);
+extern void sv_shift_restore(const SvProduct *product,
+							 const SvRelease *current,
+							 const SvRelease *retired, List *others);
+
+/*-------------------------------------------------------------------------
+ * apply.c: run a migration
+ *-------------------------------------------------------------------------
+ */
+extern void sv_apply_run(SvProduct *product, SvRelease *from,
+						 SvScript *script);
 
 /*-------------------------------------------------------------------------
  * guard.c: judge DDL by hand against the contracts of the live versions

@@ -1,0 +1,918 @@
+/*-------------------------------------------------------------------------
+ *
+ * shift.c
+ *	  Make another supported version the one that the base schemas are at.
+ *
+ * A rollback is a migration that nobody has to write: what the version to go
+ * to does not have is dropped, what it calls otherwise is renamed, and what
+ * was put away for it comes back.  Drops and renames are said in SQL while
+ * expand.c listens, so that everything the version to leave needs is put away
+ * for it in turn; it stays supported and its sessions go on.  Going forward
+ * again is the same in the other direction.
+ *
+ * Only entries that the two contracts do not share are looked at.  The order
+ * is that of freeing names before taking them: drop, rename, bring back, then
+ * defaults and constraints.
+ *
+ * Constraints that the version to leave does not know would reject what its
+ * sessions write: they are restored when it is retired, see
+ * sv_shift_restore().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+/* what is to be done */
+typedef struct Shift
+{
+	const SvProduct *product;
+	const SvRelease *from;
+	const SvRelease *to;
+	List	   *going;			/* SvEntry that only "from" has */
+	List	   *coming;			/* SvEntry that only "to" has */
+} Shift;
+
+/* one entry of "to" with what it is to be made of */
+typedef struct Pair
+{
+	const SvEntry *coming;
+	const SvEntry *going;		/* on the same object, or NULL */
+	SvEntry    *now;
+	char	   *table;			/* the object's name in SQL */
+} Pair;
+
+/* run one statement that was made here; every name in it is quoted */
+static void
+run(const char *statement)
+{
+	if (SPI_execute(statement, false, 0) < 0)
+		elog(ERROR, "could not execute \"%s\"", statement);
+}
+
+/*
+ * Differences
+ */
+
+static List *
+entries_without(const SvRelease *some, const SvRelease *others)
+{
+	List	   *entries = NIL;
+
+	for (int i = 0; i < some->nentries; i++)
+	{
+		if (!sv_catalog_has_entry(others, some->entries[i]))
+			entries = lappend(entries, sv_catalog_entry(some->entries[i]));
+	}
+	return entries;
+}
+
+/* the entry of a list that stands on an object */
+static const SvEntry *
+entry_on(List *entries, Oid physical)
+{
+	ListCell   *lc;
+
+	foreach(lc, entries)
+	{
+		if (((SvEntry *) lfirst(lc))->physical == physical)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/* the entry of a list that goes by the same name */
+static const SvEntry *
+entry_named(List *entries, const SvEntry *like)
+{
+	ListCell   *lc;
+
+	foreach(lc, entries)
+	{
+		SvEntry    *entry = lfirst(lc);
+
+		if (entry->kind == like->kind &&
+			strcmp(entry->schema, like->schema) == 0 &&
+			strcmp(entry->name, like->name) == 0 &&
+			strcmp(entry->args, like->args) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+static SvPart *
+part_on(List *parts, Oid object)
+{
+	ListCell   *lc;
+
+	foreach(lc, parts)
+	{
+		if (((SvPart *) lfirst(lc))->object == object && OidIsValid(object))
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+static SvPart *
+column_of(List *columns, AttrNumber number)
+{
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		if (((SvPart *) lfirst(lc))->number == number)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+static bool
+is_table(char kind)
+{
+	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE ||
+		kind == RELKIND_FOREIGN_TABLE;
+}
+
+static bool
+is_relation(char kind)
+{
+	return kind != SV_ENTRY_FUNCTION && kind != SV_ENTRY_TYPE;
+}
+
+static char *
+sql_name(const SvEntry *now)
+{
+	return quote_qualified_identifier(now->schema, now->name);
+}
+
+/* a sequence that a column owns shares its table's fate */
+static bool
+is_owned_sequence(const SvEntry *entry)
+{
+	Oid			table;
+	int32		column;
+
+	return entry->kind == RELKIND_SEQUENCE &&
+		(sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column) ||
+		 sequenceIsOwned(entry->physical, DEPENDENCY_INTERNAL, &table,
+						 &column));
+}
+
+/*
+ * Dropping what "to" does not have
+ */
+
+static const char *
+drop_keyword(const SvEntry *entry)
+{
+	switch (entry->kind)
+	{
+		case RELKIND_VIEW:
+			return "VIEW";
+		case RELKIND_MATVIEW:
+			return "MATERIALIZED VIEW";
+		case RELKIND_SEQUENCE:
+			return "SEQUENCE";
+		case RELKIND_FOREIGN_TABLE:
+			return "FOREIGN TABLE";
+		case SV_ENTRY_FUNCTION:
+			return "ROUTINE";
+		case SV_ENTRY_TYPE:
+			return "TYPE";
+	}
+	return "TABLE";
+}
+
+static void
+drop_objects(const Shift *shift)
+{
+	ListCell   *lc;
+
+	foreach(lc, shift->going)
+	{
+		SvEntry    *going = lfirst(lc);
+		SvEntry    *now = sv_contract_resolve(going);
+
+		if (now == NULL || entry_on(shift->coming, going->physical) ||
+			!sv_catalog_is_base_schema(shift->product, now->schema) ||
+			is_owned_sequence(going))
+			continue;
+		run(psprintf("DROP %s %s%s CASCADE", drop_keyword(going),
+					 sql_name(now), going->kind == SV_ENTRY_FUNCTION ?
+					 psprintf("(%s)", going->args) : ""));
+	}
+}
+
+/* columns, triggers and constraints of a table that both versions have */
+static void
+drop_parts(const Pair *pair)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->going->triggers)
+	{
+		SvPart	   *trigger = lfirst(lc);
+
+		if (part_on(pair->now->triggers, trigger->object) &&
+			!part_on(pair->coming->triggers, trigger->object))
+			run(psprintf("DROP TRIGGER %s ON %s",
+						 quote_identifier(part_on(pair->now->triggers,
+												  trigger->object)->name),
+						 pair->table));
+	}
+	foreach(lc, pair->going->constraints)
+	{
+		SvPart	   *constraint = part_on(pair->now->constraints,
+										 ((SvPart *) lfirst(lc))->object);
+
+		if (constraint == NULL ||
+			part_on(pair->coming->constraints, constraint->object))
+			continue;
+		if (constraint->flavour == 'i')
+			run(psprintf("DROP INDEX %s",
+						 quote_qualified_identifier(pair->now->schema,
+													constraint->name)));
+		else
+			run(psprintf("ALTER TABLE %s DROP CONSTRAINT %s CASCADE",
+						 pair->table, quote_identifier(constraint->name)));
+	}
+	foreach(lc, pair->now->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+
+		if (!sv_is_hidden(column->name) &&
+			column_of(pair->coming->columns, column->number) == NULL)
+			run(psprintf("ALTER TABLE %s DROP COLUMN %s CASCADE",
+						 pair->table, quote_identifier(column->name)));
+	}
+}
+
+/*
+ * Renaming
+ */
+
+static void
+rename_column(const Pair *pair, const char *from, const char *to)
+{
+	run(psprintf("ALTER TABLE %s RENAME COLUMN %s TO %s", pair->table,
+				 quote_identifier(from), quote_identifier(to)));
+}
+
+/* two columns may have swapped their names: all give theirs up first */
+static void
+rename_columns(const Pair *pair)
+{
+	List	   *renamed = NIL;
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *now = column_of(pair->now->columns, column->number);
+
+		if (now && !sv_is_hidden(now->name) &&
+			strcmp(now->name, column->name) != 0)
+			renamed = lappend(renamed, column);
+	}
+	if (list_length(renamed) == 1)
+	{
+		SvPart	   *column = linitial(renamed);
+
+		rename_column(pair,
+					  column_of(pair->now->columns, column->number)->name,
+					  column->name);
+		return;
+	}
+	foreach(lc, renamed)
+		rename_column(pair,
+					  column_of(pair->now->columns,
+								((SvPart *) lfirst(lc))->number)->name,
+					  psprintf("schemaver shift %d",
+							   foreach_current_index(lc)));
+	foreach(lc, renamed)
+		rename_column(pair, psprintf("schemaver shift %d",
+									 foreach_current_index(lc)),
+					  ((SvPart *) lfirst(lc))->name);
+}
+
+static void
+rename_parts(const Pair *pair)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->constraints)
+	{
+		SvPart	   *constraint = lfirst(lc);
+		SvPart	   *now = part_on(pair->now->constraints,
+								  constraint->object);
+
+		if (now == NULL || sv_is_hidden(now->name) ||
+			strcmp(now->name, constraint->name) == 0)
+			continue;
+		if (now->flavour == 'i')
+			run(psprintf("ALTER INDEX %s RENAME TO %s",
+						 quote_qualified_identifier(pair->now->schema,
+													now->name),
+						 quote_identifier(constraint->name)));
+		else
+			run(psprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s",
+						 pair->table, quote_identifier(now->name),
+						 quote_identifier(constraint->name)));
+	}
+	foreach(lc, pair->coming->triggers)
+	{
+		SvPart	   *trigger = lfirst(lc);
+		SvPart	   *now = part_on(pair->now->triggers, trigger->object);
+
+		if (now && !sv_is_hidden(now->name) &&
+			strcmp(now->name, trigger->name) != 0)
+			run(psprintf("ALTER TRIGGER %s ON %s RENAME TO %s",
+						 quote_identifier(now->name), pair->table,
+						 quote_identifier(trigger->name)));
+	}
+	foreach(lc, pair->coming->labels)
+	{
+		SvPart	   *label = lfirst(lc);
+		SvPart	   *now = part_on(pair->now->labels, label->object);
+
+		if (now && strcmp(now->name, label->name) != 0)
+			run(psprintf("ALTER TYPE %s RENAME VALUE %s TO %s", pair->table,
+						 quote_literal_cstr(now->name),
+						 quote_literal_cstr(label->name)));
+	}
+}
+
+/* the words that name an object in ALTER */
+static char *
+alter_target(const SvEntry *entry, const char *schema, const char *name)
+{
+	return psprintf("%s %s%s", drop_keyword(entry),
+					quote_qualified_identifier(schema, name),
+					entry->kind == SV_ENTRY_FUNCTION ?
+					psprintf("(%s)", entry->args) : "");
+}
+
+/*
+ * Objects in the base schemas take on the names of "to", by way of a name
+ * that nothing has, since two may have swapped theirs.
+ */
+static void
+rename_objects(const Shift *shift)
+{
+	List	   *renamed = NIL;
+	ListCell   *lc;
+
+	foreach(lc, shift->coming)
+	{
+		SvEntry    *coming = lfirst(lc);
+		SvEntry    *now = sv_contract_resolve(coming);
+		char	   *schema;
+
+		if (now == NULL || now->physical != coming->physical ||
+			!sv_catalog_is_base_schema(shift->product, now->schema))
+			continue;
+		schema = now->schema;
+		if (strcmp(schema, coming->schema) != 0 && !is_owned_sequence(coming))
+		{
+			run(psprintf("ALTER %s SET SCHEMA %s",
+						 alter_target(coming, schema, now->name),
+						 quote_identifier(coming->schema)));
+			schema = coming->schema;
+		}
+		if (strcmp(now->name, coming->name) == 0 || sv_is_hidden(now->name))
+			continue;
+		run(psprintf("ALTER %s RENAME TO %s",
+					 alter_target(coming, schema, now->name),
+					 quote_identifier(psprintf("schemaver shift %u",
+											   coming->physical))));
+		renamed = lappend(renamed, coming);
+	}
+	foreach(lc, renamed)
+	{
+		SvEntry    *coming = lfirst(lc);
+
+		run(psprintf("ALTER %s RENAME TO %s",
+					 alter_target(coming, coming->schema,
+								  psprintf("schemaver shift %u",
+										   coming->physical)),
+					 quote_identifier(coming->name)));
+	}
+}
+
+/*
+ * Bringing back
+ */
+
+static Oid
+class_of(const SvEntry *entry)
+{
+	if (entry->kind == SV_ENTRY_FUNCTION)
+		return ProcedureRelationId;
+	return entry->kind == SV_ENTRY_TYPE ? TypeRelationId : RelationRelationId;
+}
+
+/* what has replaced it in the base schemas under the same name goes first */
+static void
+replace_named(const Shift *shift, const SvEntry *coming)
+{
+	const SvEntry *going = entry_named(shift->going, coming);
+	SvEntry    *now = going ? sv_contract_resolve(going) : NULL;
+
+	if (now == NULL || going->physical == coming->physical ||
+		!sv_catalog_is_base_schema(shift->product, now->schema))
+		return;
+	run(psprintf("DROP %s CASCADE",
+				 alter_target(going, now->schema, now->name)));
+}
+
+static void
+return_objects(const Shift *shift)
+{
+	ListCell   *lc;
+
+	foreach(lc, shift->coming)
+	{
+		SvEntry    *coming = lfirst(lc);
+		SvEntry    *now = sv_contract_resolve(coming);
+		Oid			schema = get_namespace_oid(coming->schema, false);
+
+		if (now == NULL || now->physical != coming->physical)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("version %s of product \"%s\" cannot be restored: %s is gone",
+							shift->to->label, shift->product->name,
+							quote_qualified_identifier(coming->schema,
+													   coming->name)),
+					 errhint("schemaver.verify() tells what was changed by hand.")));
+		if (sv_catalog_is_base_schema(shift->product, now->schema))
+			continue;
+		replace_named(shift, coming);
+		if (is_relation(coming->kind) && coming->kind != RELKIND_SEQUENCE)
+			sv_retain_return_relation(coming->physical, schema, coming->name);
+		else if (coming->kind != RELKIND_SEQUENCE ||
+				 strcmp(now->schema, SV_RETAINED_SCHEMA) != 0)
+			sv_retain_return_home(class_of(coming), coming->physical, schema);
+	}
+}
+
+/* what is hidden in a table comes back under its name */
+static void
+return_parts(const Pair *pair)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *now = column_of(pair->now->columns, column->number);
+
+		if (now && sv_is_hidden(now->name))
+			sv_retain_return_column(pair->now->physical, column->number,
+									column->name);
+	}
+	foreach(lc, pair->coming->constraints)
+	{
+		SvPart	   *constraint = lfirst(lc);
+		SvPart	   *now = part_on(pair->now->constraints,
+								  constraint->object);
+
+		if (now && strchr("pui", constraint->flavour) &&
+			(sv_is_hidden(now->name) || now->flavour != constraint->flavour))
+			sv_retain_return_unique(pair->now->physical, constraint);
+	}
+	foreach(lc, pair->coming->triggers)
+	{
+		SvPart	   *trigger = lfirst(lc);
+		SvPart	   *now = part_on(pair->now->triggers, trigger->object);
+
+		if (now && sv_is_hidden(now->name))
+			sv_retain_return_trigger(trigger->object, trigger->name);
+	}
+}
+
+/*
+ * Defaults and constraints
+ */
+
+static void
+set_defaults(const Pair *pair)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *now = column_of(pair->now->columns, column->number);
+		char	   *text;
+
+		if (now == NULL || column->generated != ' ' ||
+			now->identity != ' ' ||
+			(OidIsValid(now->object) && now->object == column->object))
+			continue;
+		text = OidIsValid(now->object) ?
+			sv_contract_default_text(now->object) : NULL;
+		if (strcmp(text ? text : "",
+				   column->expression ? column->expression : "") == 0)
+			continue;
+		run(psprintf("ALTER %s ALTER COLUMN %s %s%s",
+					 alter_target(pair->now, pair->now->schema,
+								  pair->now->name),
+					 quote_identifier(now->name),
+					 column->expression ? "SET DEFAULT " : "DROP DEFAULT",
+					 column->expression ? column->expression : ""));
+	}
+}
+
+/* does every other supported version demand the same of the column? */
+static bool
+others_demand_not_null(Oid relation, AttrNumber number, List *others)
+{
+	ListCell   *lr;
+	ListCell   *le;
+
+	foreach(lr, others)
+	{
+		foreach(le, sv_catalog_entries_on(relation))
+		{
+			SvPart	   *column;
+
+			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
+				continue;
+			column = column_of(sv_catalog_entry(lfirst_int(le))->columns,
+							   number);
+			if (column == NULL || !column->notnull)
+				return false;
+		}
+	}
+	return true;
+}
+
+static Oid
+owner_of(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* is there a row without a value? */
+static bool
+has_nulls(const char *table, const char *column)
+{
+	bool		result;
+
+	run(psprintf("SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1", table,
+				 quote_identifier(column)));
+	result = SPI_processed > 0;
+	return result;
+}
+
+static void
+restore_not_null(const Pair *pair, List *others)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *now = column_of(pair->now->columns, column->number);
+
+		if (now == NULL || now->notnull || !column->notnull ||
+			!others_demand_not_null(pair->now->physical, column->number,
+									others))
+			continue;
+		if (has_nulls(pair->table, now->name))
+			ereport(WARNING,
+					(errmsg("column \"%s\" of table %s is not NOT NULL again, there are rows without a value",
+							now->name, pair->table),
+					 errhint("Fill them, then run ALTER TABLE %s ALTER COLUMN %s SET NOT NULL.",
+							 pair->table, quote_identifier(now->name))));
+		else
+			run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+						 pair->table, quote_identifier(now->name)));
+	}
+}
+
+/* does every other supported version have a constraint like that? */
+static bool
+others_have_constraint(Oid relation, const SvPart *constraint, List *others)
+{
+	ListCell   *lr;
+	ListCell   *le;
+	ListCell   *lk;
+
+	foreach(lr, others)
+	{
+		foreach(le, sv_catalog_entries_on(relation))
+		{
+			bool		found = false;
+
+			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
+				continue;
+			foreach(lk, sv_catalog_entry(lfirst_int(le))->constraints)
+			{
+				SvPart	   *other = lfirst(lk);
+
+				found |= strcmp(other->name, constraint->name) == 0 &&
+					other->expression && constraint->expression &&
+					strcmp(other->expression, constraint->expression) == 0;
+			}
+			if (!found)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void
+restore_constraints(const Pair *pair, List *others)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->constraints)
+	{
+		SvPart	   *constraint = lfirst(lc);
+		char	   *text = constraint->expression;
+
+		if (strchr("cf", constraint->flavour) == NULL || text == NULL ||
+			part_on(pair->now->constraints, constraint->object) ||
+			OidIsValid(get_relation_constraint_oid(pair->now->physical,
+												   constraint->name, true)) ||
+			!others_have_constraint(pair->now->physical, constraint, others))
+			continue;
+		if (pair->now->kind != RELKIND_PARTITIONED_TABLE &&
+			strstr(text, " NOT VALID") == NULL)
+			text = psprintf("%s NOT VALID", text);
+		run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", pair->table,
+					 quote_identifier(constraint->name), text));
+	}
+}
+
+/* keys that are no primary keys for want of NOT NULL */
+static void
+restore_keys(const Pair *pair)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->constraints)
+	{
+		SvPart	   *constraint = lfirst(lc);
+		SvPart	   *now = part_on(pair->now->constraints,
+								  constraint->object);
+
+		if (now && constraint->flavour == CONSTRAINT_PRIMARY &&
+			now->flavour == CONSTRAINT_UNIQUE)
+			sv_retain_return_unique(pair->now->physical, constraint);
+	}
+}
+
+/* tables of "to" that both versions have, or that came back just now */
+static List *
+make_pairs(const Shift *shift, List *entries)
+{
+	List	   *pairs = NIL;
+	ListCell   *lc;
+
+	foreach(lc, entries)
+	{
+		SvEntry    *coming = lfirst(lc);
+		SvEntry    *now = sv_contract_resolve(coming);
+		Pair	   *pair;
+
+		if (now == NULL || now->physical != coming->physical ||
+			!sv_catalog_is_base_schema(shift->product, now->schema))
+			continue;
+		pair = palloc(sizeof(Pair));
+		pair->coming = coming;
+		pair->going = entry_on(shift->going, coming->physical);
+		pair->now = now;
+		pair->table = sql_name(now);
+		pairs = lappend(pairs, pair);
+	}
+	return pairs;
+}
+
+static void
+check_owner(const Shift *shift)
+{
+	ListCell   *lc;
+
+	foreach(lc, shift->coming)
+	{
+		SvEntry    *entry = lfirst(lc);
+
+		if (is_relation(entry->kind) && get_rel_name(entry->physical) &&
+			!pg_class_ownercheck(entry->physical, GetUserId()))
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE,
+						   get_rel_name(entry->physical));
+		if (entry->kind == SV_ENTRY_FUNCTION &&
+			!pg_proc_ownercheck(entry->physical, GetUserId()))
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FUNCTION, entry->name);
+		if (entry->kind == SV_ENTRY_TYPE &&
+			!pg_type_ownercheck(entry->physical, GetUserId()))
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TYPE, entry->name);
+	}
+}
+
+/* the relations whose shape differs between two releases: OIDs */
+static List *
+shifted_relations(const SvRelease *from, const SvRelease *to)
+{
+	List	   *relations = NIL;
+	ListCell   *lc;
+
+	foreach(lc, list_concat(entries_without(to, from),
+							entries_without(from, to)))
+	{
+		SvEntry    *entry = lfirst(lc);
+
+		if (is_relation(entry->kind) && get_rel_name(entry->physical))
+			relations = list_append_unique_oid(relations, entry->physical);
+	}
+	return relations;
+}
+
+/*
+ * Change the base schemas from one supported release to another.  Runs as the
+ * caller, who must own what is changed, while contracts collect and expand.c
+ * puts away: between sv_shift_begin() and sv_shift_end().
+ */
+void
+sv_shift_to(const SvProduct *product, const SvRelease *from,
+			const SvRelease *to)
+{
+	int			nestlevel = sv_contract_enter();
+	Shift		shift = {product, from, to, entries_without(from, to),
+	entries_without(to, from)};
+	ListCell   *lc;
+
+	check_owner(&shift);
+	SPI_connect();
+	drop_objects(&shift);
+	foreach(lc, make_pairs(&shift, shift.coming))
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (pair->going && is_table(pair->now->kind))
+			drop_parts(pair);
+	}
+	rename_objects(&shift);
+	foreach(lc, make_pairs(&shift, shift.coming))
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (is_relation(pair->now->kind) && pair->now->kind != RELKIND_SEQUENCE)
+			rename_columns(pair);
+		rename_parts(pair);
+	}
+	return_objects(&shift);
+	foreach(lc, make_pairs(&shift, shift.coming))
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (is_table(pair->now->kind))
+			return_parts(pair);
+	}
+	foreach(lc, make_pairs(&shift, shift.coming))
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (is_table(pair->now->kind) || pair->now->kind == RELKIND_VIEW)
+			set_defaults(pair);
+	}
+	SPI_finish();
+	sv_contract_leave(nestlevel);
+}
+
+/* views first, as sessions do */
+static void
+lock_relations(const SvProduct *product, List *releases, List *relations,
+			   List **needed)
+{
+	List	   *views = NIL;
+	ListCell   *lr;
+	ListCell   *lv;
+
+	*needed = NIL;
+	foreach(lr, relations)
+	{
+		*needed = sv_lock_need(*needed, lfirst_oid(lr), AccessExclusiveLock);
+		foreach(lv, sv_compat_views_on(product, releases, lfirst_oid(lr)))
+			views = list_append_unique_oid(views, lfirst_oid(lv));
+	}
+	sv_lock_take(views, *needed);
+}
+
+/*
+ * Begin to change the base schemas from one release to another: contracts
+ * collect, expand.c puts away, the relations that differ are locked.  Keeps in
+ * *needed what is to be locked, for sv_lock_retry().
+ */
+void
+sv_shift_begin(SvProduct *product, SvRelease *from, SvRelease *to,
+			   List **needed)
+{
+	List	   *releases = sv_catalog_releases(product, true);
+
+	sv_contract_collect_begin();
+	if (sv_catalog_drifted(product))
+		sv_contract_touch_all();
+	lock_relations(product, releases, shifted_relations(from, to), needed);
+	sv_expand_begin(product, from, releases);
+}
+
+/* a version that would not work any more must not be live */
+static void
+check_result(const SvProduct *product, const SvRelease *to, List *releases)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_contract_judge(releases))
+	{
+		SvFinding  *finding = lfirst(lc);
+
+		if (finding->severity != SV_FATAL)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("version %s of product \"%s\" cannot be made current: %s would break version %s",
+						to->label, product->name, finding->change,
+						finding->release->label),
+				 errdetail("%s", finding->reason),
+				 errhint("schemaver.verify() tells what was changed by hand.")));
+	}
+}
+
+/*
+ * The base schemas have been changed from one release to another: that is the
+ * current one now, all others get the views that they need.
+ */
+void
+sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
+{
+	int			nestlevel;
+	List	   *releases;
+
+	(void) from;
+	sv_expand_end();
+	nestlevel = sv_contract_enter();
+	releases = sv_catalog_releases(product, true);
+	check_result(product, to, releases);
+	sv_contract_relink(releases, false);
+	sv_catalog_set_current(product, to->id);
+	(void) sv_compat_reconcile(product, releases);
+	if (sv_contract_touched_rights())
+		sv_compat_sync_rights(InvalidOid);
+	sv_contract_collect_end();
+	sv_contract_leave(nestlevel);
+}
+
+/*
+ * Restore the constraints of the current release that a retired one, which
+ * was rolled back, could not live with, unless one of the others could not
+ * either.  The tables are changed as their owners.
+ */
+void
+sv_shift_restore(const SvProduct *product, const SvRelease *current,
+				 const SvRelease *retired, List *others)
+{
+	Shift		shift = {product, retired, current, NIL,
+	entries_without(current, retired)};
+	ListCell   *lc;
+
+	SPI_connect();
+	foreach(lc, make_pairs(&shift, shift.coming))
+	{
+		Pair	   *pair = lfirst(lc);
+		Oid			user;
+		int			context;
+
+		if (!is_table(pair->now->kind))
+			continue;
+		GetUserIdAndSecContext(&user, &context);
+		SetUserIdAndSecContext(owner_of(pair->now->physical),
+							   context | SECURITY_RESTRICTED_OPERATION);
+		restore_not_null(pair, others);
+		restore_constraints(pair, others);
+		SetUserIdAndSecContext(user, context);
+		restore_keys(pair);
+	}
+	SPI_finish();
+}
