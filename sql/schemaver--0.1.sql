@@ -262,7 +262,9 @@ CREATE TABLE schemaver.db_version_history (
 	checksum	text,
 	statements	integer NOT NULL,
 	duration	interval NOT NULL,
-	outcome		text NOT NULL
+	outcome		text NOT NULL,
+	lsn			pg_lsn NOT NULL,
+	restore_point text
 );
 CREATE INDEX db_version_history_product
 	ON schemaver.db_version_history (product_id, id);
@@ -638,7 +640,9 @@ CREATE VIEW schemaver.history AS
 		h.checksum,
 		h.statements,
 		h.duration,
-		h.outcome
+		h.outcome,
+		h.lsn,
+		h.restore_point
 	FROM schemaver.db_version_history AS h;
 
 COMMENT ON VIEW schemaver.history IS
@@ -671,6 +675,10 @@ COMMENT ON COLUMN schemaver.history.duration IS
 	'how long it took';
 COMMENT ON COLUMN schemaver.history.outcome IS
 	'what came of it';
+COMMENT ON COLUMN schemaver.history.lsn IS
+	'position in the WAL before it was committed: recovery to there gives the state before';
+COMMENT ON COLUMN schemaver.history.restore_point IS
+	'name of the restore point there; NULL where there is none';
 
 GRANT SELECT ON schemaver.products, schemaver.versions, schemaver.history,
 	schemaver.instances TO PUBLIC;

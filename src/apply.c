@@ -233,6 +233,7 @@ schemaver_baseline(PG_FUNCTION_ARGS)
 	history.product_name = product->name;
 	history.action = "baseline";
 	history.outcome = "taken as it stands";
+	history.event = "baselined";
 	sv_catalog_record(&history);
 	PG_RETURN_DATUM(SvVersionGetDatum(history.to));
 }
@@ -697,6 +698,8 @@ record(Migration *migration)
 	history.statements = list_length(migration->script->statements);
 	history.started = migration->started;
 	history.outcome = migration->forward ? "applied again" : "applied";
+	history.restorable = true;
+	history.event = "applied";
 	sv_catalog_record(&history);
 }
 

@@ -37,6 +37,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/pg_lsn.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -68,8 +69,9 @@ enum history_columns
 	History_id = 1, History_product, History_product_name, History_action,
 	History_from, History_version, History_update_on, History_update_by,
 	History_description, History_reason, History_script, History_checksum,
-	History_statements, History_duration, History_outcome,
-	History_columns = History_outcome
+	History_statements, History_duration, History_outcome, History_lsn,
+	History_restore_point,
+	History_columns = History_restore_point
 };
 
 enum entry_columns
@@ -788,8 +790,8 @@ sv_catalog_create_release(const SvProduct *product, SvVersion *version,
 }
 
 /*
- * Mark a release as retired.  The caller holds its lock exclusively, and the
- * product's.
+ * Mark a release as retired, and notify of it.  The caller holds its lock
+ * exclusively, and the product's.
  */
 void
 sv_catalog_retire(SvRelease *release)
@@ -809,6 +811,9 @@ sv_catalog_retire(SvRelease *release)
 	scan_end(&scan);
 	CommandCounterIncrement();
 	release->retired = true;
+	sv_announce_event("retired",
+					  sv_catalog_product_by_id(release->product_id)->name,
+					  release->version, NULL);
 }
 
 /*
@@ -1201,8 +1206,26 @@ sv_catalog_relink_entry(const SvEntry *entry)
  * History
  */
 
+/* the position in the WAL, and a restore point there if there is to be one */
+static void
+set_position(Datum *values, bool *nulls, const SvHistory *history)
+{
+	XLogRecPtr	lsn;
+	char	   *restore_point = NULL;
+
+	if (history->restorable)
+		restore_point = sv_announce_restore_point(history->product_name,
+												  history->to, &lsn);
+	else
+		lsn = GetXLogInsertRecPtr();
+	values[History_lsn - 1] = LSNGetDatum(lsn);
+	set_text(values, nulls, History_restore_point, restore_point);
+}
+
 /*
- * Append a line to the history.
+ * Append a line to the history, the last thing that a change does: with it
+ * the change is announced, by a restore point and a notification, as far as
+ * the line asks for them.
  */
 void
 sv_catalog_record(const SvHistory *history)
@@ -1232,8 +1255,12 @@ sv_catalog_record(const SvHistory *history)
 	values[History_statements - 1] = Int32GetDatum(history->statements);
 	values[History_duration - 1] = IntervalPGetDatum(duration);
 	set_text(values, nulls, History_outcome, history->outcome);
+	set_position(values, nulls, history);
 	insert_row("db_version_history", values, nulls);
 	CommandCounterIncrement();
+	if (history->event)
+		sv_announce_event(history->event, history->product_name, history->to,
+						  history->from);
 }
 
 /*

@@ -96,6 +96,7 @@ record(const Retirement *retirement)
 							   sv_version_compare(retirement->release->version,
 												  retirement->current->version) < 0 ?
 							   "older" : "newer", retirement->count);
+	history.restorable = true;
 	sv_catalog_record(&history);
 }
 
@@ -261,6 +262,8 @@ record_rollback(const Rollback *rollback)
 	history.to = rollback->to->version;
 	history.reason = rollback->reason;
 	history.started = rollback->started;
+	history.restorable = true;
+	history.event = "rolled_back";
 	history.outcome = psprintf("rolled back, %s stays supported",
 							   rollback->from->label);
 	sv_catalog_record(&history);

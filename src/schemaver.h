@@ -16,6 +16,7 @@
 
 #include "postgres.h"
 
+#include "access/xlogdefs.h"
 #include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
 #include "fmgr.h"
@@ -125,6 +126,17 @@ typedef struct SvScript
 extern SvScript *sv_script_parse(const char *text);
 
 /*-------------------------------------------------------------------------
+ * announce.c: restore points and notifications
+ *-------------------------------------------------------------------------
+ */
+extern char *sv_announce_restore_point(const char *product,
+									   const SvVersion *version,
+									   XLogRecPtr *lsn);
+extern void sv_announce_event(const char *event, const char *product,
+							  const SvVersion *version,
+							  const SvVersion *from);
+
+/*-------------------------------------------------------------------------
  * catalog.c: the only place that reads and writes schemaver's own tables
  *-------------------------------------------------------------------------
  */
@@ -222,6 +234,8 @@ typedef struct SvHistory
 	int			statements;
 	TimestampTz started;
 	const char *outcome;		/* "applied", "baseline taken", ... */
+	bool		restorable;		/* worth a restore point */
+	const char *event;			/* to notify of, or NULL */
 } SvHistory;
 
 /* who we were before becoming the extension's owner */
