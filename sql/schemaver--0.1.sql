@@ -364,6 +364,21 @@ COMMENT ON SCHEMA schemaver_retained IS
 	'relations that a migration has dropped and a supported version still needs';
 
 --
+-- drain.c: wait_for_drain
+--
+
+CREATE FUNCTION schemaver.wait_for_drain(
+	version schemaver.version,
+	product text DEFAULT NULL,
+	timeout interval DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'schemaver_wait_for_drain'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.wait_for_drain(schemaver.version, text, interval) IS
+	'returns when no instance of that version or an older one is live; an error if that takes longer than the timeout';
+
+--
 -- compat.c: reconcile
 --
 

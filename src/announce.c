@@ -7,8 +7,9 @@
  * written as late as can be, when all else of the transaction is done: the
  * transaction commits after it, so recovery to it brings back the state
  * before, with all that others had committed meanwhile.  An attempt that
- * fails for its locks has left none, and needs not: recovery stops at the
- * first of a name.
+ * fails for its locks has left none.  That matters, since recovery stops at
+ * the first of a name; for the same reason the retirement of a version is
+ * named otherwise than the migration to it.
  *
  * Notifications are sent with the transaction and arrive if it commits.
  *
@@ -28,31 +29,35 @@
 #define RESTORE_POINT_PREFIX	"schemaver "
 
 /*
- * "schemaver shop 1.1.0".  What does not fit is cut off the product, since
- * the version is what tells one from another.
+ * "schemaver shop 1.1.0", or "schemaver shop 1.1.0 retire".  What does not fit
+ * is cut off the product, since the rest is what tells one from another.
  */
 static char *
-restore_point_name(const char *product, const char *version)
+restore_point_name(const char *action, const char *product,
+				   const char *version)
 {
-	int			room = MAXFNAMELEN - 1 - strlen(RESTORE_POINT_PREFIX) -
-	1 - strlen(version);
+	const char *label = strcmp(action, "apply") == 0 ? version :
+	psprintf("%s %s", version, action);
+	int			room = MAXFNAMELEN - 1 - (int) strlen(RESTORE_POINT_PREFIX) -
+	1 - (int) strlen(label);
 	char	   *name;
 
 	name = psprintf(RESTORE_POINT_PREFIX "%.*s %s",
 					pg_mbcliplen(product, strlen(product), Max(room, 0)),
-					product, version);
+					product, label);
 	name[pg_mbcliplen(name, strlen(name), MAXFNAMELEN - 1)] = '\0';
 	return name;
 }
 
 /*
- * Write a restore point for a step to that version, and set *lsn to its end.
- * Returns its name.  Where the WAL has no use for one, or the role may not
- * make one, there is none: NULL, and *lsn is where it would have been.
+ * Write a restore point for an action, as the history calls it, and set *lsn
+ * to its end.  Returns its name.  Where the WAL has no use for one, or the
+ * role may not make one, there is none: NULL, and *lsn is where it would have
+ * been.
  */
 char *
-sv_announce_restore_point(const char *product, const SvVersion *version,
-						  XLogRecPtr *lsn)
+sv_announce_restore_point(const char *action, const char *product,
+						  const SvVersion *version, XLogRecPtr *lsn)
 {
 	char	   *name;
 
@@ -63,7 +68,7 @@ sv_announce_restore_point(const char *product, const SvVersion *version,
 		*lsn = GetXLogInsertRecPtr();
 		return NULL;
 	}
-	name = restore_point_name(product, sv_version_text(version));
+	name = restore_point_name(action, product, sv_version_text(version));
 	*lsn = XLogRestorePoint(name);
 	return name;
 }

@@ -757,6 +757,24 @@ sv_catalog_release_at(const SvProduct *product, const SvVersion *version)
 }
 
 /*
+ * The release of exactly that version, of whatever spelling; an error if
+ * there is none.
+ */
+SvRelease *
+sv_catalog_release_of(const SvProduct *product, const SvVersion *version)
+{
+	SvRelease  *release = sv_catalog_release_at(product, version);
+
+	if (release == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("version %s of product \"%s\" does not exist",
+						sv_version_text(version), product->name),
+				 errhint("SELECT version, status FROM schemaver.versions tells which there are.")));
+	return release;
+}
+
+/*
  * Add a release.  entries are the ids of its contract's entries, ascending.
  * The caller holds the product's lock.
  */
@@ -1214,7 +1232,8 @@ set_position(Datum *values, bool *nulls, const SvHistory *history)
 	char	   *restore_point = NULL;
 
 	if (history->restorable)
-		restore_point = sv_announce_restore_point(history->product_name,
+		restore_point = sv_announce_restore_point(history->action,
+												  history->product_name,
 												  history->to, &lsn);
 	else
 		lsn = GetXLogInsertRecPtr();

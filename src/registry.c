@@ -23,7 +23,7 @@
  * - DISCARD ALL and pg_advisory_unlock_all() release the locks behind our
  *   back.  That is noticed at the next statement, in the case of DISCARD ALL
  *   at once: the session then returns to what its connection was registered
- *   under, if anything.
+ *   under, if anything.  To others it was live all the time of a DISCARD ALL.
  *
  * - The registration that came with the connection is never forgotten while
  *   the session lasts, only given up and taken again.
@@ -40,6 +40,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "replication/walsender.h"
+#include "storage/latch.h"
 #include "tcop/pquery.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -47,6 +48,9 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/varlena.h"
+#include "utils/wait_event.h"
+
+#define MOMENT_MS		10
 
 /* what a session is registered under */
 typedef struct Registration
@@ -111,8 +115,16 @@ set_tag(LOCKTAG *tag, int32 id, uint32 seconds, uint16 kind)
 	tag->locktag_lockmethodid = USER_LOCKMETHOD;
 }
 
+/* a release's lock that stands in for another one during DISCARD ALL */
+static void
+set_bridge_tag(LOCKTAG *tag, int32 release_id)
+{
+	set_tag(tag, release_id, 0, SV_LOCK_VERSION);
+	tag->locktag_lockmethodid = DEFAULT_LOCKMETHOD;
+}
+
 /*
- * Take a release's lock in ExclusiveLock until the transaction ends, without
+ * Take a release's locks in ExclusiveLock until the transaction ends, without
  * waiting.  False if an instance is live, this session's own included, which
  * the lock itself would let pass.
  */
@@ -120,12 +132,19 @@ bool
 sv_registry_lock_release(const SvRelease *release)
 {
 	LOCKTAG		tag;
+	LOCKTAG		bridge;
 
 	set_tag(&tag, release->id, 0, SV_LOCK_VERSION);
-	if (sv_lock_held(&tag, ShareLock))
+	set_bridge_tag(&bridge, release->id);
+	if (sv_lock_held(&tag, ShareLock) ||
+		LockAcquire(&bridge, ExclusiveLock, false, true) ==
+		LOCKACQUIRE_NOT_AVAIL)
 		return false;
-	return LockAcquire(&tag, ExclusiveLock, false, true) !=
-		LOCKACQUIRE_NOT_AVAIL;
+	if (LockAcquire(&tag, ExclusiveLock, false, true) !=
+		LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	LockRelease(&bridge, ExclusiveLock, false);
+	return false;
 }
 
 /*
@@ -141,6 +160,16 @@ sv_registry_lock_product(int32 product_id)
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
+/* is it held by a session that is live under a version of this database? */
+static bool
+is_live(const LockInstanceData *lock)
+{
+	return lock->locktag.locktag_type == LOCKTAG_USERLOCK &&
+		lock->locktag.locktag_field1 == MyDatabaseId &&
+		lock->locktag.locktag_field4 == SV_LOCK_VERSION &&
+		(lock->holdMask & LOCKBIT_ON(ShareLock)) != 0;
+}
+
 /*
  * The processes of the sessions registered under a release, this one
  * included: a list of their numbers.
@@ -149,17 +178,15 @@ List *
 sv_registry_processes(const SvRelease *release)
 {
 	LockData   *data = GetLockStatusData();
-	LOCKTAG		tag;
 	List	   *processes = NIL;
 
-	set_tag(&tag, release->id, 0, SV_LOCK_VERSION);
 	for (int i = 0; i < data->nelements; i++)
 	{
-		LockInstanceData *instance = &data->locks[i];
+		LockInstanceData *lock = &data->locks[i];
 
-		if (memcmp(&instance->locktag, &tag, sizeof(LOCKTAG)) == 0 &&
-			(instance->holdMask & LOCKBIT_ON(ShareLock)) != 0)
-			processes = lappend_int(processes, instance->pid);
+		if (is_live(lock) && lock->locktag.locktag_field3 == 0 &&
+			lock->locktag.locktag_field2 == (uint32) release->id)
+			processes = list_append_unique_int(processes, lock->pid);
 	}
 	return processes;
 }
@@ -171,6 +198,80 @@ int
 sv_registry_count(const SvRelease *release)
 {
 	return list_length(sv_registry_processes(release));
+}
+
+/*
+ * Does this session itself keep the release live?
+ */
+bool
+sv_registry_is_mine(const SvRelease *release)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, release->id, 0, SV_LOCK_VERSION);
+	return sv_lock_held(&tag, ShareLock);
+}
+
+static bool
+is_of(const LOCKTAG *tag, List *releases)
+{
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		if (tag->locktag_field2 == (uint32) ((SvRelease *) lfirst(lc))->id)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is anybody live under one of the releases?  If so *instance is a lock to
+ * give to sv_registry_wait_for().
+ */
+bool
+sv_registry_find_live(List *releases, LOCKTAG *instance)
+{
+	LockData   *data = GetLockStatusData();
+	bool		live = false;
+
+	set_tag(instance, 0, 0, SV_LOCK_VERSION);
+	for (int i = 0; i < data->nelements; i++)
+	{
+		LOCKTAG    *tag = &data->locks[i].locktag;
+
+		if (!is_live(&data->locks[i]) || !is_of(tag, releases))
+			continue;
+		if (tag->locktag_field3 == 0)
+			live = true;
+		else
+			*instance = *tag;
+	}
+	pfree(data->locks);
+	pfree(data);
+	return live;
+}
+
+/*
+ * Wait until an instance has ended, and perhaps others of its version that
+ * have registered within the same second.
+ *
+ * A session that comes, goes or discards all has for a moment a version's
+ * lock alone, of which nobody may wait in line: then let the moment pass.
+ */
+void
+sv_registry_wait_for(const LOCKTAG *instance)
+{
+	if (instance->locktag_field3 != 0)
+	{
+		(void) LockAcquire(instance, ExclusiveLock, false, false);
+		LockRelease(instance, ExclusiveLock, false);
+		return;
+	}
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 MOMENT_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
 }
 
 /* does this session still hold what the registration stands on? */
@@ -189,7 +290,7 @@ note_if_lost(Registration *reg)
 
 /*
  * Take the locks of a registration.  Waits while the version is being broken
- * or retired.
+ * or retired, but never for who waits for an instance to end.
  *
  * Locks are lost all together, and a reference taken now would hide that
  * from other registrations under the same version: so note it before.
@@ -204,9 +305,16 @@ take_locks(Registration *reg)
 		note_if_lost(change->before);
 		note_if_lost(change->after);
 	}
-	while (reg->nlocks < (int) lengthof(reg->locks))
+	if (reg->nlocks == 0)
 	{
-		(void) LockAcquire(&reg->locks[reg->nlocks], ShareLock, true, false);
+		(void) LockAcquire(&reg->locks[0], ShareLock, true, false);
+		reg->nlocks++;
+	}
+	if (reg->nlocks == 1)
+	{
+		while (LockAcquire(&reg->locks[1], ShareLock, true, true) ==
+			   LOCKACQUIRE_NOT_AVAIL)
+			reg->locks[1].locktag_field3++;
 		reg->nlocks++;
 	}
 }
@@ -759,6 +867,21 @@ check_locks(void)
 	return_to_connection();
 }
 
+/*
+ * The connection's registration is about to be released and taken again:
+ * hold it by another lock until the transaction ends.
+ */
+static void
+bridge_discard(void)
+{
+	LOCKTAG		tag;
+
+	if (connection == NULL || !is_held(connection))
+		return;
+	set_bridge_tag(&tag, connection->release_id);
+	(void) LockAcquire(&tag, ShareLock, false, false);
+}
+
 static void
 start_executor(QueryDesc *queryDesc, int eflags)
 {
@@ -779,7 +902,9 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 		((DiscardStmt *) pstmt->utilityStmt)->target == DISCARD_ALL;
 
 	/* what must run before any snapshot is taken has none to check with */
-	if (!discards && PlannedStmtRequiresSnapshot(pstmt))
+	if (discards)
+		bridge_discard();
+	else if (PlannedStmtRequiresSnapshot(pstmt))
 		check_locks();
 	if (next_ProcessUtility)
 		next_ProcessUtility(pstmt, queryString, readOnlyTree, context,

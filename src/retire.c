@@ -40,21 +40,6 @@ typedef struct Retirement
 	int			count;			/* how many went */
 } Retirement;
 
-/* the release of exactly that version, of whatever spelling */
-static SvRelease *
-find_release(const SvProduct *product, const SvVersion *version)
-{
-	SvRelease  *release = sv_catalog_release_at(product, version);
-
-	if (release == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("version %s of product \"%s\" does not exist",
-						sv_version_text(version), product->name),
-				 errhint("SELECT version, status FROM schemaver.versions tells which there are.")));
-	return release;
-}
-
 /* the sessions that keep a version from being retired */
 static char *
 live_processes(const SvRelease *release)
@@ -188,8 +173,8 @@ schemaver_retire(PG_FUNCTION_ARGS)
 	retirement.product =
 		sv_compat_open_product(PG_ARGISNULL(1) ? NULL :
 							   text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	retirement.release = find_release(retirement.product,
-									  PG_GETARG_SVVERSION(0));
+	retirement.release = sv_catalog_release_of(retirement.product,
+											   PG_GETARG_SVVERSION(0));
 	retirement.current = sv_catalog_release(retirement.product,
 											retirement.product->current);
 	if (retirement.release->id == retirement.current->id)
@@ -327,7 +312,8 @@ schemaver_rollback(PG_FUNCTION_ARGS)
 							   text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	if (!PG_ARGISNULL(2))
 		rollback.reason = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	rollback.to = find_release(rollback.product, PG_GETARG_SVVERSION(0));
+	rollback.to = sv_catalog_release_of(rollback.product,
+										PG_GETARG_SVVERSION(0));
 	rollback.from = sv_catalog_release(rollback.product,
 									   rollback.product->current);
 	if (rollback.to->id == rollback.from->id)

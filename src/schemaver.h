@@ -129,7 +129,8 @@ extern SvScript *sv_script_parse(const char *text);
  * announce.c: restore points and notifications
  *-------------------------------------------------------------------------
  */
-extern char *sv_announce_restore_point(const char *product,
+extern char *sv_announce_restore_point(const char *action,
+									   const char *product,
 									   const SvVersion *version,
 									   XLogRecPtr *lsn);
 extern void sv_announce_event(const char *event, const char *product,
@@ -262,6 +263,8 @@ extern List *sv_catalog_releases(const SvProduct *product,
 extern SvRelease *sv_catalog_release(const SvProduct *product, int32 id);
 extern SvRelease *sv_catalog_release_at(const SvProduct *product,
 										const SvVersion *version);
+extern SvRelease *sv_catalog_release_of(const SvProduct *product,
+										const SvVersion *version);
 extern SvRelease *sv_catalog_create_release(const SvProduct *product,
 											SvVersion *version,
 											const char *description,
@@ -371,7 +374,13 @@ extern bool sv_contract_describe_view(Oid view, Oid *base, List **columns);
  *
  * An instance's lock: the same kind and version, but seconds since
  * 2000-01-01 of the registration; held in ShareLock beside the version's, so
- * that pg_locks tells since when.  Nobody ever conflicts with it.
+ * that pg_locks tells since when.  Who waits for the instance to end waits
+ * for ExclusiveLock on it.  Who registers never waits for it: if somebody
+ * stands in line there, he takes the next second's.
+ *
+ * A version's lock of DEFAULT_LOCKMETHOD, the same tag otherwise: held in
+ * ShareLock at transaction level during DISCARD ALL, which gives up the
+ * registration and takes it again, so that the session is live meanwhile.
  *
  * A product's lock: ExclusiveLock at transaction level for as long as a
  * migration of it runs; waited for.
@@ -382,6 +391,9 @@ extern bool sv_contract_describe_view(Oid view, Oid *base, List **columns);
 extern void sv_registry_init(void);
 extern void sv_registry_connect(void);
 extern bool sv_registry_lock_release(const SvRelease *release);
+extern bool sv_registry_is_mine(const SvRelease *release);
+extern bool sv_registry_find_live(List *releases, LOCKTAG *instance);
+extern void sv_registry_wait_for(const LOCKTAG *instance);
 extern List *sv_registry_processes(const SvRelease *release);
 extern int	sv_registry_count(const SvRelease *release);
 extern List *sv_registry_schemas(void);
