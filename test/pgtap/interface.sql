@@ -3,7 +3,7 @@
 
 BEGIN;
 CREATE EXTENSION schemaver;
-SELECT plan(35);
+SELECT plan(36);
 
 -- Functions: how they are called, what they give, who may call them
 PREPARE functions AS
@@ -33,6 +33,8 @@ SELECT bag_eq('functions', $$ VALUES
 	('register(version schemaver.version, product text DEFAULT NULL::text)',
 	 'schemaver.version', 'v', 'u', true, false),
 	('unregister()', 'boolean', 'v', 'u', true, false),
+	('wait_for_drain(version schemaver.version, product text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval)',
+	 'void', 'v', 'u', true, false),
 	('status(product text DEFAULT NULL::text, format text DEFAULT ''text''::text)',
 	 'SETOF text', 'v', 'u', true, false),
 	('full_schema(version schemaver.version, product text DEFAULT NULL::text)',
@@ -99,7 +101,7 @@ SELECT bag_eq('columns', $$ VALUES
 	('products', 'product text, schemas text[], current_version schemaver.version, supported_versions bigint, exact boolean, complete boolean, created_on timestamp with time zone, created_by text'),
 	('versions', 'product text, version schemaver.version, status text, description text, update_on timestamp with time zone, update_by text, schemas text[], registered timestamp with time zone, retired_on timestamp with time zone, instances bigint, full_schema text'),
 	('instances', 'product text, version schemaver.version, pid integer, role name, application_name text, client_addr inet, registered_on timestamp with time zone, backend_start timestamp with time zone, state text'),
-	('history', 'id bigint, product text, action text, from_version schemaver.version, version schemaver.version, update_on timestamp with time zone, update_by text, description text, reason text, script text, checksum text, statements integer, duration interval, outcome text')
+	('history', 'id bigint, product text, action text, from_version schemaver.version, version schemaver.version, update_on timestamp with time zone, update_by text, description text, reason text, script text, checksum text, statements integer, duration interval, outcome text, lsn pg_lsn, restore_point text')
 $$, 'views');
 SELECT is_empty($$
 	SELECT c.oid::regclass, attname
@@ -208,11 +210,16 @@ $$, 'baseline() by names');
 SELECT is(schemaver.apply(script => 'SELECT 1', version => '1.0.1',
 	product => 'shop', description => 'd', reason => 'r')::text, '1.0.1',
 	'apply() by names');
+SELECT throws_ok($$
+	SELECT schemaver.wait_for_drain(version => '1.0.0', product => 'shop',
+		timeout => '0')
+$$, '25001', NULL, 'wait_for_drain() by names, not in a transaction like this');
 SELECT results_eq($$
 	SELECT action, from_version::text, version::text, description, reason,
-		statements, outcome
+		statements, outcome, lsn < pg_current_wal_insert_lsn(), restore_point
 	FROM schemaver.history ORDER BY id DESC LIMIT 1
-$$, $$ VALUES ('apply', '1.0.0', '1.0.1', 'd', 'r', 1, 'applied') $$,
+$$, $$ VALUES ('apply', '1.0.0', '1.0.1', 'd', 'r', 1, 'applied', true,
+	'schemaver shop 1.0.1') $$,
 	'history of it');
 
 SELECT * FROM finish();

@@ -106,6 +106,10 @@ like($err, qr/cannot execute schemaver.create_product\(\) in a read-only/,
 like($err, qr/is above the current version/, 'nor a version that is not');
 like(join("\n", $standby->safe_psql('shop', 'SELECT schemaver.status()')),
 	qr/1\.0\.0/, 'but status()');
+($rc, $out, $err) = $standby->psql('shop',
+	q{SELECT schemaver.wait_for_drain('1.0.0', timeout => '50 ms')});
+like($err, qr/has not drained after .*Still live: version 1\.0\.0/s,
+	'and a wait for the sessions of the standby');
 
 # Promotion: its sessions are the live ones now
 $standby->promote;
