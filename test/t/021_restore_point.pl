@@ -100,4 +100,19 @@ is( recover(q{recovery_target_name = 'schemaver shop 1.1.0 retire'}),
 	"1.0.0 supported, 1.1.0 supported, 1.2.0 current\nfamily_name\n5\n2",
 	'before a retirement');
 
+# No restore point where the WAL has no use for one
+$node->append_conf('postgresql.conf', q{
+wal_level = minimal
+archive_mode = off
+max_wal_senders = 0
+});
+$node->start;
+$node->safe_psql('shop',
+	q{SELECT schemaver.apply('CREATE TABLE place (id integer)')});
+is( $node->safe_psql('shop', q{
+		SELECT version, lsn IS NOT NULL, restore_point IS NULL
+		FROM schemaver.history ORDER BY id DESC LIMIT 1}),
+	'1.2.1|t|t', 'with wal_level = minimal the position alone');
+$node->stop;
+
 done_testing();
