@@ -397,6 +397,8 @@ extern void sv_registry_wait_for(const LOCKTAG *instance);
 extern List *sv_registry_processes(const SvRelease *release);
 extern int	sv_registry_count(const SvRelease *release);
 extern List *sv_registry_schemas(void);
+extern bool sv_registry_session(const char **product,
+								const SvVersion **version);
 extern void sv_registry_lock_product(int32 product_id);
 
 /* set by _PG_init: mends a product after a restore, or DDL by hand */
@@ -452,6 +454,40 @@ extern void sv_retain_return_home(Oid class_id, Oid object, Oid schema);
 extern List *sv_retain_unused(const SvProduct *product);
 extern Oid	sv_retain_relation_of(const ObjectAddress *object);
 extern void sv_retain_add_unused(List *unused, ObjectAddresses *addresses);
+
+/*-------------------------------------------------------------------------
+ * sync.c: the row trigger that keeps pairs of columns in step
+ *-------------------------------------------------------------------------
+ */
+
+/* the trigger's name sorts behind those of users' triggers */
+#define SV_SYNC_TRIGGER		"~schemaver_sync"
+
+/*
+ * Two columns of a table that hold the same for different versions.  Names
+ * and expressions are of the physical columns as they are called now.
+ */
+typedef struct SvSyncPair
+{
+	char	   *old_column;
+	char	   *new_column;
+	char	   *up;				/* computes the new column; "": nothing does */
+	char	   *down;			/* computes the old column; "": nothing does */
+	char	   *product;
+	char	   *label;			/* the last version that writes the old column */
+	bool		newest_is_new;	/* which one everybody else writes */
+} SvSyncPair;
+
+/* the pairs of a table by column numbers, expressions as node trees */
+typedef struct SvSyncFrozen SvSyncFrozen;
+
+extern bool sv_sync_is_trigger(const char *name);
+extern List *sv_sync_pairs(Oid relation);
+extern void sv_sync_set(Oid relation, List *pairs);
+extern void sv_sync_check(Oid relation, const char *expression, Oid type,
+						  int32 typmod, const char *what);
+extern SvSyncFrozen *sv_sync_freeze(Oid relation);
+extern void sv_sync_thaw(SvSyncFrozen *frozen);
 
 /*-------------------------------------------------------------------------
  * compat.c: reconcile: version schemas and their views
