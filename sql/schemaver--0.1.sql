@@ -364,6 +364,18 @@ COMMENT ON SCHEMA schemaver_retained IS
 	'relations that a migration has dropped and a supported version still needs';
 
 --
+-- sync.c: the row trigger that keeps pairs of columns in step
+--
+
+CREATE FUNCTION schemaver.sync()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'schemaver_sync'
+LANGUAGE C;
+
+COMMENT ON FUNCTION schemaver.sync() IS
+	'the trigger that computes the columns that the writer''s version does not write; its arguments are seven for each pair of columns: old column, new column, up, down, product, version, new or old';
+
+--
 -- drain.c: wait_for_drain
 --
 

@@ -779,6 +779,18 @@ sv_registry_schemas(void)
 }
 
 /*
+ * What this session is registered under: the id of the release, its product
+ * and version; 0 and NULLs if nothing.  They last as long as the registration.
+ */
+int32
+sv_registry_session(const char **product, const SvVersion **version)
+{
+	*product = session ? session->product : NULL;
+	*version = session ? session->version : NULL;
+	return session ? session->release_id : 0;
+}
+
+/*
  * Locks that were released behind our back
  */
 

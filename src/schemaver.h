@@ -54,6 +54,10 @@
 #define sv_is_hidden(name) \
 	(strncmp((name), SV_HIDDEN_PREFIX, sizeof(SV_HIDDEN_PREFIX) - 1) == 0)
 
+/* sync.c's trigger: its name sorts behind those of users' triggers */
+#define SV_SYNC_TRIGGER		"~schemaver_sync"
+#define sv_sync_is_trigger(name)	(strcmp((name), SV_SYNC_TRIGGER) == 0)
+
 /*-------------------------------------------------------------------------
  * version.c: the type schemaver.version; pure
  *-------------------------------------------------------------------------
@@ -397,8 +401,8 @@ extern void sv_registry_wait_for(const LOCKTAG *instance);
 extern List *sv_registry_processes(const SvRelease *release);
 extern int	sv_registry_count(const SvRelease *release);
 extern List *sv_registry_schemas(void);
-extern bool sv_registry_session(const char **product,
-								const SvVersion **version);
+extern int32 sv_registry_session(const char **product,
+								 const SvVersion **version);
 extern void sv_registry_lock_product(int32 product_id);
 
 /* set by _PG_init: mends a product after a restore, or DDL by hand */
@@ -460,16 +464,13 @@ extern void sv_retain_add_unused(List *unused, ObjectAddresses *addresses);
  *-------------------------------------------------------------------------
  */
 
-/* the trigger's name sorts behind those of users' triggers */
-#define SV_SYNC_TRIGGER		"~schemaver_sync"
-
 /*
  * Two columns of a table that hold the same for different versions.  Names
  * and expressions are of the physical columns as they are called now.
  */
 typedef struct SvSyncPair
 {
-	char	   *old_column;
+	char	   *old_column;		/* "" where one side has no column */
 	char	   *new_column;
 	char	   *up;				/* computes the new column; "": nothing does */
 	char	   *down;			/* computes the old column; "": nothing does */
@@ -481,11 +482,10 @@ typedef struct SvSyncPair
 /* the pairs of a table by column numbers, expressions as node trees */
 typedef struct SvSyncFrozen SvSyncFrozen;
 
-extern bool sv_sync_is_trigger(const char *name);
 extern List *sv_sync_pairs(Oid relation);
 extern void sv_sync_set(Oid relation, List *pairs);
-extern void sv_sync_check(Oid relation, const char *expression, Oid type,
-						  int32 typmod, const char *what);
+extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
+						   int32 typmod, const char *what);
 extern SvSyncFrozen *sv_sync_freeze(Oid relation);
 extern void sv_sync_thaw(SvSyncFrozen *frozen);
 

@@ -1,0 +1,1610 @@
+/*-------------------------------------------------------------------------
+ *
+ * sync.c
+ *	  The row trigger that keeps pairs of columns in step while versions of
+ *	  an application with different types write either.
+ *
+ * A pair is an old column, a new one, and two expressions over the row: "up"
+ * computes the new column, "down" the old one.  A session registered under
+ * the pair's version or an older one writes the old side, one under a newer
+ * version the new side, and everybody else the side that the pair says.  The
+ * trigger computes the side that the writer does not write.
+ *
+ * Rules kept here:
+ *
+ * - All there is to know stands in the arguments of the table's one trigger,
+ *	 seven for each pair, so that it is dumped and restored with the table.
+ *	 What backends keep of it is a cache.
+ * - An expression runs at INSERT, and at UPDATE only if a column that it
+ *	 mentions is not what it was.  So an update of something else never rounds,
+ *	 resets or overwrites what another version sees.  A row that an UPDATE
+ *	 moves to another partition is not inserted in this sense.
+ * - Pairs in which one's new column is the next one's old column make a
+ *	 chain: they are computed away from the column that the writer writes, and
+ *	 each sees what was computed before.
+ * - Expressions run as whoever writes, like a CHECK, under his settings.  But
+ *	 their text means the same for all: every name in it that is not in
+ *	 pg_catalog is qualified, see sv_sync_check().
+ * - A trigger on a partitioned table has a clone in each partition, where
+ *	 columns may have other numbers: names are looked up in the table that the
+ *	 row goes to.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/relation.h"
+#include "access/tupdesc.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/expandeddatum.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/partcache.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+#define ARGS_PER_PAIR	7
+
+/* how much of a value an error shows, in bytes */
+#define SHOWN_BYTES		100
+
+/* one way to compute one column of a pair */
+typedef struct Direction
+{
+	bool		is_up;
+	AttrNumber	source;			/* the pair's other column, 0 if none */
+	AttrNumber	target;			/* the column to compute */
+	char	   *text;			/* NULL: nothing is computed */
+	CachedExpression *expression;
+	int			ninputs;		/* columns that it mentions */
+	AttrNumber *inputs;
+} Direction;
+
+typedef struct Pair
+{
+	char	   *product;
+	char	   *label;
+	SvVersion  *version;		/* the last one that writes the old side */
+	bool		newest_is_new;
+	Direction	up;
+	Direction	down;
+} Pair;
+
+/* whose idea of a table's trigger: expressions are planned for one role */
+typedef struct PlanKey
+{
+	Oid			trigger;
+	Oid			user;
+} PlanKey;
+
+/* what a backend keeps of a trigger; lasts while it is valid or in use */
+typedef struct SyncPlan
+{
+	MemoryContext context;		/* holds all of this */
+	Oid			relation;
+	Oid			root;			/* of a partition: the topmost ancestor */
+	bool		valid;
+	int			users;			/* queries that run by it */
+	char	   *table;			/* name for messages, the root's */
+	TupleDesc	desc;
+	int			npairs;
+	Pair	   *pairs;
+	AttrNumber	last_input;		/* the highest number of an input */
+	int			nkeys;			/* of a partition: the columns it is by */
+	AttrNumber *keys;
+} SyncPlan;
+
+typedef struct PlanEntry
+{
+	PlanKey		key;			/* must be first */
+	SyncPlan   *plan;
+} PlanEntry;
+
+/* one thing to compute for this writer */
+typedef struct Step
+{
+	const Pair *pair;
+	const Direction *forward;
+	const Direction *backward;	/* NULL: there is no way back */
+	ExprState  *forward_state;
+	ExprState  *backward_state;
+	bool		done;			/* this row went backward */
+} Step;
+
+/* a query's use of a plan; hangs on the FmgrInfo, lives as long */
+typedef struct Run
+{
+	SyncPlan   *plan;
+	MemoryContext context;
+	MemoryContextCallback callback;
+	int32		release;		/* under which the writer is registered, or 0 */
+	int			nsteps;
+	Step	   *steps;			/* in the order of computing */
+	ExprContext *econtext;
+	TupleTableSlot *row;		/* the row with what was computed */
+	const Step *failing;		/* being computed now */
+	const Direction *direction;
+} Run;
+
+/* the last row that an UPDATE of this transaction may move elsewhere */
+typedef struct Moved
+{
+	MemoryContextCallback callback;
+	Oid			root;
+	Oid			from;
+	TupleDesc	desc;
+	HeapTuple	tuple;
+} Moved;
+
+static HTAB *plans = NULL;
+static Moved *moved = NULL;
+
+PG_FUNCTION_INFO_V1(schemaver_sync);
+
+/*
+ * Texts and trees
+ */
+
+/*
+ * Settings under which a text means the same for everybody.  Returns the
+ * level to give to leave_pinned().
+ */
+static int
+enter_pinned(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"DateStyle", "ISO"},
+		{"IntervalStyle", "postgres"},
+		{"extra_float_digits", "1"},
+		{"quote_all_identifiers", "off"},
+		{"transform_null_equals", "off"},
+		{"standard_conforming_strings", "on"}
+	};
+	int			nestlevel = NewGUCNestLevel();
+
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+	return nestlevel;
+}
+
+static void
+leave_pinned(int nestlevel)
+{
+	AtEOXact_GUC(true, nestlevel);
+}
+
+/* what an error in a text is about */
+typedef struct ParseWhere
+{
+	const char *expression;
+	const char *what;			/* or NULL */
+} ParseWhere;
+
+static void
+parse_context(void *arg)
+{
+	ParseWhere *where = arg;
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(where->expression);
+	}
+	if (where->what)
+		errcontext("%s", where->what);
+}
+
+/* the one expression that a text consists of */
+static Node *
+parse_raw(const char *text)
+{
+	List	   *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *select = castNode(SelectStmt,
+								  linitial_node(RawStmt, statements)->stmt);
+	SelectStmt *bare = makeNode(SelectStmt);
+	ResTarget  *target;
+
+	bare->targetList = select->targetList;
+	target = list_length(select->targetList) == 1 ?
+		linitial_node(ResTarget, select->targetList) : NULL;
+	if (target == NULL || target->name || target->indirection ||
+		!equal(select, bare))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("not a single expression: %s", text),
+				 errhint("Write one expression over the columns of the row.")));
+	return target->val;
+}
+
+/* what stands for more or for something else than the row's own columns */
+static bool
+has_strange_var(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varattno <= 0)
+		return true;
+	return expression_tree_walker(node, has_strange_var, context);
+}
+
+/*
+ * Parse an expression over a relation's row, for a column of a type.  The
+ * relation is locked; names resolve along the search_path of the moment.
+ */
+static Node *
+parse_expression(Relation relation, const char *text, Oid type, int32 typmod)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	ParseNamespaceItem *item;
+	Node	   *node;
+	Node	   *coerced;
+
+	pstate->p_sourcetext = text;
+	item = addRangeTableEntryForRelation(pstate, relation, AccessShareLock,
+										 NULL, false, true);
+	addNSItemToQuery(pstate, item, true, true, true);
+	node = transformExpr(pstate, parse_raw(text),
+						 EXPR_KIND_ALTER_COL_TRANSFORM);
+	if (has_strange_var(node, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot use a system column or the whole row in transform expression"),
+				 errhint("Name the columns that it needs.")));
+	coerced = coerce_to_target_type(pstate, node, exprType(node), type,
+									typmod, COERCION_ASSIGNMENT,
+									COERCE_IMPLICIT_CAST, -1);
+	if (coerced == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column is of type %s but expression is of type %s",
+						format_type_be(type), format_type_be(exprType(node))),
+				 errhint("Cast the expression to the column's type."),
+				 parser_errposition(pstate, exprLocation(node))));
+	assign_expr_collations(pstate, coerced);
+	free_parsestate(pstate);
+	return coerced;
+}
+
+/* parse_expression() with errors that say what they are about */
+static Node *
+parse_with_context(Relation relation, const char *text, Oid type,
+				   int32 typmod, const char *what)
+{
+	ParseWhere	where = {text, what};
+	ErrorContextCallback callback;
+	Node	   *node;
+
+	callback.callback = parse_context;
+	callback.arg = &where;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	node = parse_expression(relation, text, type, typmod);
+	if (contain_volatile_functions(node))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("cannot use a volatile function in transform expression"),
+				 errdetail("It would give another value each time that the same row is computed."),
+				 errhint("Use functions that are STABLE or IMMUTABLE.")));
+	error_context_stack = callback.previous;
+	return node;
+}
+
+/* the text of a tree over a relation's row, under pinned settings */
+static char *
+deparse(Oid relation, Node *node)
+{
+	return deparse_expression(node,
+							  deparse_context_for(get_rel_name(relation),
+												  relation),
+							  false, false);
+}
+
+/*
+ * Parse an expression over a relation's row, for a column of a type.  Errors
+ * are raised for what does not parse or does not fit the type, for volatile
+ * functions, subqueries, aggregates, window and set-returning functions, for
+ * system columns and the whole row; they have "what", if it is not NULL, as
+ * their context.  Names resolve along search_path.
+ *
+ * Returns the text that an SvSyncPair wants: the same expression, with every
+ * name qualified that is not in pg_catalog, in the caller's memory context.
+ * Locks the relation in AccessShareLock until the transaction ends.
+ */
+char *
+sv_sync_check(Oid relation, const char *expression, Oid type, int32 typmod,
+			  const char *what)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	Node	   *node = parse_with_context(table, expression, type, typmod,
+										  what);
+	int			nestlevel = enter_pinned();
+	char	   *text = deparse(relation, node);
+
+	leave_pinned(nestlevel);
+	relation_close(table, NoLock);
+	return text;
+}
+
+/*
+ * From arguments to pairs
+ */
+
+static void
+arguments_malformed(Relation relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("malformed arguments of schemaver.sync() on table \"%s\"",
+					RelationGetRelationName(relation)),
+			 errdetail("They are seven for each pair of columns: old column, new column, up, down, product, version, and \"new\" or \"old\".")));
+}
+
+/* a list of SvSyncPair from a trigger's arguments */
+static List *
+pairs_of_arguments(Relation relation, int nargs, char **args)
+{
+	List	   *pairs = NIL;
+
+	if (nargs == 0 || nargs % ARGS_PER_PAIR != 0)
+		arguments_malformed(relation);
+	for (int i = 0; i < nargs; i += ARGS_PER_PAIR)
+	{
+		SvSyncPair *pair = palloc(sizeof(SvSyncPair));
+
+		pair->old_column = pstrdup(args[i]);
+		pair->new_column = pstrdup(args[i + 1]);
+		pair->up = pstrdup(args[i + 2]);
+		pair->down = pstrdup(args[i + 3]);
+		pair->product = pstrdup(args[i + 4]);
+		pair->label = pstrdup(args[i + 5]);
+		pair->newest_is_new = strcmp(args[i + 6], "new") == 0;
+		if (!pair->newest_is_new && strcmp(args[i + 6], "old") != 0)
+			arguments_malformed(relation);
+		pairs = lappend(pairs, pair);
+	}
+	return pairs;
+}
+
+/* the arguments that say these pairs: a list of String */
+static List *
+arguments_of_pairs(List *pairs)
+{
+	List	   *args = NIL;
+	ListCell   *lc;
+
+	foreach(lc, pairs)
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		args = lappend(args, makeString(pair->old_column));
+		args = lappend(args, makeString(pair->new_column));
+		args = lappend(args, makeString(pair->up));
+		args = lappend(args, makeString(pair->down));
+		args = lappend(args, makeString(pair->product));
+		args = lappend(args, makeString(pair->label));
+		args = lappend(args, makeString(pair->newest_is_new ? "new" : "old"));
+	}
+	return args;
+}
+
+/* the number of a pair's column; 0 where the pair has none on that side */
+static AttrNumber
+find_column(Relation relation, const char *name)
+{
+	AttrNumber	number;
+
+	if (name[0] == '\0')
+		return InvalidAttrNumber;
+	number = get_attnum(RelationGetRelid(relation), name);
+	if (number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\", which is kept in step with another one, does not exist",
+						name, RelationGetRelationName(relation)),
+				 errhint("Give the column its name back, or rename columns in a migration.")));
+	return number;
+}
+
+/* put the generation expressions in the place of generated columns */
+static Node *
+expand_generated(Relation relation, Node *node)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	List	   *vars = pull_var_clause(node, 0);
+	List	   *targets = NIL;
+	ListCell   *lc;
+
+	foreach(lc, vars)
+	{
+		AttrNumber	number = ((Var *) lfirst(lc))->varattno;
+
+		if (TupleDescAttr(desc, number - 1)->attgenerated != '\0')
+			targets = lappend(targets,
+							  makeTargetEntry((Expr *) build_column_default(relation, number),
+											  number, NULL, false));
+	}
+	if (targets == NIL)
+		return node;
+	return ReplaceVarsFromTargetList(node, 1, 0, NULL, targets,
+									 REPLACEVARS_CHANGE_VARNO, 1, NULL);
+}
+
+/* the columns that a tree mentions, each once */
+static void
+set_inputs(Direction *direction, Node *node)
+{
+	Bitmapset  *numbers = NULL;
+	int			number = -1;
+
+	pull_varattnos(node, 1, &numbers);
+	direction->inputs = palloc(sizeof(AttrNumber) * (bms_num_members(numbers) + 1));
+	while ((number = bms_next_member(numbers, number)) >= 0)
+		direction->inputs[direction->ninputs++] =
+			number + FirstLowInvalidHeapAttributeNumber;
+	bms_free(numbers);
+}
+
+/* its expression, parsed under pinned settings */
+static Node *
+parse_direction(Relation relation, const char *text, AttrNumber target,
+				const SvSyncPair *pair, bool is_up)
+{
+	Form_pg_attribute column;
+	char	   *what = psprintf("\"%s\" expression of columns \"%s\" and \"%s\" of table \"%s\"",
+								is_up ? "up" : "down", pair->old_column,
+								pair->new_column,
+								RelationGetRelationName(relation));
+
+	if (target == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s has no column to compute", what)));
+	column = TupleDescAttr(RelationGetDescr(relation), target - 1);
+	return parse_with_context(relation, text, column->atttypid,
+							  column->atttypmod, what);
+}
+
+/* fill in one direction of a pair; text and arrays in the current context */
+static void
+make_direction(Direction *direction, Relation relation,
+			   const SvSyncPair *pair, bool is_up)
+{
+	const char *text = is_up ? pair->up : pair->down;
+	AttrNumber	old_column = find_column(relation, pair->old_column);
+	AttrNumber	new_column = find_column(relation, pair->new_column);
+	Node	   *node;
+
+	memset(direction, 0, sizeof(Direction));
+	direction->is_up = is_up;
+	direction->source = is_up ? old_column : new_column;
+	direction->target = is_up ? new_column : old_column;
+	if (text[0] == '\0')
+		return;
+	node = parse_direction(relation, text, direction->target, pair, is_up);
+	node = expand_generated(relation, node);
+	direction->text = pstrdup(text);
+	set_inputs(direction, node);
+	direction->expression = GetCachedExpression(node);
+}
+
+/*
+ * Plans
+ */
+
+static void
+invalidate(Datum arg, Oid relation)
+{
+	HASH_SEQ_STATUS status;
+	PlanEntry  *entry;
+
+	(void) arg;
+	hash_seq_init(&status, plans);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (!OidIsValid(relation) || entry->plan->relation == relation)
+			entry->plan->valid = false;
+	}
+}
+
+static void
+free_plan(SyncPlan *plan)
+{
+	for (int i = 0; i < plan->npairs; i++)
+	{
+		if (plan->pairs[i].up.expression)
+			FreeCachedExpression(plan->pairs[i].up.expression);
+		if (plan->pairs[i].down.expression)
+			FreeCachedExpression(plan->pairs[i].down.expression);
+	}
+	MemoryContextDelete(plan->context);
+}
+
+/* forget what is not valid any more; a query that still runs by it frees it */
+static void
+sweep_plans(void)
+{
+	HASH_SEQ_STATUS status;
+	PlanEntry  *entry;
+
+	hash_seq_init(&status, plans);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		SyncPlan   *plan = entry->plan;
+
+		if (plan->valid)
+			continue;
+		(void) hash_search(plans, &entry->key, HASH_REMOVE, NULL);
+		if (plan->users == 0)
+			free_plan(plan);
+		else
+			plan->relation = InvalidOid;	/* in no table any more */
+	}
+}
+
+static void
+make_plan_table(void)
+{
+	HASHCTL		control = {0};
+
+	control.keysize = sizeof(PlanKey);
+	control.entrysize = sizeof(PlanEntry);
+	control.hcxt = CacheMemoryContext;
+	plans = hash_create("schemaver sync", 16, &control,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
+}
+
+/* what a partition is by, and what it is a partition of */
+static void
+fill_partition(SyncPlan *plan, Relation relation)
+{
+	Bitmapset  *numbers = NULL;
+	int			number = -1;
+
+	plan->root = llast_oid(get_partition_ancestors(plan->relation));
+	plan->table = get_rel_name(plan->root);
+	pull_varattnos((Node *) RelationGetPartitionQual(relation), 1, &numbers);
+	plan->keys = palloc(sizeof(AttrNumber) * (bms_num_members(numbers) + 1));
+	while ((number = bms_next_member(numbers, number)) >= 0)
+		plan->keys[plan->nkeys++] =
+			number + FirstLowInvalidHeapAttributeNumber;
+}
+
+static void
+note_last_input(SyncPlan *plan, const Direction *direction)
+{
+	for (int i = 0; i < direction->ninputs; i++)
+		plan->last_input = Max(plan->last_input, direction->inputs[i]);
+}
+
+/* in the plan's context */
+static void
+fill_plan(SyncPlan *plan, Relation relation, Trigger *trigger)
+{
+	List	   *pairs = pairs_of_arguments(relation, trigger->tgnargs,
+										   trigger->tgargs);
+	int			nestlevel = enter_pinned();
+	ListCell   *lc;
+
+	plan->table = pstrdup(RelationGetRelationName(relation));
+	plan->desc = CreateTupleDescCopyConstr(RelationGetDescr(relation));
+	plan->pairs = palloc0(sizeof(Pair) * list_length(pairs));
+	foreach(lc, pairs)
+	{
+		SvSyncPair *from = lfirst(lc);
+		Pair	   *pair = &plan->pairs[plan->npairs++];
+
+		pair->product = from->product;
+		pair->label = from->label;
+		pair->version = sv_version_parse(from->label);
+		pair->newest_is_new = from->newest_is_new;
+		make_direction(&pair->up, relation, from, true);
+		make_direction(&pair->down, relation, from, false);
+		note_last_input(plan, &pair->up);
+		note_last_input(plan, &pair->down);
+	}
+	if (relation->rd_rel->relispartition)
+		fill_partition(plan, relation);
+	leave_pinned(nestlevel);
+}
+
+/*
+ * Make a plan of a trigger and enter it.  Until it is complete it stands
+ * there as one that is not valid: whatever fails, the next sweep frees it.
+ */
+static SyncPlan *
+make_plan(const PlanKey *key, Relation relation, Trigger *trigger)
+{
+	MemoryContext context;
+	MemoryContext oldcontext;
+	PlanEntry  *entry;
+	SyncPlan   *plan;
+
+	sweep_plans();
+	context = AllocSetContextCreate(CacheMemoryContext, "schemaver sync",
+									ALLOCSET_SMALL_SIZES);
+	plan = MemoryContextAllocZero(context, sizeof(SyncPlan));
+	plan->context = context;
+	plan->relation = RelationGetRelid(relation);
+	entry = hash_search(plans, key, HASH_ENTER, NULL);
+	entry->plan = plan;
+	oldcontext = MemoryContextSwitchTo(context);
+	fill_plan(plan, relation, trigger);
+	MemoryContextSwitchTo(oldcontext);
+	plan->valid = true;
+	return plan;
+}
+
+/* planned expressions go out of date with the functions that they call */
+static bool
+is_up_to_date(SyncPlan *plan)
+{
+	for (int i = 0; plan->valid && i < plan->npairs; i++)
+	{
+		Pair	   *pair = &plan->pairs[i];
+
+		if ((pair->up.expression && !pair->up.expression->is_valid) ||
+			(pair->down.expression && !pair->down.expression->is_valid))
+			plan->valid = false;
+	}
+	return plan->valid;
+}
+
+static SyncPlan *
+find_plan(Relation relation, Trigger *trigger)
+{
+	PlanKey		key = {trigger->tgoid, GetUserId()};
+	PlanEntry  *entry;
+
+	if (plans == NULL)
+		make_plan_table();
+	entry = hash_search(plans, &key, HASH_FIND, NULL);
+	if (entry && is_up_to_date(entry->plan))
+		return entry->plan;
+	return make_plan(&key, relation, trigger);
+}
+
+/*
+ * A query's use of a plan
+ */
+
+static void
+end_run(void *arg)
+{
+	SyncPlan   *plan = ((Run *) arg)->plan;
+
+	/* one that was forgotten meanwhile has been waiting for this */
+	if (--plan->users == 0 && !OidIsValid(plan->relation))
+		free_plan(plan);
+}
+
+/* does a session write the pair's old side? */
+static bool
+writes_old(const Pair *pair, const char *product, const SvVersion *version)
+{
+	if (product == NULL || strcmp(product, pair->product) != 0)
+		return !pair->newest_is_new;
+	return sv_version_compare(version, pair->version) <= 0;
+}
+
+static void
+add_step(Run *run, const Pair *pair, const Direction *forward,
+		 const Direction *backward)
+{
+	Step	   *step;
+
+	if (forward->text == NULL)
+		return;
+	step = &run->steps[run->nsteps++];
+	memset(step, 0, sizeof(Step));
+	step->pair = pair;
+	step->forward = forward;
+	step->forward_state = ExecInitExpr((Expr *) forward->expression->expr,
+									   NULL);
+	if (backward->text == NULL)
+		return;
+	step->backward = backward;
+	step->backward_state = ExecInitExpr((Expr *) backward->expression->expr,
+										NULL);
+}
+
+/*
+ * What is to be computed for this writer, away from what he writes: the pairs
+ * whose old side he writes in ascending order, the others in descending.
+ */
+static void
+set_steps(Run *run)
+{
+	const char *product;
+	const SvVersion *version;
+	MemoryContext oldcontext = MemoryContextSwitchTo(run->context);
+	SyncPlan   *plan = run->plan;
+
+	run->release = sv_registry_session(&product, &version);
+	run->nsteps = 0;
+	for (int i = 0; i < plan->npairs; i++)
+	{
+		Pair	   *pair = &plan->pairs[i];
+
+		if (writes_old(pair, product, version))
+			add_step(run, pair, &pair->up, &pair->down);
+	}
+	for (int i = plan->npairs - 1; i >= 0; i--)
+	{
+		Pair	   *pair = &plan->pairs[i];
+
+		if (!writes_old(pair, product, version))
+			add_step(run, pair, &pair->down, &pair->up);
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
+static Run *
+begin_run(FmgrInfo *flinfo, TriggerData *trigdata)
+{
+	SyncPlan   *plan = find_plan(trigdata->tg_relation, trigdata->tg_trigger);
+	MemoryContext oldcontext = MemoryContextSwitchTo(flinfo->fn_mcxt);
+	Run		   *run = palloc0(sizeof(Run));
+
+	run->plan = plan;
+	run->context = flinfo->fn_mcxt;
+	run->callback.func = end_run;
+	run->callback.arg = run;
+	plan->users++;
+	MemoryContextRegisterResetCallback(flinfo->fn_mcxt, &run->callback);
+	run->steps = palloc(sizeof(Step) * plan->npairs);
+	run->econtext = CreateStandaloneExprContext();
+	run->row = MakeSingleTupleTableSlot(plan->desc, &TTSOpsVirtual);
+	run->econtext->ecxt_scantuple = run->row;
+	set_steps(run);
+	flinfo->fn_extra = run;
+	MemoryContextSwitchTo(oldcontext);
+	return run;
+}
+
+/*
+ * Did a column change?
+ */
+
+/* datum_image_eq() that does not fetch what is stored out of line twice */
+static bool
+is_same(Form_pg_attribute column, Datum a, Datum b)
+{
+	if (column->attbyval)
+		return datum_image_eq(a, b, true, column->attlen);
+	if (a == b)
+		return true;
+	if (column->attlen == -1)
+	{
+		struct varlena *left = (struct varlena *) DatumGetPointer(a);
+		struct varlena *right = (struct varlena *) DatumGetPointer(b);
+
+		if (VARATT_IS_EXTERNAL_ONDISK(left) &&
+			VARATT_IS_EXTERNAL_ONDISK(right) &&
+			memcmp(left, right, VARSIZE_EXTERNAL(left)) == 0)
+			return true;
+	}
+	return datum_image_eq(a, b, false, column->attlen);
+}
+
+/* is one of these columns not what it was? */
+static bool
+differs(const SyncPlan *plan, int ncolumns, const AttrNumber *columns,
+		TupleTableSlot *before, TupleTableSlot *after)
+{
+	for (int i = 0; i < ncolumns; i++)
+	{
+		int			n = columns[i] - 1;
+
+		if (before->tts_isnull[n] != after->tts_isnull[n])
+			return true;
+		if (!before->tts_isnull[n] &&
+			!is_same(TupleDescAttr(plan->desc, n), before->tts_values[n],
+					 after->tts_values[n]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Computing
+ */
+
+/* take a copy of the row that can be written to */
+static void
+copy_row(Run *run, TupleTableSlot *from)
+{
+	TupleTableSlot *row = run->row;
+	int			natts = run->plan->desc->natts;
+
+	ResetExprContext(run->econtext);
+	slot_getallattrs(from);
+	ExecClearTuple(row);
+	memcpy(row->tts_values, from->tts_values, sizeof(Datum) * natts);
+	memcpy(row->tts_isnull, from->tts_isnull, sizeof(bool) * natts);
+	ExecStoreVirtualTuple(row);
+}
+
+static bool
+is_null(const Run *run, AttrNumber number)
+{
+	return run->row->tts_isnull[number - 1];
+}
+
+/* compute a column; a NULL may be told to leave what stands there */
+static void
+compute(Run *run, const Step *step, const Direction *direction,
+		ExprState *state, bool keeps)
+{
+	int			n = direction->target - 1;
+	Datum		value;
+	bool		isnull;
+
+	run->failing = step;
+	run->direction = direction;
+	value = ExecEvalExprSwitchContext(state, run->econtext, &isnull);
+	if (isnull && keeps)
+		return;
+	run->row->tts_values[n] = isnull ? (Datum) 0 :
+		MakeExpandedObjectReadOnly(value, isnull,
+								   TupleDescAttr(run->plan->desc, n)->attlen);
+	run->row->tts_isnull[n] = isnull;
+}
+
+/* did the writer leave out his side, and the other has a default? */
+static bool
+is_left_out(const Run *run, const Direction *forward)
+{
+	return forward->source != InvalidAttrNumber &&
+		is_null(run, forward->source) && !is_null(run, forward->target);
+}
+
+/*
+ * A new row.  Where the writer's own column is NULL and the other one is not,
+ * a default has filled that, and the writer's is computed from it.  Where
+ * that cannot be, the default stays unless there is something better.
+ */
+static void
+compute_insert(Run *run)
+{
+	for (int i = run->nsteps - 1; i >= 0; i--)
+	{
+		Step	   *step = &run->steps[i];
+
+		step->done = step->backward && is_left_out(run, step->forward);
+		if (step->done)
+			compute(run, step, step->backward, step->backward_state, false);
+	}
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		Step	   *step = &run->steps[i];
+
+		if (!step->done)
+			compute(run, step, step->forward, step->forward_state,
+					is_left_out(run, step->forward));
+	}
+}
+
+/* a changed row, from the first step on that has something to compute */
+static void
+compute_update(Run *run, TupleTableSlot *before, int first)
+{
+	for (int i = first; i < run->nsteps; i++)
+	{
+		Step	   *step = &run->steps[i];
+
+		if (i == first ||
+			differs(run->plan, step->forward->ninputs, step->forward->inputs,
+					before, run->row))
+			compute(run, step, step->forward, step->forward_state, false);
+	}
+}
+
+/*
+ * Errors in expressions
+ */
+
+/* what a user calls a column that may be hidden */
+static const char *
+visible_name(const SyncPlan *plan, AttrNumber number)
+{
+	const char *name = NameStr(TupleDescAttr(plan->desc, number - 1)->attname);
+
+	return sv_is_hidden(name) ? name + strlen(SV_HIDDEN_PREFIX) : name;
+}
+
+/* is the error about data, so that it helps to know which? */
+static bool
+is_about_data(int sqlerrcode)
+{
+	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	return category == ERRCODE_DATA_EXCEPTION ||
+		category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
+		category == ERRCODE_CARDINALITY_VIOLATION ||
+		category == ERRCODE_SQL_ROUTINE_EXCEPTION ||
+		category == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION ||
+		category == ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION ||
+		category == ERRCODE_PLPGSQL_ERROR;
+}
+
+/* the input to show: the pair's own column, or else the first */
+static AttrNumber
+input_to_show(const Direction *direction)
+{
+	for (int i = 0; i < direction->ninputs; i++)
+	{
+		if (direction->inputs[i] == direction->source)
+			return direction->source;
+	}
+	return direction->ninputs > 0 ? direction->inputs[0] : direction->target;
+}
+
+/* may the writer see it?  What he wrote himself is no secret to him. */
+static bool
+may_see(Run *run, AttrNumber number, TupleTableSlot *before)
+{
+	Oid			relation = run->plan->relation;
+
+	if (before == NULL || differs(run->plan, 1, &number, before, run->row))
+		return true;
+	if (check_enable_rls(relation, InvalidOid, true) == RLS_ENABLED)
+		return false;
+	return pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck(relation, number, GetUserId(),
+							  ACL_SELECT) == ACLCHECK_OK;
+}
+
+static char *
+shown_value(Run *run, AttrNumber number, TupleTableSlot *before)
+{
+	Oid			output;
+	bool		is_varlena;
+	char	   *text;
+	int			length;
+
+	if (!may_see(run, number, before))
+		return "a value";
+	if (is_null(run, number))
+		return "value null";
+	getTypeOutputInfo(TupleDescAttr(run->plan->desc, number - 1)->atttypid,
+					  &output, &is_varlena);
+	text = OidOutputFunctionCall(output, run->row->tts_values[number - 1]);
+	length = strlen(text);
+	if (length > SHOWN_BYTES)
+		return psprintf("value %.*s...",
+						pg_mbcliplen(text, length, SHOWN_BYTES), text);
+	return psprintf("value %s", text);
+}
+
+/*
+ * Say of an error in an expression which value of which column it is about,
+ * and what to do.  "before" is NULL for a new row.
+ */
+static void
+explain_error(Run *run, ErrorData *error, TupleTableSlot *before)
+{
+	const Direction *direction = run->direction;
+	const SyncPlan *plan = run->plan;
+	AttrNumber	input = input_to_show(direction);
+
+	error->message = psprintf("%s of column \"%s\" of table \"%s\" cannot be kept for %s %s: %s",
+							  shown_value(run, input, before),
+							  visible_name(plan, input), plan->table,
+							  direction->is_up ? "versions after" : "version",
+							  run->failing->pair->label, error->message);
+	error->detail = psprintf("The expression is: %s%s%s", direction->text,
+							 error->detail ? "\n" : "",
+							 error->detail ? error->detail : "");
+	error->hint = psprintf("Write a directive \"-- schemaver: %s %s.%s = ...\" in a new migration.",
+						   direction->is_up ? "up" : "down",
+						   quote_identifier(plan->table),
+						   quote_identifier(visible_name(plan,
+														 direction->target)));
+}
+
+/*
+ * Compute what is to be computed in the row that was copied.  "before" is
+ * NULL for a new row, "first" the first step for a changed one.
+ */
+static void
+compute_row(Run *run, TupleTableSlot *before, int first)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		if (before)
+			compute_update(run, before, first);
+		else
+			compute_insert(run);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(oldcontext);
+		error = CopyErrorData();
+		if (!is_about_data(error->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+		explain_error(run, error, before);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+}
+
+/* the computed row as a tuple in the caller's memory context */
+static HeapTuple
+form_row(const Run *run, HeapTuple original)
+{
+	HeapTuple	tuple = heap_form_tuple(run->plan->desc, run->row->tts_values,
+										run->row->tts_isnull);
+
+	tuple->t_data->t_ctid = original->t_data->t_ctid;
+	tuple->t_self = original->t_self;
+	tuple->t_tableOid = original->t_tableOid;
+	return tuple;
+}
+
+/*
+ * Rows that move between partitions
+ *
+ * To move a row is an UPDATE where it was and an INSERT where it goes, and
+ * both fire this trigger.  What the one has made must not be computed again
+ * by the other.  They are known by the row, which is all the same: whoever
+ * else inserts one like it has nothing to compute either.
+ */
+
+static void
+forget_moved(void *arg)
+{
+	(void) arg;
+	moved = NULL;
+}
+
+/* remember a row that may be about to leave its partition */
+static void
+note_moved(const SyncPlan *plan, HeapTuple tuple)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(TopTransactionContext);
+
+	if (moved == NULL)
+	{
+		Moved	   *new_moved = palloc0(sizeof(Moved));
+
+		new_moved->callback.func = forget_moved;
+		MemoryContextRegisterResetCallback(TopTransactionContext,
+										   &new_moved->callback);
+		moved = new_moved;
+	}
+	if (moved->tuple)
+		heap_freetuple(moved->tuple);
+	moved->tuple = NULL;
+	if (moved->desc == NULL || moved->from != plan->relation)
+	{
+		if (moved->desc)
+			FreeTupleDesc(moved->desc);
+		moved->desc = CreateTupleDescCopy(plan->desc);
+	}
+	moved->root = plan->root;
+	moved->from = plan->relation;
+	moved->tuple = heap_copytuple(tuple);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* the number in the row's former partition of a column */
+static int
+number_there(const char *name, int likely_number)
+{
+	for (int i = 0; i < moved->desc->natts; i++)
+	{
+		int			n = (likely_number + i) % moved->desc->natts;
+		Form_pg_attribute column = TupleDescAttr(moved->desc, n);
+
+		if (!column->attisdropped && strcmp(NameStr(column->attname), name) == 0)
+			return n + 1;
+	}
+	return 0;
+}
+
+/* is this the row that has left another partition of the same table? */
+static bool
+is_moved(const SyncPlan *plan, TupleTableSlot *row)
+{
+	if (moved == NULL || moved->tuple == NULL || moved->root != plan->root ||
+		moved->from == plan->relation)
+		return false;
+	slot_getallattrs(row);
+	for (int i = 0; i < plan->desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(plan->desc, i);
+		int			number;
+		Datum		value;
+		bool		isnull;
+
+		/* generated columns are computed later */
+		if (column->attisdropped || column->attgenerated != '\0')
+			continue;
+		number = number_there(NameStr(column->attname), i);
+		if (number == 0)
+			return false;
+		value = heap_getattr(moved->tuple, number, moved->desc, &isnull);
+		if (isnull != row->tts_isnull[i] ||
+			(!isnull && !is_same(column, value, row->tts_values[i])))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The trigger
+ */
+
+static HeapTuple
+sync_insert(Run *run, TriggerData *trigdata)
+{
+	if (run->nsteps == 0 || is_moved(run->plan, trigdata->tg_trigslot))
+		return trigdata->tg_trigtuple;
+	copy_row(run, trigdata->tg_trigslot);
+	compute_row(run, NULL, 0);
+	return form_row(run, trigdata->tg_trigtuple);
+}
+
+/* the first step that has something to compute, or the number of steps */
+static int
+first_to_compute(const Run *run, TupleTableSlot *before,
+				 TupleTableSlot *after)
+{
+	int			i;
+
+	for (i = 0; i < run->nsteps; i++)
+	{
+		const Direction *forward = run->steps[i].forward;
+
+		if (differs(run->plan, forward->ninputs, forward->inputs, before,
+					after))
+			break;
+	}
+	return i;
+}
+
+static HeapTuple
+sync_update(Run *run, TriggerData *trigdata)
+{
+	TupleTableSlot *before = trigdata->tg_trigslot;
+	TupleTableSlot *after = trigdata->tg_newslot;
+	HeapTuple	tuple = trigdata->tg_newtuple;
+	const SyncPlan *plan = run->plan;
+	int			first;
+
+	slot_getsomeattrs(before, plan->last_input);
+	slot_getsomeattrs(after, plan->last_input);
+	first = first_to_compute(run, before, after);
+	if (first < run->nsteps)
+	{
+		copy_row(run, after);
+		compute_row(run, before, first);
+		tuple = form_row(run, tuple);
+		after = run->row;
+	}
+	if (plan->nkeys > 0)
+	{
+		slot_getallattrs(before);
+		slot_getallattrs(after);
+		if (differs(plan, plan->nkeys, plan->keys, before, after))
+			note_moved(plan, tuple);
+	}
+	return tuple;
+}
+
+/*
+ * schemaver.sync(old column, new column, up, down, product, version, newest
+ * side, ...) returns trigger
+ *
+ * For BEFORE INSERT OR UPDATE ... FOR EACH ROW.
+ */
+Datum
+schemaver_sync(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+	Run		   *run = flinfo->fn_extra;
+	const char *product;
+	const SvVersion *version;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("schemaver.sync() must be called by a trigger before insert or update for each row")));
+	if (run == NULL)
+		run = begin_run(flinfo, trigdata);
+	else if (run->release != sv_registry_session(&product, &version))
+		set_steps(run);
+	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		return PointerGetDatum(sync_insert(run, trigdata));
+	return PointerGetDatum(sync_update(run, trigdata));
+}
+
+/*
+ * Reading and setting the trigger
+ */
+
+/* a table's trigger, or NULL; its name alone does not make it ours */
+static Trigger *
+find_trigger(Relation relation)
+{
+	TriggerDesc *triggers = relation->trigdesc;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (sv_sync_is_trigger(trigger->tgname) &&
+			get_func_namespace(trigger->tgfoid) ==
+			get_namespace_oid(SV_SCHEMA, true))
+			return trigger;
+	}
+	return NULL;
+}
+
+static List *
+read_pairs(Relation relation)
+{
+	Trigger    *trigger = find_trigger(relation);
+
+	return trigger ? pairs_of_arguments(relation, trigger->tgnargs,
+										trigger->tgargs) : NIL;
+}
+
+/*
+ * The pairs of a table, as its trigger says: a list of SvSyncPair in the
+ * order in which they were made, NIL if it has none or does not exist.  In the
+ * caller's memory context; locks the table in AccessShareLock meanwhile.
+ */
+List *
+sv_sync_pairs(Oid relation)
+{
+	Relation	table = try_relation_open(relation, AccessShareLock);
+	List	   *pairs;
+
+	if (table == NULL)
+		return NIL;
+	pairs = read_pairs(table);
+	relation_close(table, AccessShareLock);
+	return pairs;
+}
+
+static bool
+is_same_pair(const SvSyncPair *a, const SvSyncPair *b)
+{
+	return strcmp(a->old_column, b->old_column) == 0 &&
+		strcmp(a->new_column, b->new_column) == 0 &&
+		strcmp(a->up, b->up) == 0 &&
+		strcmp(a->down, b->down) == 0 &&
+		strcmp(a->product, b->product) == 0 &&
+		strcmp(a->label, b->label) == 0 &&
+		a->newest_is_new == b->newest_is_new;
+}
+
+static bool
+are_same_pairs(List *a, List *b)
+{
+	ListCell   *la;
+	ListCell   *lb;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(la, a, lb, b)
+	{
+		if (!is_same_pair(lfirst(la), lfirst(lb)))
+			return false;
+	}
+	return true;
+}
+
+/* raise now what the trigger would raise at every write */
+static void
+check_pairs(Relation relation, List *pairs)
+{
+	int			nestlevel = enter_pinned();
+	ListCell   *lc;
+
+	foreach(lc, pairs)
+	{
+		SvSyncPair *pair = lfirst(lc);
+		AttrNumber	old_column = find_column(relation, pair->old_column);
+		AttrNumber	new_column = find_column(relation, pair->new_column);
+
+		(void) sv_version_parse(pair->label);
+		if (pair->up[0] != '\0')
+			(void) parse_direction(relation, pair->up, new_column, pair,
+								   true);
+		if (pair->down[0] != '\0')
+			(void) parse_direction(relation, pair->down, old_column, pair,
+								   false);
+	}
+	leave_pinned(nestlevel);
+}
+
+static void
+create_trigger(Oid relation, List *pairs)
+{
+	CreateTrigStmt *statement = makeNode(CreateTrigStmt);
+	SvIdentity	identity;
+
+	statement->replace = true;
+	statement->trigname = SV_SYNC_TRIGGER;
+	statement->relation =
+		makeRangeVar(get_namespace_name(get_rel_namespace(relation)),
+					 get_rel_name(relation), -1);
+	statement->funcname = list_make2(makeString(SV_SCHEMA),
+									 makeString("sync"));
+	statement->args = arguments_of_pairs(pairs);
+	statement->row = true;
+	statement->timing = TRIGGER_TYPE_BEFORE;
+	statement->events = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE;
+	sv_catalog_become_owner(&identity);
+	(void) CreateTrigger(statement, NULL, relation, InvalidOid, InvalidOid,
+						 InvalidOid, InvalidOid, InvalidOid, NULL, false,
+						 false);
+	sv_catalog_become_caller(&identity);
+}
+
+static void
+drop_trigger(Oid trigger)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, TriggerRelationId, trigger);
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+}
+
+static void
+set_one(Oid relation, List *pairs)
+{
+	Relation	table = relation_open(relation, ShareRowExclusiveLock);
+	Trigger    *trigger = find_trigger(table);
+	Oid			trigger_oid = trigger ? trigger->tgoid : InvalidOid;
+	bool		is_clone = trigger && trigger->tgisclone;
+	bool		changes = !are_same_pairs(pairs, read_pairs(table));
+
+	if (changes && pairs != NIL)
+		check_pairs(table, pairs);
+	relation_close(table, NoLock);
+	if (!changes || is_clone)
+		return;
+	if (pairs != NIL)
+		create_trigger(relation, pairs);
+	else
+		drop_trigger(trigger_oid);
+	CommandCounterIncrement();
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Give a table the trigger that keeps these pairs, a list of SvSyncPair, in
+ * step; NIL takes it away.  Does nothing if that is so already.  The table's
+ * partitions and heirs get it with it.  Columns must exist, and expressions
+ * be as sv_sync_check() returns them, or an error is raised.
+ *
+ * Locks in ShareRowExclusiveLock what gets a trigger, in AccessExclusiveLock
+ * what loses it, until the transaction ends.  Event triggers do not see it:
+ * contract.c is told.
+ */
+void
+sv_sync_set(Oid relation, List *pairs)
+{
+	ListCell   *lc;
+
+	if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
+	{
+		set_one(relation, pairs);
+		return;
+	}
+	foreach(lc, find_all_inheritors(relation, ShareRowExclusiveLock, NULL))
+		set_one(lfirst_oid(lc), pairs);
+}
+
+/*
+ * Following renames
+ */
+
+typedef struct FrozenPair
+{
+	SvSyncPair *pair;
+	AttrNumber	old_column;
+	AttrNumber	new_column;
+	Node	   *up;				/* NULL where the text is empty */
+	Node	   *down;
+	char	   *up_text;		/* what the trees said when they were frozen */
+	char	   *down_text;
+} FrozenPair;
+
+struct SvSyncFrozen
+{
+	Oid			relation;
+	List	   *pairs;			/* of FrozenPair */
+};
+
+static FrozenPair *
+freeze_pair(Relation relation, SvSyncPair *pair)
+{
+	FrozenPair *frozen = palloc0(sizeof(FrozenPair));
+
+	frozen->pair = pair;
+	frozen->old_column = find_column(relation, pair->old_column);
+	frozen->new_column = find_column(relation, pair->new_column);
+	if (pair->up[0] != '\0')
+	{
+		frozen->up = parse_direction(relation, pair->up, frozen->new_column,
+									 pair, true);
+		frozen->up_text = deparse(RelationGetRelid(relation), frozen->up);
+	}
+	if (pair->down[0] != '\0')
+	{
+		frozen->down = parse_direction(relation, pair->down,
+									   frozen->old_column, pair, false);
+		frozen->down_text = deparse(RelationGetRelid(relation), frozen->down);
+	}
+	return frozen;
+}
+
+/*
+ * The pairs of a table by column numbers and with expressions as trees,
+ * before something is renamed; NULL if it has none.  In the caller's memory
+ * context.  Locks the table in AccessShareLock until the transaction ends.
+ */
+SvSyncFrozen *
+sv_sync_freeze(Oid relation)
+{
+	Relation	table = try_relation_open(relation, AccessShareLock);
+	SvSyncFrozen *frozen = palloc0(sizeof(SvSyncFrozen));
+	int			nestlevel;
+	ListCell   *lc;
+
+	if (table == NULL)
+		return NULL;
+	nestlevel = enter_pinned();
+	frozen->relation = relation;
+	foreach(lc, read_pairs(table))
+		frozen->pairs = lappend(frozen->pairs, freeze_pair(table, lfirst(lc)));
+	leave_pinned(nestlevel);
+	relation_close(table, NoLock);
+	return frozen->pairs != NIL ? frozen : NULL;
+}
+
+/* is a column that the tree mentions gone? */
+static bool
+mentions_dropped(Oid relation, Node *node)
+{
+	ListCell   *lc;
+
+	foreach(lc, pull_var_clause(node, 0))
+	{
+		if (get_attname(relation, ((Var *) lfirst(lc))->varattno, true) == NULL)
+			return true;
+	}
+	return false;
+}
+
+/* the text of a frozen expression as things are called now */
+static char *
+thaw_text(Oid relation, Node *node, const char *frozen_text, char *text)
+{
+	char	   *now;
+
+	if (node == NULL)
+		return text;
+	if (mentions_dropped(relation, node))
+		return "";
+	now = deparse(relation, node);
+	return strcmp(now, frozen_text) == 0 ? text : now;
+}
+
+/* get_attname(), which finds no dropped columns; "" stays "" */
+static char *
+thaw_name(Oid relation, AttrNumber number)
+{
+	return number == InvalidAttrNumber ? "" :
+		get_attname(relation, number, true);
+}
+
+/* the pair as things are called now, NULL if a column of it is gone */
+static SvSyncPair *
+thaw_pair(Oid relation, const FrozenPair *frozen)
+{
+	SvSyncPair *pair = palloc(sizeof(SvSyncPair));
+
+	*pair = *frozen->pair;
+	pair->old_column = thaw_name(relation, frozen->old_column);
+	pair->new_column = thaw_name(relation, frozen->new_column);
+	if (pair->old_column == NULL || pair->new_column == NULL)
+		return NULL;
+	pair->up = thaw_text(relation, frozen->up, frozen->up_text, pair->up);
+	pair->down = thaw_text(relation, frozen->down, frozen->down_text,
+						   pair->down);
+	return pair;
+}
+
+/* the frozen pair that a trigger's pair was, NULL if it is a later one */
+static const FrozenPair *
+find_frozen(const SvSyncFrozen *frozen, const SvSyncPair *pair)
+{
+	ListCell   *lc;
+
+	foreach(lc, frozen->pairs)
+	{
+		if (is_same_pair(((FrozenPair *) lfirst(lc))->pair, pair))
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/*
+ * After columns, functions or types were renamed or moved: write the frozen
+ * pairs anew into the trigger, if that changes anything.  Pairs that it was
+ * given since stay as they are, those that it has lost stay away; a pair with
+ * a column that is gone goes, and an expression over one becomes empty.
+ * "frozen" may be NULL.  Locks as sv_sync_set() does.
+ */
+void
+sv_sync_thaw(SvSyncFrozen *frozen)
+{
+	List	   *pairs = NIL;
+	int			nestlevel;
+	ListCell   *lc;
+
+	if (frozen == NULL ||
+		!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(frozen->relation)))
+		return;
+	nestlevel = enter_pinned();
+	foreach(lc, sv_sync_pairs(frozen->relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+		const FrozenPair *before = find_frozen(frozen, pair);
+
+		if (before)
+			pair = thaw_pair(frozen->relation, before);
+		if (pair)
+			pairs = lappend(pairs, pair);
+	}
+	leave_pinned(nestlevel);
+	sv_sync_set(frozen->relation, pairs);
+}
