@@ -62,6 +62,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
 #include "parser/parser.h"
+#include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteSupport.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
@@ -657,6 +658,60 @@ cook_default(const char *text, Form_pg_attribute attribute, Oid base)
 	return cooked;
 }
 
+/* the defaults of a view's columns that no base has any more, by name */
+typedef struct SavedDefault
+{
+	char	   *column;
+	Node	   *expression;
+} SavedDefault;
+
+/*
+ * Save the defaults of a view that is to be made anew: they know what they
+ * mean by OID, where the text in the contract may have fallen behind.
+ */
+static List *
+save_defaults(Oid view)
+{
+	Relation	relation = relation_open(view, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(relation);
+	List	   *saved = NIL;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		SavedDefault *item;
+
+		if (!TupleDescAttr(desc, i)->atthasdef)
+			continue;
+		item = palloc(sizeof(SavedDefault));
+		item->column = pstrdup(NameStr(TupleDescAttr(desc, i)->attname));
+		item->expression = build_column_default(relation, i + 1);
+		saved = lappend(saved, item);
+	}
+	relation_close(relation, NoLock);
+	return saved;
+}
+
+static void
+restore_defaults(Oid view, const Wanted *wanted, List *saved)
+{
+	Relation	relation = relation_open(view, AccessShareLock);
+	ListCell   *lc;
+
+	foreach(lc, saved)
+	{
+		SavedDefault *item = lfirst(lc);
+		AttrNumber	number = get_attnum(view, item->column);
+		SvPart	   *then = number > 0 ?
+		list_nth(wanted->entry->columns, number - 1) : NULL;
+
+		if (then && then->expression && !OidIsValid(then->object))
+			(void) StoreAttrDefault(relation, number, item->expression, true,
+									false);
+	}
+	relation_close(relation, NoLock);
+	CommandCounterIncrement();
+}
+
 /* give the view's columns the contract's defaults; true if one changed */
 static bool
 sync_defaults(Oid view, const Wanted *wanted)
@@ -671,6 +726,10 @@ sync_defaults(Oid view, const Wanted *wanted)
 		char	   *have = view_default(relation, i + 1);
 
 		if (strcmp(want ? want : "", have ? have : "") == 0)
+			continue;
+
+		/* one that the base has given up follows names by itself */
+		if (want && have && !OidIsValid(then->object))
 			continue;
 		if (have)
 		{
@@ -919,13 +978,9 @@ static bool
 sync_view(const Wanted *wanted)
 {
 	Oid			view = get_relname_relid(wanted->entry->name, wanted->schema);
+	List	   *saved = NIL;
 	bool		changed = false;
 
-	if (OidIsValid(view) && !is_replaceable(view, wanted))
-	{
-		drop_view(view);
-		view = InvalidOid;
-	}
 	if (OidIsValid(view))
 	{
 		Relation	relation = relation_open(view, AccessShareLock);
@@ -933,9 +988,16 @@ sync_view(const Wanted *wanted)
 		changed = !has_columns(relation, wanted);
 		relation_close(relation, NoLock);
 	}
+	if (OidIsValid(view) && changed && !is_replaceable(view, wanted))
+	{
+		saved = save_defaults(view);
+		drop_view(view);
+		view = InvalidOid;
+	}
 	if (changed || !OidIsValid(view))
 	{
 		view = make_view(wanted);
+		restore_defaults(view, wanted, saved);
 		changed = true;
 	}
 	depend_on_extension(RelationRelationId, view);
@@ -1054,6 +1116,36 @@ lock_views_on(const SvProduct *product, List *releases, List *objects)
 	sv_lock_take(views, NIL);
 }
 
+/* columns that are gone need not be kept in step any more */
+static void
+forget_pairs(List *dropped)
+{
+	ListCell   *lc;
+	ListCell   *lp;
+
+	foreach(lc, dropped)
+	{
+		ObjectAddress *object = lfirst(lc);
+		List	   *pairs = NIL;
+		List	   *left = NIL;
+
+		if (object->objectSubId == 0)
+			continue;
+		pairs = sv_sync_pairs(object->objectId);
+		foreach(lp, pairs)
+		{
+			SvSyncPair *pair = lfirst(lp);
+
+			if ((pair->old_column[0] == '\0' ||
+				 get_attnum(object->objectId, pair->old_column) > 0) &&
+				get_attnum(object->objectId, pair->new_column) > 0)
+				left = lappend(left, pair);
+		}
+		if (list_length(left) < list_length(pairs))
+			sv_sync_set(object->objectId, left);
+	}
+}
+
 /*
  * Retire releases: their version schemas go with all that stands there, and
  * so does what was retained for nobody but them.  All of it in one deletion,
@@ -1094,6 +1186,8 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 	performMultipleDeletions(objects, DROP_RESTRICT,
 							 PERFORM_DELETION_INTERNAL);
 	free_object_addresses(objects);
+	CommandCounterIncrement();
+	forget_pairs(unused);
 	sv_catalog_become_caller(&identity);
 	CommandCounterIncrement();
 }

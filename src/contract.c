@@ -54,6 +54,7 @@
 #include "miscadmin.h"
 #include "nodes/readfuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_type.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -98,7 +99,15 @@ typedef struct Loaded
 
 static List *touched_objects(void);
 
+/* a default that the script has changed */
+typedef struct LostDefault
+{
+	Oid			attrdef;
+	Node	   *expression;
+} LostDefault;
+
 static bool collecting = false;
+static List *lost_defaults = NIL;
 static SubTransactionId collecting_in = InvalidSubTransactionId;
 static bool touched_all = false;
 static bool touched_rights = false;
@@ -152,6 +161,7 @@ sv_contract_collect_end(void)
 	touched_rights = false;
 	touched = NULL;
 	loaded = NULL;
+	lost_defaults = NIL;
 	if (collection)
 		MemoryContextDelete(collection);
 	collection = NULL;
@@ -563,6 +573,7 @@ read_columns(SvEntry *entry, Relation relation)
 		part->type = sv_contract_type_text(attribute->atttypid, attribute->atttypmod,
 							   attribute->attcollation);
 		part->type_oid = attribute->atttypid;
+		part->typmod = attribute->atttypmod;
 		part->notnull = attribute->attnotnull;
 		if (attribute->attidentity)
 			part->identity = attribute->attidentity;
@@ -1384,6 +1395,65 @@ is_same_type(const SvPart *then, const SvPart *now)
 	return false;
 }
 
+/* does a type modifier allow all that another one does? */
+static bool
+is_wider_typmod(Oid type, int32 then, int32 now)
+{
+	if (now == -1 || now == then)
+		return true;
+	if (then == -1)
+		return false;
+	if (type == VARCHAROID)
+		return now > then;
+
+	/* numeric: precision in the upper half, scale in the lower */
+	if (type == NUMERICOID)
+		return ((now - VARHDRSZ) & 0xffff) == ((then - VARHDRSZ) & 0xffff) &&
+			now > then;
+	return false;
+}
+
+/*
+ * Is the type that a contract's column has now one that stores the same values
+ * in the same way, and allows all that the old one did?  A migration changes
+ * it in place only if nobody has prepared anything that would notice.
+ */
+static bool
+is_wider(const SvPart *then, const SvPart *now)
+{
+	Oid			type;
+	int32		typmod;
+
+	if (!OidIsValid(now->type_oid) ||
+		strstr(then->type, " COLLATE ") || strstr(now->type, " COLLATE "))
+		return false;
+	parseTypeString(then->type, &type, &typmod, true);
+	if (!OidIsValid(type))
+		return false;
+	if (type == now->type_oid)
+		return is_wider_typmod(type, typmod, now->typmod);
+	return type == VARCHAROID && now->type_oid == TEXTOID;
+}
+
+/* a column that was put away, dropped or replaced by one of another type */
+static void
+judge_hidden_column(Verdict *verdict, const SvPart *then, char *column)
+{
+	SvPart	   *other = part_by_name(verdict->now->columns,
+									 then->physical_name);
+
+	if (other && sv_is_hidden(other->name))
+		other = part_by_name(verdict->now->columns, then->name);
+	if (other && other->type_oid != InvalidOid &&
+		!same_text(other->type, then->type))
+		add_finding(verdict, SV_BREAKS,
+					psprintf("ALTER COLUMN %s TYPE %s", column, other->type),
+					psprintf("It expects %s.", then->type));
+	else
+		add_finding(verdict, SV_BREAKS, psprintf("DROP COLUMN %s", column),
+					"It reads or writes that column.");
+}
+
 /* a column of the contract that is still there */
 static void
 judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
@@ -1392,8 +1462,7 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 								  quote_identifier(then->name));
 
 	if (sv_is_hidden(now->name) && !sv_is_hidden(then->name))
-		add_finding(verdict, SV_BREAKS, psprintf("DROP COLUMN %s", column),
-					"It reads or writes that column.");
+		judge_hidden_column(verdict, then, column);
 	else if (strcmp(then->name, now->name) != 0)
 		add_finding(verdict, is_viewable(verdict->entry->kind) ?
 					SV_BREAKS : SV_FATAL,
@@ -1401,7 +1470,7 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 							 quote_identifier(now->name)),
 					"It uses the old name.");
 	if (!is_same_type(then, now))
-		add_finding(verdict, SV_FATAL,
+		add_finding(verdict, is_wider(then, now) ? SV_KEPT : SV_FATAL,
 					verdict->entry->kind == SV_ENTRY_FUNCTION ?
 					psprintf("another result of FUNCTION %s: %s",
 							 verdict->shown, now->type) :
@@ -1411,7 +1480,8 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 		add_finding(verdict, SV_FATAL,
 					psprintf("SET NOT NULL %s", column),
 					"It may write nulls.");
-	if (then->identity != now->identity && now->identity != 'd')
+	if (then->identity != now->identity && now->identity != 'd' &&
+		!sv_is_hidden(now->name))
 		add_finding(verdict, SV_FATAL,
 					psprintf("%s IDENTITY %s", now->identity == 'a' ?
 							 "SET GENERATED ALWAYS AS" : "DROP", column),
@@ -2050,16 +2120,62 @@ lose_part(SvPart *then)
 	return news;
 }
 
+/*
+ * Remember the default of a column that is about to be changed: in text it
+ * would not follow what else the script renames.
+ */
+void
+sv_contract_remember_default(Oid attrdef)
+{
+	MemoryContext context;
+	LostDefault *lost;
+	ListCell   *lc;
+
+	if (!collecting || !OidIsValid(attrdef))
+		return;
+	foreach(lc, lost_defaults)
+	{
+		if (((LostDefault *) lfirst(lc))->attrdef == attrdef)
+			return;
+	}
+	context = MemoryContextSwitchTo(collection);
+	lost = palloc0(sizeof(LostDefault));
+	lost->attrdef = attrdef;
+	(void) default_text(attrdef, &lost->expression);
+	if (lost->expression)
+		lost_defaults = lappend(lost_defaults, lost);
+	MemoryContextSwitchTo(context);
+}
+
+/* a remembered default in today's names, or the text as it was */
+static char *
+lost_default(const SvPart *then, Oid relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, OidIsValid(then->object) ? lost_defaults : NIL)
+	{
+		LostDefault *lost = lfirst(lc);
+
+		if (lost->attrdef == then->object)
+			return deparse_expression(lost->expression,
+									  deparse_context_for(get_rel_name(relation),
+														  relation),
+									  false, false);
+	}
+	return then->expression;
+}
+
 /* a default that the base has changed is kept as text, without a link */
 static bool
-relink_column(SvPart *then, SvPart *now)
+relink_column(SvPart *then, SvPart *now, Oid relation)
 {
 	SvPart		link = *now;
 
 	if (same_default(then, now))
 		return relink_part(then, now, now_default(now));
 	link.object = InvalidOid;
-	return relink_part(then, &link, then->expression);
+	return relink_part(then, &link, lost_default(then, relation));
 }
 
 static bool
@@ -2088,7 +2204,8 @@ relink_parts(SvEntry *entry, SvEntry *now, bool by_name)
 
 		found = by_name ? part_by_name(now->columns, then->physical_name) :
 			sv_contract_find_column(entry, then, now);
-		news |= found ? relink_column(then, found) : lose_part(then);
+		news |= found ? relink_column(then, found, now->physical) :
+			lose_part(then);
 	}
 	foreach(lc, entry->constraints)
 	{

@@ -92,6 +92,13 @@ typedef struct HiddenTrigger
 	char	   *name;			/* the one it had */
 } HiddenTrigger;
 
+/* a table whose columns are kept in step by expressions over their names */
+typedef struct Synced
+{
+	Oid			relation;
+	SvSyncFrozen *frozen;
+} Synced;
+
 /* the migration that runs, NULL product if none */
 static struct
 {
@@ -100,6 +107,7 @@ static struct
 	List	   *releases;		/* those whose needs count */
 	List	   *triggers;		/* of HiddenTrigger */
 	List	   *hiding;			/* OIDs of tables that may hide columns */
+	List	   *synced;			/* of Synced */
 	MemoryContext context;
 	SubTransactionId subid;
 }			migration;
@@ -1222,6 +1230,211 @@ turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 	return pstmt;
 }
 
+/*
+ * Types of columns
+ */
+
+/* remember what the columns of a table are computed from, by their numbers */
+static void
+freeze(Oid relation)
+{
+	MemoryContext context = MemoryContextSwitchTo(migration.context);
+	SvSyncFrozen *frozen = sv_sync_freeze(relation);
+	Synced	   *synced;
+	ListCell   *lc;
+
+	foreach(lc, migration.synced)
+	{
+		synced = lfirst(lc);
+		if (synced->relation == relation)
+			break;
+	}
+	if (lc == NULL)
+	{
+		synced = palloc(sizeof(Synced));
+		synced->relation = relation;
+		migration.synced = lappend(migration.synced, synced);
+	}
+	synced->frozen = frozen;
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Names of columns or types may have changed: let the expressions by which
+ * columns are kept in step say the new ones.
+ */
+void
+sv_expand_follow_names(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration.synced)
+	{
+		Synced	   *synced = lfirst(lc);
+
+		if (synced->frozen == NULL || get_rel_name(synced->relation) == NULL)
+			continue;
+		sv_sync_thaw(synced->frozen);
+		freeze(synced->relation);
+	}
+}
+
+static bool
+may_rename(Node *statement)
+{
+	return IsA(statement, RenameStmt) || IsA(statement, AlterTableStmt) ||
+		IsA(statement, AlterObjectSchemaStmt) || IsA(statement, DropStmt);
+}
+
+/* keep the defaults that a statement is about to change */
+static void
+remember_defaults(AlterTableStmt *alter)
+{
+	Oid			relation = RangeVarGetRelid(alter->relation, NoLock, true);
+	ListCell   *lc;
+
+	foreach(lc, OidIsValid(relation) ? alter->cmds : NIL)
+	{
+		AlterTableCmd *command = lfirst(lc);
+		AttrNumber	number = command->subtype == AT_ColumnDefault ?
+		get_attnum(relation, command->name) : 0;
+
+		if (number > 0)
+			sv_contract_remember_default(GetAttrDefaultOid(relation, number));
+	}
+}
+
+/* would any version that is in use be left without the column as it was? */
+static bool
+is_column_in_use(Oid relation, AttrNumber number)
+{
+	List	   *all = migration.releases;
+	bool		result;
+	ListCell   *lc;
+
+	migration.releases = NIL;
+	foreach(lc, all)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		if (release->registered || sv_catalog_was_registered(release))
+			migration.releases = lappend(migration.releases, release);
+	}
+	result = is_column_needed(relation, number);
+	list_free(migration.releases);
+	migration.releases = all;
+	return result;
+}
+
+static bool
+changes_type(const AlterTableCmd *command)
+{
+	return command->subtype == AT_AlterColumnType;
+}
+
+/* what the server does before it changes types */
+static bool
+goes_before_types(const AlterTableCmd *command)
+{
+	switch (command->subtype)
+	{
+		case AT_ColumnDefault:
+			return command->def == NULL;
+		case AT_DropNotNull:
+		case AT_DropIdentity:
+		case AT_DropExpression:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static bool
+goes_after_types(const AlterTableCmd *command)
+{
+	return !changes_type(command) && !goes_before_types(command);
+}
+
+/* a statement with those commands of ALTER TABLE only, NULL if none */
+static PlannedStmt *
+with_commands(PlannedStmt *pstmt, List *commands)
+{
+	if (commands == NIL)
+		return NULL;
+	pstmt = copyObject(pstmt);
+	((AlterTableStmt *) pstmt->utilityStmt)->cmds = copyObject(commands);
+	return pstmt;
+}
+
+static List *
+pick_commands(PlannedStmt *pstmt, bool (*test) (const AlterTableCmd *))
+{
+	List	   *picked = NIL;
+	ListCell   *lc;
+
+	foreach(lc, ((AlterTableStmt *) pstmt->utilityStmt)->cmds)
+	{
+		if (test(lfirst(lc)))
+			picked = lappend(picked, lfirst(lc));
+	}
+	return picked;
+}
+
+/* give the newest version columns of its own; returns what is left to do */
+static List *
+turn_type_commands(Oid relation, List *commands)
+{
+	List	   *left = NIL;
+	ListCell   *lc;
+
+	foreach(lc, commands)
+	{
+		AlterTableCmd *command = lfirst(lc);
+		AttrNumber	number = get_attnum(relation, command->name);
+
+		if (number > 0 && is_column_needed(relation, number) &&
+			sv_retype_column(migration.product, migration.from, relation,
+							 command, NULL, NULL,
+							 is_column_in_use(relation, number)))
+		{
+			add_hiding(relation);
+			freeze(relation);
+		}
+		else
+			left = lappend(left, command);
+	}
+	return left;
+}
+
+/* what is left to run of ALTER TABLE when types have changed, maybe NULL */
+static PlannedStmt *
+turn_types(PlannedStmt *pstmt, ProcessUtility_hook_type next,
+		   const char *query, ParamListInfo params)
+{
+	AlterTableStmt *alter = (AlterTableStmt *) pstmt->utilityStmt;
+	List	   *changes;
+	PlannedStmt *before;
+	Oid			relation;
+
+	if (!IsA(alter, AlterTableStmt) || alter->objtype != OBJECT_TABLE)
+		return pstmt;
+	changes = pick_commands(pstmt, changes_type);
+	relation = changes ? RangeVarGetRelid(alter->relation, NoLock, true) :
+		InvalidOid;
+	if (!OidIsValid(relation) || !is_object_needed(relation))
+		return pstmt;
+	before = with_commands(pstmt, pick_commands(pstmt, goes_before_types));
+	if (before)
+	{
+		next(before, query, false, PROCESS_UTILITY_QUERY_NONATOMIC, params,
+			 NULL, None_Receiver, NULL);
+		CommandCounterIncrement();
+	}
+	changes = turn_type_commands(relation, changes);
+	changes = list_concat(changes, pick_commands(pstmt, goes_after_types));
+	return with_commands(pstmt, changes);
+}
+
 /* COPY without a list of columns means those that the script can see */
 static PlannedStmt *
 list_copied_columns(PlannedStmt *pstmt)
@@ -1253,6 +1466,15 @@ list_copied_columns(PlannedStmt *pstmt)
 	return pstmt;
 }
 
+/* all of a statement was done in another way */
+static void
+finish_command(Node *statement, QueryCompletion *completion)
+{
+	sv_expand_follow_names();
+	if (completion)
+		SetQueryCompletion(completion, CreateCommandTag(statement), 0);
+}
+
 static void
 process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -1270,14 +1492,23 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		pstmt = turn_drop(pstmt, query, params);
 		if (pstmt == NULL)
 		{
-			if (completion)
-				SetQueryCompletion(completion, CreateCommandTag(statement), 0);
+			finish_command(statement, completion);
 			return;
 		}
 		if (IsA(statement, CopyStmt))
 			pstmt = list_copied_columns(pstmt);
 		else if (IsA(statement, ViewStmt) || IsA(statement, CreateStmt))
 			find_in_statement(statement, &mentions);
+		else if (IsA(pstmt->utilityStmt, AlterTableStmt))
+		{
+			remember_defaults((AlterTableStmt *) pstmt->utilityStmt);
+			pstmt = turn_types(pstmt, next, query, params);
+		}
+		if (pstmt == NULL)
+		{
+			finish_command(statement, completion);
+			return;
+		}
 	}
 	if (mentions.relations != NIL)
 		hide(&mentions, true);
@@ -1285,6 +1516,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		 completion);
 	if (mentions.relations != NIL)
 		hide(&mentions, false);
+	if (is_expanding() && may_rename(pstmt->utilityStmt))
+		sv_expand_follow_names();
 }
 
 /*
@@ -1455,7 +1688,10 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 
 	/* the new version needs views that hide their columns as well */
 	foreach(lc, migration.hiding)
+	{
 		sv_contract_touch(RelationRelationId, lfirst_oid(lc));
+		freeze(lfirst_oid(lc));
+	}
 }
 
 /* a trigger that was made anew under its old name has replaced the hidden */
@@ -1495,6 +1731,7 @@ forget_migration(void)
 void
 sv_expand_end(void)
 {
+	sv_expand_follow_names();
 	drop_replaced_triggers();
 	forget_migration();
 }

@@ -190,6 +190,7 @@ typedef struct SvPart
 	AttrNumber	number;			/* column: its attnum */
 	Oid			object;			/* pg_attrdef, pg_constraint, index, trigger */
 	Oid			type_oid;		/* column just read from the catalogs */
+	int32		typmod;			/* as well */
 	char	   *type;			/* column: its type, qualified, with typmod;
 								 * others: the definition as the version has
 								 * known it, for people */
@@ -343,6 +344,7 @@ extern void sv_contract_touch_rights(void);
 extern bool sv_contract_touched_rights(void);
 
 extern char *sv_contract_default_text(Oid attrdef);
+extern void sv_contract_remember_default(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
 extern SvEntry *sv_contract_resolve(const SvEntry *entry);
 extern SvPart *sv_contract_find_column(const SvEntry *entry,
@@ -518,12 +520,23 @@ extern SvProduct *sv_compat_open_product(const char *name);
 extern void sv_routine_check(const SvProduct *product, SvRelease *from);
 
 /*-------------------------------------------------------------------------
+ * retype.c: a column changes its type
+ *-------------------------------------------------------------------------
+ */
+extern bool sv_retype_column(const SvProduct *product, const SvRelease *from,
+							 Oid table, const AlterTableCmd *command,
+							 const char *up, const char *down, bool in_use);
+extern void sv_retype_move_sequences(Oid relation, AttrNumber from,
+									 AttrNumber to, char identity);
+
+/*-------------------------------------------------------------------------
  * expand.c: turn what drops into what retains, while apply() runs
  *-------------------------------------------------------------------------
  */
 extern void sv_expand_init(void);
 extern void sv_expand_begin(const SvProduct *product, const SvRelease *from,
 							List *releases);
+extern void sv_expand_follow_names(void);
 extern void sv_expand_end(void);
 extern bool sv_expand_execute(const SvStatement *statement);
 

@@ -24,6 +24,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -33,9 +34,12 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 /* what is to be done */
@@ -46,7 +50,19 @@ typedef struct Shift
 	const SvRelease *to;
 	List	   *going;			/* SvEntry that only "from" has */
 	List	   *coming;			/* SvEntry that only "to" has */
+	List	   *defaults;		/* of ShownDefault */
 } Shift;
+
+/*
+ * A default that only the view of "to" still has: it knows what it means by
+ * OID, where the text in the contract does not follow what is moved.
+ */
+typedef struct ShownDefault
+{
+	Oid			relation;
+	char	   *column;
+	Node	   *expression;
+} ShownDefault;
 
 /* one entry of "to" with what it is to be made of */
 typedef struct Pair
@@ -470,6 +486,29 @@ return_objects(const Shift *shift)
 	}
 }
 
+/* what generates a column's values belongs to the one that is visible */
+static void
+return_sequences(const Pair *pair)
+{
+	Oid			relation = pair->now->physical;
+	ListCell   *lp;
+
+	foreach(lp, sv_sync_pairs(relation))
+	{
+		SvSyncPair *columns = lfirst(lp);
+		AttrNumber	old_number = get_attnum(relation, columns->old_column);
+		AttrNumber	new_number = get_attnum(relation, columns->new_column);
+		SvPart	   *coming = column_of(pair->coming->columns, old_number);
+
+		if (coming)
+			sv_retype_move_sequences(relation, new_number, old_number,
+									 coming->identity);
+		else if ((coming = column_of(pair->coming->columns, new_number)))
+			sv_retype_move_sequences(relation, old_number, new_number,
+									 coming->identity);
+	}
+}
+
 /* what is hidden in a table comes back under its name */
 static void
 return_parts(const Pair *pair)
@@ -505,12 +544,97 @@ return_parts(const Pair *pair)
 	}
 }
 
+/* columns have got other names, by which the row trigger knows them */
+static void
+follow_pairs(List *pairs)
+{
+	ListCell   *lc;
+
+	foreach(lc, pairs)
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (!is_table(pair->now->kind))
+			continue;
+		sv_expand_follow_names();
+		return_sequences(pair);
+	}
+}
+
 /*
  * Defaults and constraints
  */
 
 static void
-set_defaults(const Pair *pair)
+note_defaults(Shift *shift, const SvEntry *coming, Oid view)
+{
+	Relation	relation = relation_open(view, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(relation);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		ShownDefault *shown;
+
+		if (!TupleDescAttr(desc, i)->atthasdef)
+			continue;
+		shown = palloc(sizeof(ShownDefault));
+		shown->relation = coming->physical;
+		shown->column = pstrdup(NameStr(TupleDescAttr(desc, i)->attname));
+		shown->expression = build_column_default(relation, i + 1);
+		shift->defaults = lappend(shift->defaults, shown);
+	}
+	relation_close(relation, NoLock);
+}
+
+/* what the views of "to" give as defaults, before anything is moved */
+static void
+read_defaults(Shift *shift)
+{
+	ListCell   *lc;
+	ListCell   *ls;
+
+	foreach(lc, shift->coming)
+	{
+		SvEntry    *coming = lfirst(lc);
+
+		foreach(ls, shift->to->schemas)
+		{
+			Oid			schema = get_namespace_oid(lfirst(ls), true);
+			Oid			view = OidIsValid(schema) ?
+			get_relname_relid(coming->name, schema) : InvalidOid;
+			Oid			base;
+			List	   *columns;
+
+			if (OidIsValid(view) &&
+				sv_contract_read_view(view, &base, &columns) &&
+				base == coming->physical)
+				note_defaults(shift, coming, view);
+		}
+	}
+}
+
+/* the text of a column's default, NULL if it has none */
+static char *
+wanted_default(const Shift *shift, Oid relation, const SvPart *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, column->expression ? shift->defaults : NIL)
+	{
+		ShownDefault *shown = lfirst(lc);
+
+		if (shown->relation == relation &&
+			strcmp(shown->column, column->name) == 0)
+			return deparse_expression(shown->expression,
+									  deparse_context_for(get_rel_name(relation),
+														  relation),
+									  false, false);
+	}
+	return column->expression;
+}
+
+static void
+set_defaults(const Shift *shift, const Pair *pair)
 {
 	ListCell   *lc;
 
@@ -519,6 +643,7 @@ set_defaults(const Pair *pair)
 		SvPart	   *column = lfirst(lc);
 		SvPart	   *now = column_of(pair->now->columns, column->number);
 		char	   *text;
+		char	   *want;
 
 		if (now == NULL || column->generated != ' ' ||
 			now->identity != ' ' ||
@@ -526,15 +651,15 @@ set_defaults(const Pair *pair)
 			continue;
 		text = OidIsValid(now->object) ?
 			sv_contract_default_text(now->object) : NULL;
-		if (strcmp(text ? text : "",
-				   column->expression ? column->expression : "") == 0)
+		want = wanted_default(shift, pair->now->physical, column);
+		if (strcmp(text ? text : "", want ? want : "") == 0)
 			continue;
 		run(psprintf("ALTER %s ALTER COLUMN %s %s%s",
 					 alter_target(pair->now, pair->now->schema,
 								  pair->now->name),
 					 quote_identifier(now->name),
-					 column->expression ? "SET DEFAULT " : "DROP DEFAULT",
-					 column->expression ? column->expression : ""));
+					 want ? "SET DEFAULT " : "DROP DEFAULT",
+					 want ? want : ""));
 	}
 }
 
@@ -760,10 +885,11 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 {
 	int			nestlevel = sv_contract_enter();
 	Shift		shift = {product, from, to, entries_without(from, to),
-	entries_without(to, from)};
+	entries_without(to, from), NIL};
 	ListCell   *lc;
 
 	check_owner(&shift);
+	read_defaults(&shift);
 	SPI_connect();
 	drop_objects(&shift);
 	foreach(lc, make_pairs(&shift, shift.coming))
@@ -790,12 +916,13 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 		if (is_table(pair->now->kind))
 			return_parts(pair);
 	}
+	follow_pairs(make_pairs(&shift, shift.coming));
 	foreach(lc, make_pairs(&shift, shift.coming))
 	{
 		Pair	   *pair = lfirst(lc);
 
 		if (is_table(pair->now->kind) || pair->now->kind == RELKIND_VIEW)
-			set_defaults(pair);
+			set_defaults(&shift, pair);
 	}
 	SPI_finish();
 	sv_contract_leave(nestlevel);
@@ -838,6 +965,31 @@ sv_shift_begin(SvProduct *product, SvRelease *from, SvRelease *to,
 	sv_expand_begin(product, from, releases);
 }
 
+/* unregistered sessions write what the current version does */
+static void
+turn_pairs(List *relations, const SvRelease *current)
+{
+	ListCell   *lr;
+	ListCell   *lp;
+
+	foreach(lr, relations)
+	{
+		List	   *pairs = get_rel_name(lfirst_oid(lr)) ?
+		sv_sync_pairs(lfirst_oid(lr)) : NIL;
+
+		foreach(lp, pairs)
+		{
+			SvSyncPair *pair = lfirst(lp);
+
+			pair->newest_is_new =
+				sv_version_compare(current->version,
+								   sv_version_parse(pair->label)) > 0;
+		}
+		if (pairs != NIL)
+			sv_sync_set(lfirst_oid(lr), pairs);
+	}
+}
+
 /* a version that would not work any more must not be live */
 static void
 check_result(const SvProduct *product, const SvRelease *to, List *releases)
@@ -870,8 +1022,8 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 	int			nestlevel;
 	List	   *releases;
 
-	(void) from;
 	sv_expand_end();
+	turn_pairs(shifted_relations(from, to), to);
 	nestlevel = sv_contract_enter();
 	releases = sv_catalog_releases(product, true);
 	check_result(product, to, releases);
@@ -894,7 +1046,7 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 				 const SvRelease *retired, List *others)
 {
 	Shift		shift = {product, retired, current, NIL,
-	entries_without(current, retired)};
+	entries_without(current, retired), NIL};
 	ListCell   *lc;
 
 	SPI_connect();

@@ -1,0 +1,945 @@
+/*-------------------------------------------------------------------------
+ *
+ * retype.c
+ *	  A column changes its type: the newest version gets a column of its own.
+ *
+ * To change the type in place would rewrite the table under an ACCESS
+ * EXCLUSIVE lock, show no rows at all to transactions with an older snapshot,
+ * and give the older versions what they do not expect.  So the column is put
+ * away (retain.c) and another one is made under its name, with everything
+ * that hung on the old one: indexes and constraints, foreign keys from and to
+ * it, default, identity or sequence, privileges, comments, statistics.  The
+ * row trigger (sync.c) keeps both in step from then on, and the rows that are
+ * there get their values by an UPDATE.
+ *
+ * "up" is what the script says in USING, or the server's cast.  "down" is the
+ * cast back where "up" is nothing but casts; otherwise it has to be told by a
+ * directive.
+ *
+ * Definitions are taken down as text before, by the server, and run again
+ * after: they name the column, which is the new one then.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/reloptions.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/comment.h"
+#include "commands/defrem.h"
+#include "commands/tablecmds.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_clause.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parse_type.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+/* something that hangs on the column, to be made again on the new one */
+typedef struct Attached
+{
+	Oid			class_id;
+	Oid			object;
+	Oid			relation;		/* its table */
+	char		flavour;		/* contype, 'i' index, 's' statistics */
+	char	   *name;
+	char	   *definition;		/* the command that makes it */
+	char	   *comment;
+} Attached;
+
+/* one change */
+typedef struct Retype
+{
+	Oid			relation;
+	AttrNumber	old_number;
+	char	   *name;
+	Oid			old_type;
+	int32		old_typmod;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	bool		notnull;
+	char		identity;
+	Node	   *up;				/* over the relation, Vars of varno 1 */
+	Node	   *default_value;	/* for the new column, or NULL */
+	bool		only_casts;		/* "up" is nothing but casts of the column */
+	char	   *comment;
+	List	   *attached;		/* of Attached, in the order to make them */
+} Retype;
+
+static char *
+table_name(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+									  get_rel_name(relation));
+}
+
+/* run a statement made here, or by the server's own deparser */
+static void
+run(const char *statement)
+{
+	if (SPI_execute(statement, false, 0) < 0)
+		elog(ERROR, "could not execute \"%s\"", statement);
+}
+
+/* deparse an expression over the relation, as its columns are called now */
+static char *
+expression_text(Node *expression, Oid relation)
+{
+	int			nestlevel = sv_contract_enter();
+	char	   *text = deparse_expression(expression,
+										  deparse_context_for(get_rel_name(relation),
+															  relation),
+										  false, false);
+
+	sv_contract_leave(nestlevel);
+	return text;
+}
+
+/*
+ * What the script asks for
+ */
+
+/* is the expression the column itself, and nothing but casts around it? */
+static bool
+is_cast_of(Node *node, AttrNumber number)
+{
+	for (;;)
+	{
+		if (IsA(node, Var))
+			return ((Var *) node)->varattno == number;
+		else if (IsA(node, RelabelType))
+			node = (Node *) ((RelabelType *) node)->arg;
+		else if (IsA(node, CoerceViaIO))
+			node = (Node *) ((CoerceViaIO *) node)->arg;
+		else if (IsA(node, ArrayCoerceExpr))
+			node = (Node *) ((ArrayCoerceExpr *) node)->arg;
+		else if (IsA(node, CoerceToDomain))
+			node = (Node *) ((CoerceToDomain *) node)->arg;
+		else if (IsA(node, FuncExpr) &&
+				 (((FuncExpr *) node)->funcformat == COERCE_EXPLICIT_CAST ||
+				  ((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST))
+			node = linitial(((FuncExpr *) node)->args);
+		else
+			return false;
+	}
+}
+
+/* "up" as the server would compute the new value in place */
+static Node *
+make_up(const Retype *retype, Relation relation, Node *raw_using)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	ParseNamespaceItem *item =
+	addRangeTableEntryForRelation(pstate, relation, AccessShareLock, NULL,
+								  false, true);
+	Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(relation), retype->old_number - 1);
+	Node	   *node;
+
+	addNSItemToQuery(pstate, item, true, true, true);
+	if (raw_using)
+		node = transformExpr(pstate, copyObject(raw_using),
+							 EXPR_KIND_ALTER_COL_TRANSFORM);
+	else
+		node = (Node *) makeVar(1, attribute->attnum, attribute->atttypid,
+								attribute->atttypmod, attribute->attcollation,
+								0);
+	node = coerce_to_target_type(pstate, node, exprType(node), retype->type,
+								 retype->typmod, COERCION_ASSIGNMENT,
+								 COERCE_IMPLICIT_CAST, -1);
+	if (node == NULL && raw_using)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("result of USING clause for column \"%s\" cannot be cast automatically to type %s",
+						retype->name, format_type_be(retype->type)),
+				 errhint("You might need to add an explicit cast.")));
+	if (node == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" cannot be cast automatically to type %s",
+						retype->name, format_type_be(retype->type)),
+				 errhint("You might need to specify \"USING %s::%s\".",
+						 quote_identifier(retype->name),
+						 format_type_with_typemod(retype->type,
+												  retype->typmod))));
+	assign_expr_collations(pstate, node);
+	return node;
+}
+
+/* the default as it must be for the new type, as the server does it */
+static Node *
+make_default(const Retype *retype, Relation relation)
+{
+	Node	   *node;
+
+	if (!TupleDescAttr(RelationGetDescr(relation),
+					   retype->old_number - 1)->atthasdef)
+		return NULL;
+	node = strip_implicit_coercions(build_column_default(relation,
+														 retype->old_number));
+	node = coerce_to_target_type(NULL, node, exprType(node), retype->type,
+								 retype->typmod, COERCION_ASSIGNMENT,
+								 COERCE_IMPLICIT_CAST, -1);
+	if (node == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("default for column \"%s\" cannot be cast automatically to type %s",
+						retype->name, format_type_be(retype->type))));
+	return node;
+}
+
+/* what the server refuses, in its words */
+static void
+check_column(Relation relation, Form_pg_attribute attribute)
+{
+	bool		is_expression;
+
+	if (relation->rd_rel->reloftype)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot alter column type of typed table")));
+	if (attribute->attinhcount > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("cannot alter inherited column \"%s\"",
+						NameStr(attribute->attname))));
+	if (has_partition_attrs(relation,
+							bms_make_singleton(attribute->attnum -
+											   FirstLowInvalidHeapAttributeNumber),
+							&is_expression))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("cannot alter column \"%s\" because it is part of the partition key of relation \"%s\"",
+						NameStr(attribute->attname),
+						RelationGetRelationName(relation))));
+}
+
+static Retype *
+read_change(Relation relation, const AlterTableCmd *command)
+{
+	ColumnDef  *def = castNode(ColumnDef, command->def);
+	AttrNumber	number = get_attnum(RelationGetRelid(relation), command->name);
+	Form_pg_attribute attribute;
+	Retype	   *retype;
+
+	if (number <= 0)
+		return NULL;
+	attribute = TupleDescAttr(RelationGetDescr(relation), number - 1);
+	if (attribute->attgenerated)
+		return NULL;
+	retype = palloc0(sizeof(Retype));
+	retype->relation = RelationGetRelid(relation);
+	retype->old_number = number;
+	retype->name = pstrdup(command->name);
+	retype->old_type = attribute->atttypid;
+	retype->old_typmod = attribute->atttypmod;
+	retype->notnull = attribute->attnotnull;
+	retype->identity = attribute->attidentity;
+	typenameTypeIdAndMod(NULL, def->typeName, &retype->type, &retype->typmod);
+	retype->collation = GetColumnDefCollation(NULL, def, retype->type);
+	retype->up = make_up(retype, relation, def->raw_default);
+	retype->only_casts = is_cast_of(retype->up, number);
+	retype->default_value = make_default(retype, relation);
+	retype->comment = GetComment(retype->relation, RelationRelationId, number);
+	check_column(relation, attribute);
+	return retype;
+}
+
+/* would the server leave the rows as they are, and the type in its family? */
+static bool
+is_in_place(const Retype *retype)
+{
+	Node	   *node = (Node *) expression_planner((Expr *) copyObject(retype->up));
+	char		old_category;
+	char		category;
+	bool		preferred;
+
+	while (IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	if (!IsA(node, Var) || ((Var *) node)->varattno != retype->old_number)
+		return false;
+	get_type_category_preferred(retype->old_type, &old_category, &preferred);
+	get_type_category_preferred(retype->type, &category, &preferred);
+	return category == old_category &&
+		get_typlen(retype->type) == get_typlen(retype->old_type);
+}
+
+/*
+ * What hangs on the column
+ */
+
+static void
+refuse_dependent(const char *what, const ObjectAddress *object,
+				 const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot alter type of a column used %s", what),
+			 errdetail("%s depends on column \"%s\"",
+					   getObjectDescription(object, false), column)));
+}
+
+static Attached *
+attach(Retype *retype, Oid class_id, Oid object)
+{
+	Attached   *attached = palloc0(sizeof(Attached));
+
+	attached->class_id = class_id;
+	attached->object = object;
+	attached->relation = retype->relation;
+	attached->comment = GetComment(object, class_id, 0);
+	retype->attached = lappend(retype->attached, attached);
+	return attached;
+}
+
+static void
+attach_constraint(Retype *retype, Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(constraint));
+	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+	Attached   *attached;
+
+	if (!OidIsValid(form->conparentid) && form->coninhcount == 0 &&
+		!sv_is_hidden(NameStr(form->conname)))
+	{
+		attached = attach(retype, ConstraintRelationId, constraint);
+		attached->relation = form->conrelid;
+		attached->flavour = form->contype;
+		attached->name = pstrdup(NameStr(form->conname));
+		attached->definition = pg_get_constraintdef_command(constraint);
+	}
+	ReleaseSysCache(tuple);
+}
+
+static void
+attach_index(Retype *retype, Oid index)
+{
+	Oid			constraint = get_index_constraint(index);
+	Attached   *attached;
+
+	if (OidIsValid(constraint))
+	{
+		attach_constraint(retype, constraint);
+		return;
+	}
+	if (get_rel_relispartition(index) || sv_is_hidden(get_rel_name(index)))
+		return;
+	attached = attach(retype, RelationRelationId, index);
+	attached->flavour = 'i';
+	attached->name = get_rel_name(index);
+	attached->definition = pg_get_indexdef_string(index);
+}
+
+static bool
+is_attached(const Retype *retype, Oid object)
+{
+	ListCell   *lc;
+
+	foreach(lc, retype->attached)
+	{
+		if (((Attached *) lfirst(lc))->object == object)
+			return true;
+	}
+	return false;
+}
+
+/* one thing that depends on the column */
+static void
+note_dependent(Retype *retype, const ObjectAddress *object, char deptype)
+{
+	ObjectAddress column;
+	Attached   *attached;
+
+	if (is_attached(retype, object->objectId))
+		return;
+	switch (object->classId)
+	{
+		case RelationRelationId:
+			if (get_rel_relkind(object->objectId) == RELKIND_INDEX ||
+				get_rel_relkind(object->objectId) == RELKIND_PARTITIONED_INDEX)
+				attach_index(retype, object->objectId);
+			break;
+		case ConstraintRelationId:
+			attach_constraint(retype, object->objectId);
+			break;
+		case RewriteRelationId:
+			/* what is ours, or retained, follows the old column */
+			if (deptype != DEPENDENCY_AUTO)
+				refuse_dependent("by a view or rule", object, retype->name);
+			break;
+		case ProcedureRelationId:
+			if (deptype != DEPENDENCY_AUTO)
+				refuse_dependent("by a function or procedure", object,
+								 retype->name);
+			break;
+		case TriggerRelationId:
+			if (deptype != DEPENDENCY_AUTO)
+				refuse_dependent("in a trigger definition", object,
+								 retype->name);
+			break;
+		case PolicyRelationId:
+			refuse_dependent("in a policy definition", object, retype->name);
+			break;
+		case AttrDefaultRelationId:
+			column = GetAttrDefaultColumnAddress(object->objectId);
+			if (column.objectSubId != retype->old_number)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot alter type of a column used by a generated column"),
+						 errdetail("Column \"%s\" is used by generated column \"%s\".",
+								   retype->name,
+								   get_attname(column.objectId,
+											   column.objectSubId, false))));
+			break;
+		case StatisticExtRelationId:
+			attached = attach(retype, StatisticExtRelationId,
+							  object->objectId);
+			attached->flavour = 's';
+			attached->definition =
+				pg_get_statisticsobjdef_string(object->objectId);
+			break;
+		default:
+			break;
+	}
+}
+
+/* unique ones before the foreign keys that may refer to them */
+static int
+compare_attached(const ListCell *a, const ListCell *b)
+{
+	static const char order[] = "puixcsf";
+	const Attached *first = lfirst(a);
+	const Attached *second = lfirst(b);
+	int			ranks = (int) (strchr(order, first->flavour) -
+							   strchr(order, second->flavour));
+
+	if (ranks)
+		return ranks;
+	return first->object < second->object ? -1 : first->object > second->object;
+}
+
+static void
+find_dependents(Retype *retype)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[3];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int			nestlevel = sv_contract_enter();
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(retype->relation));
+	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber,
+				F_INT4EQ, Int32GetDatum(retype->old_number));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
+							  3, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress object;
+
+		ObjectAddressSubSet(object, form->classid, form->objid,
+							form->objsubid);
+		note_dependent(retype, &object, form->deptype);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	sv_contract_leave(nestlevel);
+	list_sort(retype->attached, compare_attached);
+}
+
+/*
+ * Taking the old column out of the way
+ */
+
+static void
+drop_attached(const Attached *attached)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, attached->class_id, attached->object);
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+	sv_contract_touch(RelationRelationId, attached->relation);
+}
+
+/*
+ * Was it made by this very migration, when another column of it changed its
+ * type?  Then no older version knows it.
+ */
+static bool
+is_made_now(const Attached *attached)
+{
+	HeapTuple	tuple = attached->class_id == ConstraintRelationId ?
+	SearchSysCache1(CONSTROID, ObjectIdGetDatum(attached->object)) :
+	SearchSysCache1(INDEXRELID, ObjectIdGetDatum(attached->object));
+	bool		result = HeapTupleIsValid(tuple) &&
+	TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result && sv_catalog_entries_with(attached->object) == NIL;
+}
+
+/* what was put away must not keep its type and functions from being dropped */
+static void
+soften(const Retype *retype)
+{
+	Oid			attrdef = GetAttrDefaultOid(retype->relation,
+											retype->old_number);
+	ObjectAddress addresses[2];
+	List	   *objects = list_make1(&addresses[0]);
+	ListCell   *lc;
+
+	ObjectAddressSubSet(addresses[0], RelationRelationId, retype->relation,
+						retype->old_number);
+	ObjectAddressSet(addresses[1], AttrDefaultRelationId, attrdef);
+	if (OidIsValid(attrdef))
+		objects = lappend(objects, &addresses[1]);
+	foreach(lc, retype->attached)
+	{
+		Attached   *attached = lfirst(lc);
+		ObjectAddress *key;
+
+		if (strchr("puxi", attached->flavour) == NULL || is_made_now(attached))
+			continue;
+		key = palloc(sizeof(ObjectAddress));
+		ObjectAddressSet(*key, attached->class_id, attached->object);
+		objects = lappend(objects, key);
+	}
+	sv_retain_soften(objects, NIL);
+}
+
+/* keys go on serving the old column under hidden names, the rest goes */
+static void
+put_away(const Retype *retype)
+{
+	ListCell   *lc;
+
+	foreach(lc, retype->attached)
+	{
+		Attached   *attached = lfirst(lc);
+
+		if (attached->flavour == CONSTRAINT_FOREIGN)
+			drop_attached(attached);
+	}
+	foreach(lc, retype->attached)
+	{
+		Attached   *attached = lfirst(lc);
+
+		if (attached->flavour == CONSTRAINT_FOREIGN)
+			continue;
+		if (strchr("puxi", attached->flavour) && !is_made_now(attached))
+			sv_retain_unique(attached->class_id, attached->object);
+		else
+			drop_attached(attached);
+	}
+	sv_retain_column(retype->relation, retype->old_number);
+	soften(retype);
+}
+
+/*
+ * Making the new column
+ */
+
+static void
+add_column(const Retype *retype)
+{
+	char	   *collation = "";
+
+	if (OidIsValid(retype->collation) &&
+		retype->collation != get_typcollation(retype->type))
+		collation = psprintf(" COLLATE %s",
+							 generate_collation_name(retype->collation));
+	run(psprintf("ALTER TABLE %s ADD COLUMN %s %s%s",
+				 table_name(retype->relation), quote_identifier(retype->name),
+				 format_type_extended(retype->type, retype->typmod,
+									  FORMAT_TYPE_TYPEMOD_GIVEN |
+									  FORMAT_TYPE_FORCE_QUALIFY),
+				 collation));
+}
+
+/* options such as n_distinct; the server keeps marks of its own among them */
+static void
+copy_options(const Retype *retype, HeapTuple from)
+{
+	bool		isnull;
+	Datum		options = SysCacheGetAttr(ATTNUM, from,
+										  Anum_pg_attribute_attoptions,
+										  &isnull);
+	ListCell   *lc;
+
+	foreach(lc, isnull ? NIL : untransformRelOptions(options))
+	{
+		DefElem    *option = lfirst(lc);
+
+		if (strcmp(option->defname, "n_distinct") == 0 ||
+			strcmp(option->defname, "n_distinct_inherited") == 0)
+			run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET (%s = %s)",
+						 table_name(retype->relation),
+						 quote_identifier(retype->name), option->defname,
+						 strVal(option->arg)));
+	}
+}
+
+/* privileges, options and statistics target as the old column has them */
+static void
+copy_properties(const Retype *retype, AttrNumber number)
+{
+	Relation	catalog = table_open(AttributeRelationId, RowExclusiveLock);
+	HeapTuple	from = SearchSysCache2(ATTNUM,
+									   ObjectIdGetDatum(retype->relation),
+									   Int16GetDatum(retype->old_number));
+	HeapTuple	to = SearchSysCacheCopy2(ATTNUM,
+										 ObjectIdGetDatum(retype->relation),
+										 Int16GetDatum(number));
+	Datum		values[Natts_pg_attribute] = {0};
+	bool		nulls[Natts_pg_attribute] = {0};
+	bool		replace[Natts_pg_attribute] = {0};
+	Datum		acl = SysCacheGetAttr(ATTNUM, from, Anum_pg_attribute_attacl,
+									  &nulls[Anum_pg_attribute_attacl - 1]);
+
+	values[Anum_pg_attribute_attacl - 1] = acl;
+	replace[Anum_pg_attribute_attacl - 1] = true;
+	to = heap_modify_tuple(to, RelationGetDescr(catalog), values, nulls,
+						   replace);
+	((Form_pg_attribute) GETSTRUCT(to))->attstattarget =
+		((Form_pg_attribute) GETSTRUCT(from))->attstattarget;
+	CatalogTupleUpdate(catalog, &to->t_self, to);
+	if (!nulls[Anum_pg_attribute_attacl - 1])
+	{
+		Oid		   *members;
+		int			n = aclmembers(DatumGetAclP(acl), &members);
+
+		updateAclDependencies(RelationRelationId, retype->relation, number,
+							  InvalidOid, 0, NULL, n, members);
+	}
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+	copy_options(retype, from);
+	ReleaseSysCache(from);
+}
+
+/* the column that a sequence belongs to is another one now */
+static void
+move_sequence(Oid sequence, Oid table, AttrNumber from, AttrNumber to)
+{
+	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(sequence));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->refclassid != RelationRelationId ||
+			form->refobjid != table || form->refobjsubid != from)
+			continue;
+		tuple = heap_copytuple(tuple);
+		((Form_pg_depend) GETSTRUCT(tuple))->refobjsubid = to;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+static void
+set_identity(Oid relation, AttrNumber number, char identity)
+{
+	Relation	catalog = table_open(AttributeRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(relation),
+											Int16GetDatum(number));
+	Form_pg_attribute form = (Form_pg_attribute) GETSTRUCT(tuple);
+
+	form->attidentity = identity;
+	form->attnotnull = identity != '\0';
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/* sequences that a column owns, identity included: OIDs */
+static List *
+owned_sequences(Oid relation, AttrNumber number)
+{
+	List	   *owned = NIL;
+	ListCell   *lc;
+
+	foreach(lc, getOwnedSequences(relation))
+	{
+		Oid			table;
+		int32		column;
+
+		if ((sequenceIsOwned(lfirst_oid(lc), DEPENDENCY_AUTO, &table,
+							 &column) ||
+			 sequenceIsOwned(lfirst_oid(lc), DEPENDENCY_INTERNAL, &table,
+							 &column)) &&
+			column == number)
+			owned = lappend_oid(owned, lfirst_oid(lc));
+	}
+	return owned;
+}
+
+/* identity, sequences and default */
+static void
+move_default(const Retype *retype, AttrNumber number, List *sequences)
+{
+	ListCell   *lc;
+
+	foreach(lc, sequences)
+	{
+		move_sequence(lfirst_oid(lc), retype->relation, retype->old_number,
+					  number);
+		if (retype->identity)
+			run(psprintf("ALTER SEQUENCE %s AS %s", table_name(lfirst_oid(lc)),
+						 format_type_be_qualified(retype->type)));
+	}
+	if (retype->identity)
+	{
+		set_identity(retype->relation, retype->old_number, '\0');
+		set_identity(retype->relation, number, retype->identity);
+	}
+	if (retype->default_value)
+		run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
+					 table_name(retype->relation),
+					 quote_identifier(retype->name),
+					 expression_text(retype->default_value,
+									 retype->relation)));
+}
+
+/*
+ * Let a column of a table have the sequences of another one, which it is kept
+ * in step with, and be an identity column if it was one.
+ */
+void
+sv_retype_move_sequences(Oid relation, AttrNumber from, AttrNumber to,
+						 char identity)
+{
+	ListCell   *lc;
+
+	foreach(lc, owned_sequences(relation, from))
+		move_sequence(lfirst_oid(lc), relation, from, to);
+	if (identity == ' ')
+		return;
+	set_identity(relation, from, '\0');
+	set_identity(relation, to, identity);
+}
+
+/* give the rows that are there their values; triggers are not to notice */
+static void
+fill_rows(const Retype *retype, const char *up)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	(void) set_config_option("session_replication_role", "replica",
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
+	run(psprintf("UPDATE %s SET %s = %s", table_name(retype->relation),
+				 quote_identifier(retype->name), up));
+	AtEOXact_GUC(false, nestlevel);
+}
+
+static void
+make_attached(const Retype *retype)
+{
+	ListCell   *lc;
+
+	foreach(lc, retype->attached)
+	{
+		Attached   *attached = lfirst(lc);
+
+		run(attached->definition);
+		if (attached->comment == NULL)
+			continue;
+		if (attached->class_id == ConstraintRelationId)
+			run(psprintf("COMMENT ON CONSTRAINT %s ON %s IS %s",
+						 quote_identifier(attached->name),
+						 table_name(attached->relation),
+						 quote_literal_cstr(attached->comment)));
+		else if (attached->flavour == 'i')
+			run(psprintf("COMMENT ON INDEX %s IS %s",
+						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(retype->relation)),
+													attached->name),
+						 quote_literal_cstr(attached->comment)));
+	}
+	if (retype->comment)
+		run(psprintf("COMMENT ON COLUMN %s.%s IS %s",
+					 table_name(retype->relation),
+					 quote_identifier(retype->name),
+					 quote_literal_cstr(retype->comment)));
+}
+
+/*
+ * The cast back: the server's for assignments, which rejects what does not
+ * fit; or one that has to be asked for; or by way of text.
+ */
+static char *
+cast_back(const Retype *retype, AttrNumber number)
+{
+	Oid			types[1] = {retype->type};
+	Oid			targets[1] = {retype->old_type};
+	Node	   *node = (Node *) makeVar(1, number, retype->type,
+										retype->typmod, retype->collation, 0);
+	Node	   *cast;
+
+	if (can_coerce_type(1, types, targets, COERCION_ASSIGNMENT))
+		return expression_text(node, retype->relation);
+	cast = coerce_to_target_type(NULL, node, retype->type, retype->old_type,
+								 retype->old_typmod, COERCION_EXPLICIT,
+								 COERCE_EXPLICIT_CAST, -1);
+	if (cast)
+		return expression_text(cast, retype->relation);
+	return psprintf("%s::text::%s", quote_identifier(retype->name),
+					format_type_extended(retype->old_type, retype->old_typmod,
+										 FORMAT_TYPE_TYPEMOD_GIVEN |
+										 FORMAT_TYPE_FORCE_QUALIFY));
+}
+
+/* have the row trigger keep both columns in step */
+static void
+keep_in_step(const Retype *retype, const SvProduct *product,
+			 const SvRelease *from, const char *up, const char *down)
+{
+	SvSyncPair *pair = palloc0(sizeof(SvSyncPair));
+
+	pair->old_column = get_attname(retype->relation, retype->old_number,
+								   false);
+	pair->new_column = retype->name;
+	pair->up = pstrdup(up);
+	pair->down = pstrdup(down);
+	pair->product = product->name;
+	pair->label = from->label;
+	pair->newest_is_new = true;
+	sv_sync_set(retype->relation,
+				lappend(sv_sync_pairs(retype->relation), pair));
+}
+
+static void
+refuse_without_down(const Retype *retype, const SvRelease *from)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("column \"%s\" of table \"%s\" cannot change its type without a directive \"down\"",
+					retype->name, get_rel_name(retype->relation)),
+			 errdetail("Version %s goes on reading it as %s, and USING does more than cast it.",
+					   from->label,
+					   format_type_with_typemod(retype->old_type,
+												retype->old_typmod)),
+			 errhint("Add a line \"-- schemaver: down %s.%s = ...\" that computes the old value from the new one.",
+					 quote_identifier(get_rel_name(retype->relation)),
+					 quote_identifier(retype->name))));
+}
+
+/* the whole of it; "down" is NULL if no directive says it */
+static void
+change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
+			const char *up, const char *down)
+{
+	List	   *sequences;
+	SvSyncFrozen *frozen = sv_sync_freeze(retype->relation);
+	AttrNumber	number;
+
+	find_dependents(retype);
+	sequences = owned_sequences(retype->relation, retype->old_number);
+	put_away(retype);
+	if (frozen)
+		sv_sync_thaw(frozen);
+	if (up == NULL)
+		up = expression_text(retype->up, retype->relation);
+	SPI_connect();
+	add_column(retype);
+	number = get_attnum(retype->relation, retype->name);
+	copy_properties(retype, number);
+	fill_rows(retype, up);
+	move_default(retype, number, sequences);
+	if (retype->notnull && !retype->identity)
+		run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+					 table_name(retype->relation),
+					 quote_identifier(retype->name)));
+	make_attached(retype);
+	SPI_finish();
+	keep_in_step(retype, product, from, up,
+				 down ? down : cast_back(retype, number));
+	sv_contract_touch(RelationRelationId, retype->relation);
+}
+
+/*
+ * Do what ALTER COLUMN TYPE asks for with a column of the newest version's
+ * own.  False if it is to be done in place, as the server does it: nothing is
+ * rewritten then, the type stays in its family, and nobody can have prepared
+ * a statement that expects the old one.  The directives for the
+ * column are "up" and "down", NULL where there is none.  If nobody has ever
+ * used a version that would notice, what cannot be done is left to the server.
+ * Runs as the user, who must own the table; locks it in ACCESS EXCLUSIVE mode.
+ */
+bool
+sv_retype_column(const SvProduct *product, const SvRelease *from,
+				 Oid table, const AlterTableCmd *command, const char *up,
+				 const char *down, bool in_use)
+{
+	Relation	relation = relation_open(table, AccessExclusiveLock);
+	Retype	   *retype;
+
+	if (!pg_class_ownercheck(table, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE,
+					   RelationGetRelationName(relation));
+	CheckTableNotInUse(relation, "ALTER TABLE");
+	retype = read_change(relation, command);
+	relation_close(relation, NoLock);
+	if (retype == NULL || (is_in_place(retype) && !in_use && !up && !down))
+		return false;
+	if (down == NULL && !retype->only_casts)
+	{
+		if (in_use)
+			refuse_without_down(retype, from);
+		return false;
+	}
+	change_type(retype, product, from, up, down);
+	return true;
+}
