@@ -48,7 +48,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
@@ -245,22 +244,6 @@ sync_schema_rights(Oid schema, Oid base_schema)
 	ReleaseSysCache(base);
 }
 
-/* have DROP EXTENSION take an object along */
-static void
-depend_on_extension(Oid class_id, Oid object)
-{
-	ObjectAddress depender;
-	ObjectAddress extension;
-	Oid			extension_id = sv_catalog_extension(false);
-
-	if (list_member_oid(getAutoExtensionsOfObject(class_id, object),
-						extension_id))
-		return;
-	ObjectAddressSet(depender, class_id, object);
-	ObjectAddressSet(extension, ExtensionRelationId, extension_id);
-	recordDependencyOn(&depender, &extension, DEPENDENCY_AUTO_EXTENSION);
-}
-
 /*
  * Create the version schemas of a new release.  A name that is taken is an
  * error.
@@ -288,7 +271,7 @@ sv_compat_create_schemas(const SvProduct *product, const SvRelease *release)
 					 errhint("Rename the existing schema, or choose another version number.")));
 		schema = NamespaceCreate(name, GetUserId(), false);
 		CommandCounterIncrement();
-		depend_on_extension(NamespaceRelationId, schema);
+		sv_standin_depend_on_extension(NamespaceRelationId, schema);
 		sync_schema_rights(schema, get_namespace_oid(base, false));
 	}
 	sv_catalog_become_caller(&identity);
@@ -372,20 +355,39 @@ add_contents(ObjectAddresses *objects, Oid schema)
  * Views
  */
 
-/* the version schema in which an entry's view would stand */
-static Oid
-schema_of_entry(const SvProduct *product, const SvRelease *release,
-				const SvEntry *entry)
+/*
+ * The version schema of a release that stands in front of a base schema,
+ * InvalidOid if there is none.
+ */
+Oid
+sv_compat_schema_for(const SvProduct *product, const SvRelease *release,
+					 const char *base_schema)
 {
 	ListCell   *lb;
 	ListCell   *lv;
 
 	forboth(lb, product->schemas, lv, release->schemas)
 	{
-		if (strcmp(lfirst(lb), entry->schema) == 0)
+		if (strcmp(lfirst(lb), base_schema) == 0)
 			return get_namespace_oid(lfirst(lv), true);
 	}
 	return InvalidOid;
+}
+
+/* the version schema in which an entry's view would stand */
+static Oid
+schema_of_entry(const SvProduct *product, const SvRelease *release,
+				const SvEntry *entry)
+{
+	return sv_compat_schema_for(product, release, entry->schema);
+}
+
+/* is it for a view to show an entry, or for a stand-in of its own kind? */
+static bool
+is_shown_by_view(const SvEntry *entry)
+{
+	return entry->kind != SV_ENTRY_FUNCTION && entry->kind != SV_ENTRY_TYPE &&
+		entry->kind != RELKIND_SEQUENCE;
 }
 
 /* has any column of the relation privileges of its own? */
@@ -938,7 +940,7 @@ sync_view(const Wanted *wanted)
 		view = make_view(wanted);
 		changed = true;
 	}
-	depend_on_extension(RelationRelationId, view);
+	sv_standin_depend_on_extension(RelationRelationId, view);
 	soften_dependencies(view, wanted);
 	changed |= sync_defaults(view, wanted);
 	changed |= sync_constraints(view, wanted);
@@ -947,7 +949,7 @@ sync_view(const Wanted *wanted)
 }
 
 /*
- * Does the release see the entry through a view?
+ * Does the release see the entry through a view, or have a stand-in for it?
  */
 bool
 sv_compat_has_view(const SvProduct *product, const SvRelease *release,
@@ -955,6 +957,10 @@ sv_compat_has_view(const SvProduct *product, const SvRelease *release,
 {
 	Oid			schema = schema_of_entry(product, release, entry);
 
+	if (!is_shown_by_view(entry))
+		return OidIsValid(schema) &&
+			OidIsValid(sv_standin_find(entry, sv_contract_resolve(entry),
+									   schema));
 	return OidIsValid(schema) &&
 		get_rel_relkind(get_relname_relid(entry->name, schema)) ==
 		RELKIND_VIEW;
@@ -969,10 +975,12 @@ reconcile_entry(const SvProduct *product, const SvRelease *release,
 	Oid			schema;
 	Oid			view;
 
+	schema = schema_of_entry(product, release, entry);
+	if (!is_shown_by_view(entry))
+		return sv_standin_sync(entry, sv_contract_resolve(entry), schema);
 	if (sv_contract_needs_view(product, entry) &&
 		plan_view(product, release, entry, &wanted))
 		return sync_view(&wanted);
-	schema = schema_of_entry(product, release, entry);
 	view = OidIsValid(schema) ? get_relname_relid(entry->name, schema) :
 		InvalidOid;
 	if (!OidIsValid(view) || view == entry->physical)
@@ -1234,7 +1242,7 @@ mend_schemas(const SvProduct *product, const SvRelease *release)
 			schema = NamespaceCreate(lfirst(lv), GetUserId(), false);
 			CommandCounterIncrement();
 		}
-		depend_on_extension(NamespaceRelationId, schema);
+		sv_standin_depend_on_extension(NamespaceRelationId, schema);
 		if (OidIsValid(base))
 			sync_schema_rights(schema, base);
 	}

@@ -458,6 +458,46 @@ sv_contract_touch_dropped(Oid class_id, Oid object)
 	}
 }
 
+/* the catalog that an entry's object is in */
+static Oid
+entry_class(const SvEntry *entry)
+{
+	if (entry->kind == SV_ENTRY_FUNCTION)
+		return ProcedureRelationId;
+	if (entry->kind == SV_ENTRY_TYPE)
+		return TypeRelationId;
+	return RelationRelationId;
+}
+
+/*
+ * What versions expect of an object another one gives them from now on: all
+ * entries are linked to that.  Both count as touched.
+ */
+void
+sv_contract_move(Oid class_id, Oid from, Oid to)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_entries_on(from))
+	{
+		SvEntry    *entry = sv_catalog_entry(lfirst_int(lc));
+		Loaded	   *known;
+
+		if (entry_class(entry) != class_id)
+			continue;
+		entry->physical = to;
+		sv_catalog_relink_entry(entry);
+		known = hash_search(loaded, &entry->id, HASH_FIND, NULL);
+		if (known)
+		{
+			known->entry = NULL;
+			known->is_judged = false;
+		}
+	}
+	sv_contract_touch(class_id, from);
+	sv_contract_touch(class_id, to);
+}
+
 /*
  * Reading an object's entry from the catalogs
  */
@@ -876,16 +916,6 @@ read_once(Oid class_id, Oid object)
 		MemoryContextSwitchTo(context);
 	}
 	return known->now;
-}
-
-static Oid
-entry_class(const SvEntry *entry)
-{
-	if (entry->kind == SV_ENTRY_FUNCTION)
-		return ProcedureRelationId;
-	if (entry->kind == SV_ENTRY_TYPE)
-		return TypeRelationId;
-	return RelationRelationId;
 }
 
 /* find a function by its schema, name and identity arguments */
@@ -1311,43 +1341,6 @@ is_put_away(const SvEntry *entry, const SvEntry *now)
 	return OidIsValid(schema) && sv_contract_is_version_schema(schema);
 }
 
-static void
-judge_name(Verdict *verdict)
-{
-	const SvEntry *entry = verdict->entry;
-	const SvEntry *now = verdict->now;
-	SvSeverity	severity = is_viewable(entry->kind) ? SV_BREAKS : SV_FATAL;
-	Oid			table;
-	int32		column;
-
-	if (is_put_away(entry, now))
-	{
-		add_finding(verdict, is_viewable(entry->kind) ? SV_BREAKS : SV_KEPT,
-					psprintf("DROP %s %s", kind_name(entry->kind),
-							 verdict->shown),
-					"It uses the object.");
-		return;
-	}
-	if (strcmp(entry->name, now->name) != 0)
-		add_finding(verdict, severity,
-					psprintf("RENAME %s %s TO %s", kind_name(entry->kind),
-							 verdict->shown, quote_identifier(now->name)),
-					"It uses the old name.");
-	if (strcmp(entry->schema, now->schema) == 0)
-		return;
-
-	/* a sequence that went along with its table still serves its default */
-	if (entry->kind == RELKIND_SEQUENCE &&
-		(sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column) ||
-		 sequenceIsOwned(entry->physical, DEPENDENCY_INTERNAL, &table,
-						 &column)))
-		severity = SV_BREAKS;
-	add_finding(verdict, severity,
-				psprintf("ALTER %s %s SET SCHEMA %s", kind_name(entry->kind),
-						 verdict->shown, quote_identifier(now->schema)),
-				"It looks for the object in the old schema.");
-}
-
 /*
  * Is the type the one that a contract speaks of, though it is found elsewhere
  * now, since it was put away or renamed?
@@ -1384,6 +1377,115 @@ is_same_type(const SvPart *then, const SvPart *now)
 	return false;
 }
 
+/* may a stand-in of its own kind serve a version in place of the object? */
+static bool
+has_standins(char kind)
+{
+	return kind == SV_ENTRY_FUNCTION;
+}
+
+/* what stands under an entry's own name now, though it is another object */
+static SvEntry *
+find_successor(const SvEntry *entry)
+{
+	SvEntry		named = *entry;
+
+	named.physical_schema = entry->schema;
+	named.physical_name = entry->name;
+	return read_by_name(&named);
+}
+
+/* does a successor offer all that its predecessor did, and in its order? */
+static bool
+offers_the_same(const SvEntry *entry, const SvEntry *successor)
+{
+	ListCell   *lt;
+	ListCell   *ln;
+
+	if (list_length(successor->columns) < list_length(entry->columns) ||
+		list_length(successor->triggers) < list_length(entry->triggers))
+		return false;
+	forboth(lt, entry->columns, ln, successor->columns)
+	{
+		SvPart	   *then = lfirst(lt);
+		SvPart	   *now = lfirst(ln);
+
+		if (strcmp(then->name, now->name) != 0 || !is_same_type(then, now) ||
+			then->flavour != now->flavour)
+			return false;
+	}
+	return true;
+}
+
+/* what was put away was dropped, or something else has taken its place */
+static void
+judge_put_away(Verdict *verdict)
+{
+	const SvEntry *entry = verdict->entry;
+	SvSeverity	severity = is_viewable(entry->kind) ? SV_BREAKS : SV_KEPT;
+	SvEntry    *successor = entry->kind == RELKIND_VIEW ||
+	entry->kind == SV_ENTRY_FUNCTION ? find_successor(entry) : NULL;
+
+	if (successor == NULL)
+		add_finding(verdict, severity,
+					psprintf("DROP %s %s", kind_name(entry->kind),
+							 verdict->shown),
+					"It uses the object.");
+	else
+		add_finding(verdict, offers_the_same(entry, successor) ?
+					SV_DEFAULTS : severity,
+					psprintf("replacing %s %s", kind_name(entry->kind),
+							 verdict->shown),
+					"It expects the old definition.");
+}
+
+static void
+judge_name(Verdict *verdict)
+{
+	const SvEntry *entry = verdict->entry;
+	const SvEntry *now = verdict->now;
+	SvSeverity	severity = is_viewable(entry->kind) ||
+	has_standins(entry->kind) ? SV_BREAKS : SV_FATAL;
+	Oid			table;
+	int32		column;
+
+	if (is_put_away(entry, now))
+	{
+		judge_put_away(verdict);
+		return;
+	}
+	if (strcmp(entry->name, now->name) != 0)
+		add_finding(verdict, severity,
+					psprintf("RENAME %s %s TO %s", kind_name(entry->kind),
+							 verdict->shown, quote_identifier(now->name)),
+					"It uses the old name.");
+	if (strcmp(entry->schema, now->schema) == 0)
+		return;
+
+	/* a sequence that went along with its table still serves its default */
+	if (entry->kind == RELKIND_SEQUENCE &&
+		(sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column) ||
+		 sequenceIsOwned(entry->physical, DEPENDENCY_INTERNAL, &table,
+						 &column)))
+		severity = SV_BREAKS;
+	add_finding(verdict, severity,
+				psprintf("ALTER %s %s SET SCHEMA %s", kind_name(entry->kind),
+						 verdict->shown, quote_identifier(now->schema)),
+				"It looks for the object in the old schema.");
+}
+
+/*
+ * Is a column, or a function's result, of the type that the contract has?
+ * No function changes its result, but the types in it may be renamed.
+ */
+static bool
+is_same_result(const Verdict *verdict, const SvPart *then, const SvPart *now)
+{
+	return (verdict->entry->kind == SV_ENTRY_FUNCTION &&
+			verdict->entry->physical == verdict->now->physical) ||
+		is_same_type(then, now);
+}
+
 /* a column of the contract that is still there */
 static void
 judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
@@ -1400,7 +1502,7 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 					psprintf("RENAME COLUMN %s TO %s", column,
 							 quote_identifier(now->name)),
 					"It uses the old name.");
-	if (!is_same_type(then, now))
+	if (!is_same_result(verdict, then, now))
 		add_finding(verdict, SV_FATAL,
 					verdict->entry->kind == SV_ENTRY_FUNCTION ?
 					psprintf("another result of FUNCTION %s: %s",

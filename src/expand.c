@@ -100,6 +100,7 @@ static struct
 	List	   *releases;		/* those whose needs count */
 	List	   *triggers;		/* of HiddenTrigger */
 	List	   *hiding;			/* OIDs of tables that may hide columns */
+	List	   *put_away;		/* of SvPutAway: what may come again */
 	MemoryContext context;
 	SubTransactionId subid;
 }			migration;
@@ -609,10 +610,36 @@ is_needed(const ObjectAddress *unit)
 	}
 }
 
-/* a view of a version schema: reconcile makes and drops those */
-static bool
-is_compat_view(const ObjectAddress *unit)
+/* the schema of what has one and is no relation, InvalidOid for others */
+static Oid
+schema_of_other(const ObjectAddress *object)
 {
+	static const AttrNumber proc[] = {Anum_pg_proc_pronamespace};
+	static const AttrNumber type[] = {Anum_pg_type_typnamespace};
+	Oid			schema = InvalidOid;
+
+	if (object->classId == ProcedureRelationId)
+		(void) read_oids(ProcedureRelationId, ProcedureOidIndexId,
+						 Anum_pg_proc_oid, object->objectId, 1, proc,
+						 &schema);
+	else if (object->classId == TypeRelationId)
+		(void) read_oids(TypeRelationId, TypeOidIndexId, Anum_pg_type_oid,
+						 object->objectId, 1, type, &schema);
+	return schema;
+}
+
+/*
+ * A view of a version schema, or another thing that stands in there: reconcile
+ * makes and drops those.
+ */
+static bool
+is_standin(const ObjectAddress *unit)
+{
+	Oid			schema = schema_of_other(unit);
+
+	if (OidIsValid(schema))
+		return sv_contract_is_version_schema(schema) &&
+			sv_catalog_entries_on(unit->objectId) == NIL;
 	return unit->classId == RelationRelationId && unit->objectSubId == 0 &&
 		get_rel_relkind(unit->objectId) == RELKIND_VIEW &&
 		sv_contract_is_version_schema(get_rel_namespace(unit->objectId));
@@ -784,10 +811,17 @@ decide(HTAB *doomed)
  * Putting away
  */
 
+/* the schema of the current version that stands in front of another */
 static Oid
-home_schema(void)
+home_schema(Oid schema)
 {
-	return get_namespace_oid(linitial(migration.from->schemas), false);
+	char	   *name = get_namespace_name(schema);
+	Oid			home = name ? sv_compat_schema_for(migration.product,
+												   migration.from, name) :
+	InvalidOid;
+
+	return OidIsValid(home) ? home :
+		get_namespace_oid(linitial(migration.from->schemas), false);
 }
 
 static void
@@ -801,6 +835,21 @@ refuse_unit(const ObjectAddress *unit, const char *reason)
 			 errdetail("%s", reason),
 			 errhint("Drop it in a later migration, when schemaver.retire() has retired the versions before %s.",
 					 migration.from->label)));
+}
+
+/* note what was put away, or what is about to be, with its name */
+static void
+note_put_away(Oid class_id, Oid object, Oid schema, const char *name)
+{
+	MemoryContext context = MemoryContextSwitchTo(migration.context);
+	SvPutAway  *put_away = palloc(sizeof(SvPutAway));
+
+	put_away->class_id = class_id;
+	put_away->object = object;
+	put_away->schema = schema;
+	put_away->name = pstrdup(name);
+	migration.put_away = lappend(migration.put_away, put_away);
+	MemoryContextSwitchTo(context);
 }
 
 /* note that a table hides columns */
@@ -877,7 +926,8 @@ retain_sequence(Oid sequence)
 	if (sequenceIsOwned(sequence, DEPENDENCY_INTERNAL, &table, &column))
 		sv_retain_hide_sequence(sequence);
 	else
-		sv_retain_home(RelationRelationId, sequence, home_schema());
+		sv_retain_home(RelationRelationId, sequence,
+					   home_schema(get_rel_namespace(sequence)));
 }
 
 static void
@@ -902,6 +952,8 @@ retain_relation(Oid relation, List *kept)
 static void
 retain_unit(HTAB *doomed, const ObjectAddress *unit, List *kept)
 {
+	Oid			schema;
+
 	if (is_part_of_retained(unit))
 		return;
 	if (OidIsValid(getExtensionOfObject(unit->classId, unit->objectId)))
@@ -923,7 +975,10 @@ retain_unit(HTAB *doomed, const ObjectAddress *unit, List *kept)
 			break;
 		case TypeRelationId:
 		case ProcedureRelationId:
-			sv_retain_home(unit->classId, unit->objectId, home_schema());
+			schema = schema_of_other(unit);
+			if (!is_own_schema(schema))
+				sv_retain_home(unit->classId, unit->objectId,
+							   home_schema(schema));
 			break;
 		default:
 			refuse_unit(unit, "It is not of a kind that can be kept for them.");
@@ -1001,7 +1056,7 @@ replace_drop(HTAB *doomed)
 		if (unit->needed &&
 			list[i]->object.classId != PublicationRelRelationId)
 			parts = lappend(parts, &list[i]->object);
-		else if (list[i] == unit && !is_compat_view(&unit->object))
+		else if (list[i] == unit && !is_standin(&unit->object))
 			others = lappend(others, &unit->object);
 		if (list[i] == unit && unit->needed)
 			kept = lappend(kept, &unit->object);
@@ -1222,6 +1277,20 @@ turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 	return pstmt;
 }
 
+/* keep what a statement has replaced, and note it for the end */
+static void
+keep_replaced(List *watched)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_replace_keep(watched, migration.product, migration.from))
+	{
+		SvPutAway  *kept = lfirst(lc);
+
+		note_put_away(kept->class_id, kept->object, kept->schema, kept->name);
+	}
+}
+
 /* COPY without a list of columns means those that the script can see */
 static PlannedStmt *
 list_copied_columns(PlannedStmt *pstmt)
@@ -1262,6 +1331,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	ProcessUtility_hook_type next = next_ProcessUtility ?
 	next_ProcessUtility : standard_ProcessUtility;
 	Mentions	mentions = {NIL, NIL};
+	List	   *watched = NIL;
 
 	if (is_expanding())
 	{
@@ -1278,6 +1348,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 			pstmt = list_copied_columns(pstmt);
 		else if (IsA(statement, ViewStmt) || IsA(statement, CreateStmt))
 			find_in_statement(statement, &mentions);
+		watched = sv_replace_watch(statement, migration.releases);
 	}
 	if (mentions.relations != NIL)
 		hide(&mentions, true);
@@ -1285,6 +1356,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		 completion);
 	if (mentions.relations != NIL)
 		hide(&mentions, false);
+	if (watched != NIL)
+		keep_replaced(watched);
 }
 
 /*

@@ -195,6 +195,15 @@ free_relation_name(const char *name, Oid schema)
 	return result;
 }
 
+/*
+ * A name like that, which no relation in the schema of retained ones has.
+ */
+char *
+sv_retain_free_name(const char *name)
+{
+	return free_relation_name(name, sv_retain_schema());
+}
+
 /* the name for something that stays in its schema, but hidden */
 static char *
 hidden_relation_name(const char *name, Oid schema)
