@@ -49,6 +49,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_type.h"
@@ -331,7 +332,7 @@ static void
 add_contents(ObjectAddresses *objects, Oid schema)
 {
 	static const Oid classes[] = {RelationRelationId, ProcedureRelationId,
-	TypeRelationId};
+	TypeRelationId, OperatorRelationId};
 	ObjectAddress address;
 	ListCell   *lc;
 
@@ -1062,6 +1063,70 @@ lock_views_on(const SvProduct *product, List *releases, List *objects)
 	sv_lock_take(views, NIL);
 }
 
+/* the newest of some releases that has one of these entries, or NULL */
+static SvRelease *
+newest_with(List *releases, List *entry_ids, int32 *entry_id)
+{
+	SvRelease  *newest = NULL;
+	ListCell   *lr;
+	ListCell   *le;
+
+	foreach(lr, releases)
+	{
+		SvRelease  *release = lfirst(lr);
+
+		foreach(le, entry_ids)
+		{
+			if (!sv_catalog_has_entry(release, lfirst_int(le)) ||
+				(newest && sv_version_compare(release->version,
+											  newest->version) < 0))
+				continue;
+			newest = release;
+			*entry_id = lfirst_int(le);
+		}
+	}
+	return newest;
+}
+
+/* an object in a schema that goes moves to the newest that needs it still */
+static void
+rehouse_object(const SvProduct *product, List *staying, Oid class_id,
+			   Oid object)
+{
+	int32		entry_id;
+	SvRelease  *release = newest_with(staying, sv_catalog_entries_on(object),
+									  &entry_id);
+	SvEntry    *entry;
+	SvEntry    *now;
+	Oid			home;
+
+	if (release == NULL)
+		return;
+	entry = sv_catalog_entry(entry_id);
+	now = sv_contract_resolve(entry);
+	home = schema_of_entry(product, release, entry);
+	if (is_shown_by_view(entry) || now == NULL || now->physical != object ||
+		!OidIsValid(home))
+		return;
+	sv_standin_drop(entry, now, home);
+	sv_retain_home(class_id, object, home);
+}
+
+/* what stands in a schema that goes, and what staying releases need */
+static void
+rehouse(const SvProduct *product, List *staying, Oid schema)
+{
+	static const Oid classes[] = {RelationRelationId, TypeRelationId,
+	ProcedureRelationId};
+	ListCell   *lc;
+
+	for (int i = 0; i < (int) lengthof(classes); i++)
+	{
+		foreach(lc, sv_catalog_objects_of_schema(schema, classes[i]))
+			rehouse_object(product, staying, classes[i], lfirst_oid(lc));
+	}
+}
+
 /*
  * Retire releases: their version schemas go with all that stands there, and
  * so does what was retained for nobody but them.  All of it in one deletion,
@@ -1074,6 +1139,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 {
 	ObjectAddresses *objects = new_object_addresses();
 	List	   *unused;
+	List	   *supported;
 	SvIdentity	identity;
 	ListCell   *lr;
 	ListCell   *lc;
@@ -1082,6 +1148,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 	foreach(lr, retiring)
 		sv_catalog_retire(lfirst(lr));
 	CommandCounterIncrement();
+	supported = sv_catalog_releases(product, true);
 	unused = sv_retain_unused(product);
 	lock_views_on(product, staying, unused);
 	sv_retain_add_unused(unused, objects);
@@ -1094,6 +1161,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 
 			if (!OidIsValid(schema))
 				continue;
+			rehouse(product, supported, schema);
 			add_contents(objects, schema);
 			ObjectAddressSet(address, NamespaceRelationId, schema);
 			add_exact_object_address(&address, objects);

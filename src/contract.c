@@ -1423,8 +1423,8 @@ judge_put_away(Verdict *verdict)
 {
 	const SvEntry *entry = verdict->entry;
 	SvSeverity	severity = is_viewable(entry->kind) ? SV_BREAKS : SV_KEPT;
-	SvEntry    *successor = entry->kind == RELKIND_VIEW ||
-	entry->kind == SV_ENTRY_FUNCTION ? find_successor(entry) : NULL;
+	SvEntry    *successor = strchr("vmF", entry->kind) ?
+	find_successor(entry) : NULL;
 
 	if (successor == NULL)
 		add_finding(verdict, severity,

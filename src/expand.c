@@ -948,6 +948,24 @@ retain_relation(Oid relation, List *kept)
 	}
 }
 
+/* note what may be made again just as it was */
+static void
+note_unit(const ObjectAddress *unit)
+{
+	if (unit->objectSubId)
+		return;
+	if (unit->classId == RelationRelationId)
+		note_put_away(unit->classId, unit->objectId,
+					  get_rel_namespace(unit->objectId),
+					  get_rel_name(unit->objectId));
+	else if (unit->classId == ProcedureRelationId)
+		note_put_away(unit->classId, unit->objectId,
+					  get_func_namespace(unit->objectId),
+					  get_func_name(unit->objectId));
+	else if (unit->classId == ConstraintRelationId)
+		note_put_away(unit->classId, unit->objectId, InvalidOid, "");
+}
+
 /* put one unit away; what is there already stays */
 static void
 retain_unit(HTAB *doomed, const ObjectAddress *unit, List *kept)
@@ -958,6 +976,7 @@ retain_unit(HTAB *doomed, const ObjectAddress *unit, List *kept)
 		return;
 	if (OidIsValid(getExtensionOfObject(unit->classId, unit->objectId)))
 		refuse_unit(unit, "It is a part of an extension.");
+	note_unit(unit);
 	switch (unit->classId)
 	{
 		case RelationRelationId:
@@ -1531,6 +1550,15 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 		sv_contract_touch(RelationRelationId, lfirst_oid(lc));
 }
 
+/* has another trigger the name of the hidden one?  It may show itself again. */
+static bool
+is_replaced(const HiddenTrigger *hidden)
+{
+	Oid			trigger = get_trigger_oid(hidden->relation, hidden->name, true);
+
+	return OidIsValid(trigger) && trigger != hidden->trigger;
+}
+
 /* a trigger that was made anew under its old name has replaced the hidden */
 static void
 drop_replaced_triggers(void)
@@ -1544,7 +1572,7 @@ drop_replaced_triggers(void)
 
 		if (!OidIsValid(hidden->relation) ||
 			get_rel_name(hidden->relation) == NULL ||
-			!OidIsValid(get_trigger_oid(hidden->relation, hidden->name, true)))
+			!is_replaced(hidden))
 			continue;
 		ObjectAddressSet(address, TriggerRelationId, hidden->trigger);
 		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
@@ -1569,6 +1597,7 @@ void
 sv_expand_end(void)
 {
 	drop_replaced_triggers();
+	sv_settle_put_away(migration.put_away);
 	forget_migration();
 }
 

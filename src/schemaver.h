@@ -514,6 +514,8 @@ extern Oid	sv_standin_make_function(const SvFunction *original,
 									 const char *name, Oid schema);
 extern Oid	sv_standin_find(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
+extern void sv_standin_drop(const SvEntry *entry, const SvEntry *now,
+							Oid schema);
 extern bool sv_standin_sync(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
 
@@ -565,6 +567,12 @@ typedef struct SvPutAway
 extern List *sv_replace_watch(Node *statement, List *releases);
 extern List *sv_replace_keep(List *watched, const SvProduct *product,
 							 const SvRelease *from);
+
+/*-------------------------------------------------------------------------
+ * settle.c: what a script drops and makes again just as it was
+ *-------------------------------------------------------------------------
+ */
+extern void sv_settle_put_away(List *put_away);
 
 /*-------------------------------------------------------------------------
  * expand.c: turn what drops into what retains, while apply() runs

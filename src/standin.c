@@ -339,6 +339,18 @@ sv_standin_find(const SvEntry *entry, const SvEntry *now, Oid schema)
 		InvalidOid;
 }
 
+/*
+ * Drop what stands in a version schema in place of an entry's object.
+ */
+void
+sv_standin_drop(const SvEntry *entry, const SvEntry *now, Oid schema)
+{
+	Oid			have = sv_standin_find(entry, now, schema);
+
+	if (OidIsValid(have) && have != now->physical)
+		drop_standin(ProcedureRelationId, have);
+}
+
 static bool
 sync_function(const SvEntry *entry, const SvEntry *now, Oid schema)
 {
