@@ -660,6 +660,20 @@ cook_default(const char *text, Form_pg_attribute attribute, Oid base)
 	return cooked;
 }
 
+/* a view's default, which stands in the way of no DROP either */
+static void
+store_default(Relation view, AttrNumber number, const char *text, Oid base)
+{
+	Node	   *node = cook_default(text, TupleDescAttr(RelationGetDescr(view),
+														number - 1), base);
+	ObjectAddress address;
+
+	ObjectAddressSet(address, AttrDefaultRelationId,
+					 StoreAttrDefault(view, number, node, true, false));
+	CommandCounterIncrement();
+	sv_retain_soften(list_make1(&address), NIL);
+}
+
 /* give the view's columns the contract's defaults; true if one changed */
 static bool
 sync_defaults(Oid view, const Wanted *wanted)
@@ -681,11 +695,7 @@ sync_defaults(Oid view, const Wanted *wanted)
 			CommandCounterIncrement();
 		}
 		if (want)
-			(void) StoreAttrDefault(relation, i + 1,
-									cook_default(want,
-												 TupleDescAttr(RelationGetDescr(relation), i),
-												 wanted->base),
-									true, false);
+			store_default(relation, i + 1, want, wanted->base);
 		changed = true;
 	}
 	relation_close(relation, NoLock);

@@ -1381,7 +1381,7 @@ is_same_type(const SvPart *then, const SvPart *now)
 static bool
 has_standins(char kind)
 {
-	return kind == SV_ENTRY_FUNCTION;
+	return kind == SV_ENTRY_FUNCTION || kind == SV_ENTRY_TYPE;
 }
 
 /* what stands under an entry's own name now, though it is another object */

@@ -44,6 +44,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_publication_rel.h"
@@ -616,6 +617,7 @@ schema_of_other(const ObjectAddress *object)
 {
 	static const AttrNumber proc[] = {Anum_pg_proc_pronamespace};
 	static const AttrNumber type[] = {Anum_pg_type_typnamespace};
+	static const AttrNumber operator[] = {Anum_pg_operator_oprnamespace};
 	Oid			schema = InvalidOid;
 
 	if (object->classId == ProcedureRelationId)
@@ -625,6 +627,10 @@ schema_of_other(const ObjectAddress *object)
 	else if (object->classId == TypeRelationId)
 		(void) read_oids(TypeRelationId, TypeOidIndexId, Anum_pg_type_oid,
 						 object->objectId, 1, type, &schema);
+	else if (object->classId == OperatorRelationId)
+		(void) read_oids(OperatorRelationId, OperatorOidIndexId,
+						 Anum_pg_operator_oid, object->objectId, 1, operator,
+						 &schema);
 	return schema;
 }
 
@@ -1581,6 +1587,57 @@ drop_replaced_triggers(void)
 	}
 }
 
+/* those who call a sequence by its name call their own when it is put away */
+static void
+spread_sequence(Oid sequence)
+{
+	List	   *schemas = NIL;
+	List	   *names = NIL;
+	ListCell   *lr;
+	ListCell   *le;
+
+	foreach(lr, migration.releases)
+	{
+		foreach(le, sv_catalog_entries_on(sequence))
+		{
+			SvEntry    *entry;
+			Oid			schema;
+
+			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
+				continue;
+			entry = sv_catalog_entry_alone(lfirst_int(le));
+			schema = sv_compat_schema_for(migration.product, lfirst(lr),
+										  entry->schema);
+			if (entry->kind != RELKIND_SEQUENCE || !OidIsValid(schema) ||
+				OidIsValid(get_relname_relid(entry->name, schema)))
+				continue;
+			schemas = lappend_oid(schemas, schema);
+			names = lappend(names, entry->name);
+		}
+	}
+	sv_standin_spread_sequence(sequence, schemas, names);
+}
+
+static void
+spread_sequences(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration.put_away)
+	{
+		SvPutAway  *old = lfirst(lc);
+		Oid			table;
+		int32		column;
+
+		if (old->class_id == RelationRelationId &&
+			get_rel_relkind(old->object) == RELKIND_SEQUENCE &&
+			is_own_schema(get_rel_namespace(old->object)) &&
+			!sequenceIsOwned(old->object, DEPENDENCY_INTERNAL, &table,
+							 &column))
+			spread_sequence(old->object);
+	}
+}
+
 static void
 forget_migration(void)
 {
@@ -1598,6 +1655,7 @@ sv_expand_end(void)
 {
 	drop_replaced_triggers();
 	sv_settle_put_away(migration.put_away);
+	spread_sequences();
 	forget_migration();
 }
 

@@ -415,51 +415,31 @@ copy_triggers(const OldView *old, Oid view)
 	}
 }
 
-/* an ACL column of one row of a catalog for another row */
-static void
-copy_acl(Oid catalog_id, HeapTuple from, HeapTuple to, AttrNumber column,
-		 Oid relation, int32 sub_object, Oid owner)
-{
-	Relation	catalog = table_open(catalog_id, RowExclusiveLock);
-	TupleDesc	desc = RelationGetDescr(catalog);
-	Datum	   *values = palloc0(desc->natts * sizeof(Datum));
-	bool	   *nulls = palloc0(desc->natts * sizeof(bool));
-	bool	   *replace = palloc0(desc->natts * sizeof(bool));
-	bool		isnull;
-	Datum		acl = heap_getattr(from, column, desc, &isnull);
-
-	if (!isnull)
-	{
-		values[column - 1] = acl;
-		replace[column - 1] = true;
-		to = heap_modify_tuple(to, desc, values, nulls, replace);
-		CatalogTupleUpdate(catalog, &to->t_self, to);
-		recordDependencyOnNewAcl(RelationRelationId, relation, sub_object,
-								 owner, DatumGetAclPCopy(acl));
-		CommandCounterIncrement();
-	}
-	table_close(catalog, RowExclusiveLock);
-}
-
 static void
 copy_rights(const OldView *old, Oid view)
 {
 	HeapTuple	from = SearchSysCacheCopy1(RELOID,
 										   ObjectIdGetDatum(old->view));
 	Oid			owner = ((Form_pg_class) GETSTRUCT(from))->relowner;
+	ObjectAddress address;
 
 	ATExecChangeOwner(view, owner, true, AccessExclusiveLock);
 	CommandCounterIncrement();
-	copy_acl(RelationRelationId, from,
-			 SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(view)),
-			 Anum_pg_class_relacl, view, 0, owner);
+	ObjectAddressSet(address, RelationRelationId, view);
+	sv_standin_copy_acl(RelationRelationId, from,
+						SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(view)),
+						Anum_pg_class_relacl, &address, owner);
 	for (int i = 1; i <= old->columns->natts; i++)
-		copy_acl(AttributeRelationId,
-				 SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(old->view),
-									 Int16GetDatum(i)),
-				 SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(view),
-									 Int16GetDatum(i)),
-				 Anum_pg_attribute_attacl, view, i, owner);
+	{
+		address.objectSubId = i;
+		sv_standin_copy_acl(AttributeRelationId,
+							SearchSysCacheCopy2(ATTNUM,
+												ObjectIdGetDatum(old->view),
+												Int16GetDatum(i)),
+							SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(view),
+												Int16GetDatum(i)),
+							Anum_pg_attribute_attacl, &address, owner);
+	}
 }
 
 static ObjectAddress *

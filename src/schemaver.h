@@ -512,6 +512,11 @@ extern bool sv_standin_same_function(const SvFunction *a,
 									 const SvFunction *b);
 extern Oid	sv_standin_make_function(const SvFunction *original,
 									 const char *name, Oid schema);
+extern void sv_standin_copy_acl(Oid catalog_id, HeapTuple from, HeapTuple to,
+								AttrNumber column,
+								const ObjectAddress *object, Oid owner);
+extern void sv_standin_spread_sequence(Oid sequence, List *schemas,
+									   List *names);
 extern Oid	sv_standin_find(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
 extern void sv_standin_drop(const SvEntry *entry, const SvEntry *now,

@@ -1,19 +1,30 @@
 /*-------------------------------------------------------------------------
  *
  * standin.c
- *	  Stand-ins: functions in a version schema for what no view can show.
+ *	  Stand-ins: functions and types in a version schema for what no view can
+ *	  show.
  *
- * A version finds a function under the name and the arguments that its
- * contract has.  Where the base schema has none such any more, because the
- * function was renamed, moved, dropped or replaced, the version schema holds
- * it: the object itself in the schema of the newest version that needs it,
- * and in those of older versions a stand-in, a function of the same
- * definition, owner and privileges.
+ * A version finds a function or a type under the name that its contract has.
+ * Where the base schema has none such any more, because it was renamed,
+ * moved, dropped or replaced, the version schema holds it: the object itself
+ * in the schema of the newest version that needs it, once it was put away,
+ * and in all others a stand-in.
  *
- * A stand-in is a copy of rows of the catalogs and not made by a statement,
- * so it runs nothing, validates nothing, and is what the original is whatever
- * that calls by name has become.  It runs with its caller's search_path like
- * any function, so that it finds the views of the version that calls it.
+ * For a function that is one of the same definition, owner and privileges: a
+ * copy of rows of the catalogs and not made by a statement, so it runs
+ * nothing, validates nothing, and is what the original is whatever that calls
+ * by name has become.  It runs with its caller's search_path like any
+ * function, so that it finds the views of the version that calls it.
+ *
+ * For a type it is a domain over it.  The server takes a domain for its type
+ * in all but what is declared for any enum or any array: so operators and
+ * functions stand beside it that are declared for the type itself, and that
+ * the planner replaces by the server's own.
+ *
+ * No view and no domain can stand in for a sequence.  Each version that calls
+ * it by name gets one of its own, and all of them, the original included,
+ * count in larger steps from different starts, so that none ever hands out
+ * what another does.
  *
  * What a stand-in depends on it depends on automatically: it never stands in
  * the way of a DROP.
@@ -32,10 +43,23 @@
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
+#include "common/int.h"
+#include "storage/lmgr.h"
+#include "utils/fmgrprotos.h"
+#include "commands/event_trigger.h"
+#include "commands/typecmds.h"
+#include "nodes/makefuncs.h"
 #include "nodes/readfuncs.h"
+#include "parser/parser.h"
+#include "tcop/dest.h"
+#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -323,34 +347,6 @@ find_function(const SvFunction *original, const char *name, Oid schema)
 						   ObjectIdGetDatum(schema));
 }
 
-/*
- * What a version schema holds for an entry in place of the object of now, or
- * the object itself if it is there; InvalidOid if nothing.
- */
-Oid
-sv_standin_find(const SvEntry *entry, const SvEntry *now, Oid schema)
-{
-	SvFunction *original;
-
-	if (now == NULL || entry->kind != SV_ENTRY_FUNCTION)
-		return InvalidOid;
-	original = sv_standin_read_function(now->physical);
-	return original ? find_function(original, entry->name, schema) :
-		InvalidOid;
-}
-
-/*
- * Drop what stands in a version schema in place of an entry's object.
- */
-void
-sv_standin_drop(const SvEntry *entry, const SvEntry *now, Oid schema)
-{
-	Oid			have = sv_standin_find(entry, now, schema);
-
-	if (OidIsValid(have) && have != now->physical)
-		drop_standin(ProcedureRelationId, have);
-}
-
 static bool
 sync_function(const SvEntry *entry, const SvEntry *now, Oid schema)
 {
@@ -376,6 +372,476 @@ sync_function(const SvEntry *entry, const SvEntry *now, Oid schema)
 }
 
 /*
+ * Types
+ */
+
+/* what the server has for any enum, and for any array; a domain has not */
+typedef struct Operator
+{
+	const char *name;
+	const char *restriction;
+	const char *join;
+} Operator;
+
+static const Operator enum_operators[] = {
+	{"=", "eqsel", "eqjoinsel"},
+	{"<>", "neqsel", "neqjoinsel"},
+	{"<", "scalarltsel", "scalarltjoinsel"},
+	{"<=", "scalarlesel", "scalarlejoinsel"},
+	{">", "scalargtsel", "scalargtjoinsel"},
+	{">=", "scalargesel", "scalargejoinsel"}
+};
+
+static const Operator array_operators[] = {
+	{"=", "eqsel", "eqjoinsel"},
+	{"<>", "neqsel", "neqjoinsel"},
+	{"@>", "arraycontsel", "arraycontjoinsel"},
+	{"<@", "arraycontsel", "arraycontjoinsel"},
+	{"&&", "arraycontsel", "arraycontjoinsel"}
+};
+
+/* name, number of arguments, does it return an array? */
+static const struct
+{
+	const char *name;
+	int			nargs;
+	bool		array;
+}			enum_functions[] = {
+	{"enum_first", 1, false},
+	{"enum_last", 1, false},
+	{"enum_range", 1, true},
+	{"enum_range", 2, true}
+};
+
+#define OPERATOR_FUNCTION	SV_SCHEMA "_operator"
+
+/* run a statement of our own making */
+static void
+run(const char *text)
+{
+	RawStmt    *raw = linitial_node(RawStmt,
+									raw_parser(text, RAW_PARSE_DEFAULT));
+	PlannedStmt *wrapper = makeNode(PlannedStmt);
+
+	wrapper->commandType = CMD_UTILITY;
+	wrapper->canSetTag = false;
+	wrapper->utilityStmt = raw->stmt;
+	wrapper->stmt_location = raw->stmt_location;
+	wrapper->stmt_len = raw->stmt_len;
+	EventTriggerInhibitCommandCollection();
+	PG_TRY();
+	{
+		standard_ProcessUtility(wrapper, text, false,
+								PROCESS_UTILITY_SUBCOMMAND, NULL, NULL,
+								None_Receiver, NULL);
+	}
+	PG_FINALLY();
+	{
+		EventTriggerUndoInhibitCommandCollection();
+	}
+	PG_END_TRY();
+	CommandCounterIncrement();
+}
+
+/* what was just made never stands in the way of dropping its type */
+static void
+finish_part(Oid class_id, Oid object)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, class_id, object);
+	sv_retain_soften(list_make1(&address), NIL);
+	sv_standin_depend_on_extension(class_id, object);
+}
+
+static Oid
+find_helper(const char *name, int nargs, Oid type, Oid schema)
+{
+	Oid			types[2] = {type, type};
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(types, nargs)),
+						   ObjectIdGetDatum(schema));
+}
+
+/* the name of the function behind one of the operators */
+static char *
+operator_function(int number)
+{
+	return psprintf("%s_%d", OPERATOR_FUNCTION, number + 1);
+}
+
+static void
+make_operator(const Operator *operator, int number, Oid type, Oid schema)
+{
+	char	   *type_name = format_type_be_qualified(type);
+	const char *schema_name = quote_identifier(get_namespace_name(schema));
+	char	   *function = operator_function(number);
+
+	run(psprintf("CREATE FUNCTION %s.%s(%s, %s) RETURNS pg_catalog.bool LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.%s) $2'",
+				 schema_name, function, type_name, type_name,
+				 operator->name));
+	finish_part(ProcedureRelationId, find_helper(function, 2, type, schema));
+	run(psprintf("CREATE OPERATOR %s.%s (FUNCTION = %s.%s, LEFTARG = %s, RIGHTARG = %s, RESTRICT = pg_catalog.%s, JOIN = pg_catalog.%s)",
+				 schema_name, operator->name, schema_name, function,
+				 type_name, type_name, operator->restriction,
+				 operator->join));
+	finish_part(OperatorRelationId,
+				GetSysCacheOid4(OPERNAMENSP, Anum_pg_operator_oid,
+								CStringGetDatum(operator->name),
+								ObjectIdGetDatum(type),
+								ObjectIdGetDatum(type),
+								ObjectIdGetDatum(schema)));
+}
+
+static void
+make_enum_functions(Oid type, Oid schema)
+{
+	char	   *type_name = format_type_be_qualified(type);
+
+	for (int i = 0; i < (int) lengthof(enum_functions); i++)
+	{
+		bool		pair = enum_functions[i].nargs == 2;
+
+		run(psprintf("CREATE FUNCTION %s.%s(%s%s%s) RETURNS %s%s LANGUAGE sql STABLE PARALLEL SAFE AS 'SELECT pg_catalog.%s($1%s)'",
+					 quote_identifier(get_namespace_name(schema)),
+					 enum_functions[i].name, type_name, pair ? ", " : "",
+					 pair ? type_name : "", type_name,
+					 enum_functions[i].array ? "[]" : "",
+					 enum_functions[i].name, pair ? ", $2" : ""));
+		finish_part(ProcedureRelationId,
+					find_helper(enum_functions[i].name,
+								enum_functions[i].nargs, type, schema));
+	}
+}
+
+/* operators and functions beside a domain that stands in for a type */
+static void
+make_helpers(Oid type, Oid schema)
+{
+	Oid			array = get_array_type(type);
+
+	if (type_is_enum(type))
+	{
+		for (int i = 0; i < (int) lengthof(enum_operators); i++)
+			make_operator(&enum_operators[i], i, type, schema);
+		make_enum_functions(type, schema);
+	}
+	for (int i = 0; OidIsValid(array) &&
+		 i < (int) lengthof(array_operators); i++)
+		make_operator(&array_operators[i], i, array, schema);
+}
+
+static void
+drop_helper(const char *name, int nargs, Oid type, Oid schema)
+{
+	Oid			function = find_helper(name, nargs, type, schema);
+
+	if (OidIsValid(function))
+		drop_standin(ProcedureRelationId, function);
+}
+
+/* the operators go along with their functions */
+static void
+drop_helpers(Oid type, Oid schema)
+{
+	for (int i = 0; i < (int) lengthof(enum_operators); i++)
+		drop_helper(operator_function(i), 2, type, schema);
+	for (int i = 0; i < (int) lengthof(array_operators); i++)
+		drop_helper(operator_function(i), 2, get_array_type(type), schema);
+	for (int i = 0; i < (int) lengthof(enum_functions); i++)
+		drop_helper(enum_functions[i].name, enum_functions[i].nargs, type,
+					schema);
+}
+
+/*
+ * Copy an ACL from a column of one row of a catalog to that of another, which
+ * has none, with its dependencies on roles.
+ */
+void
+sv_standin_copy_acl(Oid catalog_id, HeapTuple from, HeapTuple to,
+					AttrNumber column, const ObjectAddress *object, Oid owner)
+{
+	Relation	catalog = table_open(catalog_id, RowExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(catalog);
+	Datum	   *values = palloc0(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc0(desc->natts * sizeof(bool));
+	bool	   *replace = palloc0(desc->natts * sizeof(bool));
+	bool		isnull;
+	Datum		acl = heap_getattr(from, column, desc, &isnull);
+
+	if (!isnull)
+	{
+		values[column - 1] = acl;
+		replace[column - 1] = true;
+		to = heap_modify_tuple(to, desc, values, nulls, replace);
+		CatalogTupleUpdate(catalog, &to->t_self, to);
+		recordDependencyOnNewAcl(object->classId, object->objectId,
+								 object->objectSubId, owner,
+								 DatumGetAclPCopy(acl));
+		CommandCounterIncrement();
+	}
+	table_close(catalog, RowExclusiveLock);
+}
+
+/* who may use the type may use the domain */
+static void
+copy_type_rights(Oid type, Oid domain)
+{
+	HeapTuple	from = SearchSysCacheCopy1(TYPEOID, ObjectIdGetDatum(type));
+	Oid			owner = ((Form_pg_type) GETSTRUCT(from))->typowner;
+	ObjectAddress address;
+
+	AlterTypeOwnerInternal(domain, owner);
+	CommandCounterIncrement();
+	ObjectAddressSet(address, TypeRelationId, domain);
+	sv_standin_copy_acl(TypeRelationId, from,
+						SearchSysCacheCopy1(TYPEOID, ObjectIdGetDatum(domain)),
+						Anum_pg_type_typacl, &address, owner);
+}
+
+static Oid
+find_type(const char *name, Oid schema)
+{
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+						   CStringGetDatum(name), ObjectIdGetDatum(schema));
+}
+
+static void
+make_domain(const char *name, Oid type, Oid schema)
+{
+	Oid			domain;
+
+	run(psprintf("CREATE DOMAIN %s AS %s",
+				 quote_qualified_identifier(get_namespace_name(schema), name),
+				 format_type_be_qualified(type)));
+	domain = find_type(name, schema);
+	finish_part(TypeRelationId, domain);
+	copy_type_rights(type, domain);
+	make_helpers(type, schema);
+}
+
+/* the type that a domain is directly over, InvalidOid if it is none */
+static Oid
+type_of_domain(Oid domain)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(domain));
+	Oid			type = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+
+	ReleaseSysCache(tuple);
+	return type;
+}
+
+static void
+drop_domain(Oid domain, Oid schema)
+{
+	Oid			type = type_of_domain(domain);
+
+	drop_standin(TypeRelationId, domain);
+	drop_helpers(type, schema);
+}
+
+static bool
+sync_type(const SvEntry *entry, const SvEntry *now, Oid schema)
+{
+	Oid			have = find_type(entry->name, schema);
+	bool		wanted = !is_in_place(entry, now);
+
+	if (have == now->physical ||
+		(OidIsValid(have) && (get_typtype(have) != TYPTYPE_DOMAIN ||
+							  sv_catalog_entries_on(have) != NIL)))
+		return false;
+	if (OidIsValid(have))
+	{
+		if (wanted && type_of_domain(have) == now->physical)
+			return false;
+		drop_domain(have, schema);
+	}
+	if (!wanted)
+		return OidIsValid(have);
+
+	/* it was put away here, under a name that it had got just before */
+	if (get_namespace_oid(now->schema, true) == schema)
+	{
+		RenameTypeInternal(now->physical, entry->name, schema);
+		CommandCounterIncrement();
+		sv_contract_touch(TypeRelationId, now->physical);
+	}
+	else
+		make_domain(entry->name, now->physical, schema);
+	return true;
+}
+
+/*
+ * Sequences
+ */
+
+static Form_pg_sequence
+read_sequence(Oid sequence)
+{
+	HeapTuple	tuple = SearchSysCacheCopy1(SEQRELID,
+											ObjectIdGetDatum(sequence));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for sequence %u", sequence);
+	return (Form_pg_sequence) GETSTRUCT(tuple);
+}
+
+/* the value that it has handed out last, or will first */
+static int64
+last_value(Oid sequence, Form_pg_sequence form)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	Datum		value;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = ObjectIdGetDatum(sequence);
+	fcinfo->args[0].isnull = false;
+	value = pg_sequence_last_value(fcinfo);
+	return fcinfo->isnull ? form->seqstart : DatumGetInt64(value);
+}
+
+static void
+refuse_sequence(Oid sequence, const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("sequence \"%s\" cannot be dropped while several older versions need it",
+					get_rel_name(sequence)),
+			 errdetail("%s", reason),
+			 errhint("Drop it in a later migration, when schemaver.retire() has retired all of them but one.")));
+}
+
+static void
+copy_sequence_rights(Oid from, Oid to)
+{
+	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(from));
+	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ObjectAddress address;
+
+	ATExecChangeOwner(to, owner, true, AccessExclusiveLock);
+	CommandCounterIncrement();
+	ObjectAddressSet(address, RelationRelationId, to);
+	sv_standin_copy_acl(RelationRelationId, tuple,
+						SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(to)),
+						Anum_pg_class_relacl, &address, owner);
+}
+
+static void
+make_sequence(Oid original, Form_pg_sequence form, int64 increment,
+			  int64 start, const char *name, Oid schema)
+{
+	char	   *full_name =
+	quote_qualified_identifier(get_namespace_name(schema), name);
+
+	if (start < form->seqmin || start > form->seqmax)
+		refuse_sequence(original, "It is near its end.");
+	run(psprintf("CREATE SEQUENCE %s AS %s INCREMENT BY " INT64_FORMAT
+				 " MINVALUE " INT64_FORMAT " MAXVALUE " INT64_FORMAT
+				 " START WITH " INT64_FORMAT " CACHE " INT64_FORMAT,
+				 full_name, format_type_be_qualified(form->seqtypid),
+				 increment, form->seqmin, form->seqmax, start,
+				 form->seqcache));
+	copy_sequence_rights(original, get_relname_relid(name, schema));
+	sv_standin_depend_on_extension(RelationRelationId,
+								   get_relname_relid(name, schema));
+}
+
+/*
+ * Give a sequence that was put away a stand-in in each of some version
+ * schemas; "names" tells what it is called there.
+ */
+void
+sv_standin_spread_sequence(Oid sequence, List *schemas, List *names)
+{
+	Form_pg_sequence form;
+	SvIdentity	identity;
+	int64		increment;
+	int64		start;
+	Oid			table;
+	int32		column;
+	ListCell   *ls;
+	ListCell   *ln;
+
+	if (schemas == NIL)
+		return;
+	LockRelationOid(sequence, AccessExclusiveLock);
+	form = read_sequence(sequence);
+
+	/* what numbers a table's rows is hardly ever called by its name */
+	if (form->seqcycle &&
+		sequenceIsOwned(sequence, DEPENDENCY_AUTO, &table, &column))
+		return;
+	if (form->seqcycle)
+		refuse_sequence(sequence, "It begins anew when it has reached its end.");
+	if (pg_mul_s64_overflow(form->seqincrement, list_length(schemas) + 1,
+							&increment))
+		refuse_sequence(sequence, "Its steps are too large.");
+	sv_catalog_become_owner(&identity);
+	start = last_value(sequence, form);
+	run(psprintf("ALTER SEQUENCE %s INCREMENT BY " INT64_FORMAT,
+				 quote_qualified_identifier(get_namespace_name(get_rel_namespace(sequence)),
+											get_rel_name(sequence)),
+				 increment));
+	forboth(ls, schemas, ln, names)
+	{
+		if (pg_add_s64_overflow(start, form->seqincrement, &start))
+			refuse_sequence(sequence, "It is near its end.");
+		make_sequence(sequence, form, increment, start, lfirst(ln),
+					  lfirst_oid(ls));
+	}
+	sv_catalog_become_caller(&identity);
+}
+
+/*
+ * All kinds
+ */
+
+/*
+ * What a version schema holds for an entry in place of the object of now, or
+ * the object itself if it is there; InvalidOid if nothing.
+ */
+Oid
+sv_standin_find(const SvEntry *entry, const SvEntry *now, Oid schema)
+{
+	SvFunction *original;
+
+	if (now == NULL)
+		return InvalidOid;
+	switch (entry->kind)
+	{
+		case SV_ENTRY_FUNCTION:
+			original = sv_standin_read_function(now->physical);
+			return original ? find_function(original, entry->name, schema) :
+				InvalidOid;
+		case SV_ENTRY_TYPE:
+			return find_type(entry->name, schema);
+		case RELKIND_SEQUENCE:
+			return get_relname_relid(entry->name, schema);
+		default:
+			return InvalidOid;
+	}
+}
+
+/*
+ * Drop what stands in a version schema in place of an entry's object.
+ */
+void
+sv_standin_drop(const SvEntry *entry, const SvEntry *now, Oid schema)
+{
+	Oid			have = sv_standin_find(entry, now, schema);
+
+	if (!OidIsValid(have) || have == now->physical)
+		return;
+	if (entry->kind == SV_ENTRY_TYPE)
+		drop_domain(have, schema);
+	else
+		drop_standin(entry->kind == SV_ENTRY_FUNCTION ? ProcedureRelationId :
+					 RelationRelationId, have);
+}
+
+/*
  * Have a version schema hold a stand-in for the entry if its version needs
  * one, and none if not.  "now" is what stands behind the entry, or NULL if
  * that is gone.  True if something had to be done.
@@ -389,6 +855,8 @@ sv_standin_sync(const SvEntry *entry, const SvEntry *now, Oid schema)
 	{
 		case SV_ENTRY_FUNCTION:
 			return sync_function(entry, now, schema);
+		case SV_ENTRY_TYPE:
+			return sync_type(entry, now, schema);
 		default:
 			return false;
 	}
