@@ -1090,7 +1090,7 @@ replace_drop(HTAB *doomed)
 	list_sort(others, compare_units);
 	foreach(lc, kept)
 		retain_unit(doomed, lfirst(lc), kept);
-	sv_retain_soften(parts, parts);
+	sv_retain_soften(parts, NIL);
 	drop_others(others);
 }
 

@@ -509,6 +509,23 @@ note(Oid class_id, Oid object, Oid schema, const char *name)
 	return put_away;
 }
 
+/* what a release calls an object, NULL if it does not know it */
+static SvEntry *
+entry_of(const SvRelease *release, Oid object)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_entries_on(object))
+	{
+		SvEntry    *entry = sv_catalog_has_entry(release, lfirst_int(lc)) ?
+		sv_catalog_entry_alone(lfirst_int(lc)) : NULL;
+
+		if (entry && entry->kind == SV_ENTRY_FUNCTION)
+			return entry;
+	}
+	return NULL;
+}
+
 /* keep what a function was if it is something else now; NULL if it is not */
 static SvPutAway *
 keep_function(const SvFunction *old, const SvProduct *product,
@@ -516,18 +533,28 @@ keep_function(const SvFunction *old, const SvProduct *product,
 {
 	SvFunction *now = sv_standin_read_function(old->oid);
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(old->proc);
+	const char *name = NameStr(form->proname);
+	const char *schema_name = get_namespace_name(form->pronamespace);
+	SvEntry    *entry;
 	SvIdentity	identity;
 	Oid			schema;
 	Oid			kept;
 
 	if (now == NULL || sv_standin_same_function(old, now))
 		return NULL;
-	schema = sv_compat_schema_for(product, from,
-								  get_namespace_name(form->pronamespace));
+
+	/* the script may have renamed it before */
+	entry = entry_of(from, old->oid);
+	if (entry)
+	{
+		name = entry->name;
+		schema_name = entry->schema;
+	}
+	schema = sv_compat_schema_for(product, from, schema_name);
 	if (!OidIsValid(schema))
 		return NULL;
 	sv_catalog_become_owner(&identity);
-	kept = sv_standin_make_function(old, NameStr(form->proname), schema);
+	kept = sv_standin_make_function(old, name, schema);
 	sv_catalog_become_caller(&identity);
 	sv_contract_move(ProcedureRelationId, old->oid, kept);
 	return note(ProcedureRelationId, kept, form->pronamespace,
