@@ -967,6 +967,45 @@ read_by_name(const SvEntry *entry)
 }
 
 /*
+ * A function whose arguments' types were renamed or put away has other
+ * arguments by their names than its contract says: if it is alone under its
+ * own name in its schema, it is the one.
+ */
+static SvEntry *
+read_lone_function(const SvEntry *entry)
+{
+	Oid			schema = get_namespace_oid(entry->physical_schema, true);
+	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP,
+										   CStringGetDatum(entry->physical_name));
+	Oid			function = InvalidOid;
+	int			count = 0;
+
+	for (int i = 0; i < list->n_members; i++)
+	{
+		Form_pg_proc form =
+			(Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
+
+		if (form->pronamespace == schema)
+		{
+			function = form->oid;
+			count++;
+		}
+	}
+	ReleaseSysCacheList(list);
+	return count == 1 ? read_once(ProcedureRelationId, function) : NULL;
+}
+
+/* what an entry's names lead to in a database that knows none of its OIDs */
+static SvEntry *
+find_by_name(const SvEntry *entry)
+{
+	SvEntry    *now = read_by_name(entry);
+
+	return now == NULL && entry->kind == SV_ENTRY_FUNCTION ?
+		read_lone_function(entry) : now;
+}
+
+/*
  * What stands behind an entry now: the object itself, or what has replaced
  * it under the same name if it holds no data of its own.  NULL if gone.
  */
@@ -2303,7 +2342,7 @@ sv_contract_relink(List *releases, bool by_name)
 	foreach(lc, entries)
 	{
 		SvEntry    *entry = lfirst(lc);
-		SvEntry    *now = by_name ? read_by_name(entry) :
+		SvEntry    *now = by_name ? find_by_name(entry) :
 		sv_contract_resolve(entry);
 		bool		news;
 
