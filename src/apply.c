@@ -294,6 +294,11 @@ need_locks_of(Migration *migration, Node *node)
 				need_range(migration, makeRangeVarFromNameList(lfirst(lc)),
 						   AccessExclusiveLock);
 			break;
+		case T_ViewStmt:
+			if (((ViewStmt *) node)->replace)
+				need_range(migration, ((ViewStmt *) node)->view,
+						   AccessExclusiveLock);
+			break;
 		case T_CreateTrigStmt:
 			need_range(migration, ((CreateTrigStmt *) node)->relation,
 					   ShareRowExclusiveLock);

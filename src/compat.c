@@ -48,8 +48,8 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_type.h"
@@ -246,22 +246,6 @@ sync_schema_rights(Oid schema, Oid base_schema)
 	ReleaseSysCache(base);
 }
 
-/* have DROP EXTENSION take an object along */
-static void
-depend_on_extension(Oid class_id, Oid object)
-{
-	ObjectAddress depender;
-	ObjectAddress extension;
-	Oid			extension_id = sv_catalog_extension(false);
-
-	if (list_member_oid(getAutoExtensionsOfObject(class_id, object),
-						extension_id))
-		return;
-	ObjectAddressSet(depender, class_id, object);
-	ObjectAddressSet(extension, ExtensionRelationId, extension_id);
-	recordDependencyOn(&depender, &extension, DEPENDENCY_AUTO_EXTENSION);
-}
-
 /*
  * Create the version schemas of a new release.  A name that is taken is an
  * error.
@@ -289,7 +273,7 @@ sv_compat_create_schemas(const SvProduct *product, const SvRelease *release)
 					 errhint("Rename the existing schema, or choose another version number.")));
 		schema = NamespaceCreate(name, GetUserId(), false);
 		CommandCounterIncrement();
-		depend_on_extension(NamespaceRelationId, schema);
+		sv_standin_depend_on_extension(NamespaceRelationId, schema);
 		sync_schema_rights(schema, get_namespace_oid(base, false));
 	}
 	sv_catalog_become_caller(&identity);
@@ -349,7 +333,7 @@ static void
 add_contents(ObjectAddresses *objects, Oid schema)
 {
 	static const Oid classes[] = {RelationRelationId, ProcedureRelationId,
-	TypeRelationId};
+	TypeRelationId, OperatorRelationId};
 	ObjectAddress address;
 	ListCell   *lc;
 
@@ -373,20 +357,39 @@ add_contents(ObjectAddresses *objects, Oid schema)
  * Views
  */
 
-/* the version schema in which an entry's view would stand */
-static Oid
-schema_of_entry(const SvProduct *product, const SvRelease *release,
-				const SvEntry *entry)
+/*
+ * The version schema of a release that stands in front of a base schema,
+ * InvalidOid if there is none.
+ */
+Oid
+sv_compat_schema_for(const SvProduct *product, const SvRelease *release,
+					 const char *base_schema)
 {
 	ListCell   *lb;
 	ListCell   *lv;
 
 	forboth(lb, product->schemas, lv, release->schemas)
 	{
-		if (strcmp(lfirst(lb), entry->schema) == 0)
+		if (strcmp(lfirst(lb), base_schema) == 0)
 			return get_namespace_oid(lfirst(lv), true);
 	}
 	return InvalidOid;
+}
+
+/* the version schema in which an entry's view would stand */
+static Oid
+schema_of_entry(const SvProduct *product, const SvRelease *release,
+				const SvEntry *entry)
+{
+	return sv_compat_schema_for(product, release, entry->schema);
+}
+
+/* is it for a view to show an entry, or for a stand-in of its own kind? */
+static bool
+is_shown_by_view(const SvEntry *entry)
+{
+	return entry->kind != SV_ENTRY_FUNCTION && entry->kind != SV_ENTRY_TYPE &&
+		entry->kind != RELKIND_SEQUENCE;
 }
 
 /* has any column of the relation privileges of its own? */
@@ -658,6 +661,18 @@ cook_default(const char *text, Form_pg_attribute attribute, Oid base)
 	return cooked;
 }
 
+/* a view's default, which stands in the way of no DROP either */
+static void
+store_node(Relation view, AttrNumber number, Node *node)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, AttrDefaultRelationId,
+					 StoreAttrDefault(view, number, node, true, false));
+	CommandCounterIncrement();
+	sv_retain_soften(list_make1(&address), NIL);
+}
+
 /* the defaults of a view's columns that no base has any more, by name */
 typedef struct SavedDefault
 {
@@ -705,11 +720,18 @@ restore_defaults(Oid view, const Wanted *wanted, List *saved)
 		list_nth(wanted->entry->columns, number - 1) : NULL;
 
 		if (then && then->expression && !OidIsValid(then->object))
-			(void) StoreAttrDefault(relation, number, item->expression, true,
-									false);
+			store_node(relation, number, item->expression);
 	}
 	relation_close(relation, NoLock);
-	CommandCounterIncrement();
+}
+
+/* a view's default, parsed from text */
+static void
+store_default(Relation view, AttrNumber number, const char *text, Oid base)
+{
+	store_node(view, number,
+			   cook_default(text, TupleDescAttr(RelationGetDescr(view),
+												number - 1), base));
 }
 
 /* give the view's columns the contract's defaults; true if one changed */
@@ -737,11 +759,7 @@ sync_defaults(Oid view, const Wanted *wanted)
 			CommandCounterIncrement();
 		}
 		if (want)
-			(void) StoreAttrDefault(relation, i + 1,
-									cook_default(want,
-												 TupleDescAttr(RelationGetDescr(relation), i),
-												 wanted->base),
-									true, false);
+			store_default(relation, i + 1, want, wanted->base);
 		changed = true;
 	}
 	relation_close(relation, NoLock);
@@ -1000,7 +1018,7 @@ sync_view(const Wanted *wanted)
 		restore_defaults(view, wanted, saved);
 		changed = true;
 	}
-	depend_on_extension(RelationRelationId, view);
+	sv_standin_depend_on_extension(RelationRelationId, view);
 	soften_dependencies(view, wanted);
 	changed |= sync_defaults(view, wanted);
 	changed |= sync_constraints(view, wanted);
@@ -1009,7 +1027,7 @@ sync_view(const Wanted *wanted)
 }
 
 /*
- * Does the release see the entry through a view?
+ * Does the release see the entry through a view, or have a stand-in for it?
  */
 bool
 sv_compat_has_view(const SvProduct *product, const SvRelease *release,
@@ -1017,6 +1035,10 @@ sv_compat_has_view(const SvProduct *product, const SvRelease *release,
 {
 	Oid			schema = schema_of_entry(product, release, entry);
 
+	if (!is_shown_by_view(entry))
+		return OidIsValid(schema) &&
+			OidIsValid(sv_standin_find(entry, sv_contract_resolve(entry),
+									   schema));
 	return OidIsValid(schema) &&
 		get_rel_relkind(get_relname_relid(entry->name, schema)) ==
 		RELKIND_VIEW;
@@ -1031,10 +1053,12 @@ reconcile_entry(const SvProduct *product, const SvRelease *release,
 	Oid			schema;
 	Oid			view;
 
+	schema = schema_of_entry(product, release, entry);
+	if (!is_shown_by_view(entry))
+		return sv_standin_sync(entry, sv_contract_resolve(entry), schema);
 	if (sv_contract_needs_view(product, entry) &&
 		plan_view(product, release, entry, &wanted))
 		return sync_view(&wanted);
-	schema = schema_of_entry(product, release, entry);
 	view = OidIsValid(schema) ? get_relname_relid(entry->name, schema) :
 		InvalidOid;
 	if (!OidIsValid(view) || view == entry->physical)
@@ -1146,6 +1170,70 @@ forget_pairs(List *dropped)
 	}
 }
 
+/* the newest of some releases that has one of these entries, or NULL */
+static SvRelease *
+newest_with(List *releases, List *entry_ids, int32 *entry_id)
+{
+	SvRelease  *newest = NULL;
+	ListCell   *lr;
+	ListCell   *le;
+
+	foreach(lr, releases)
+	{
+		SvRelease  *release = lfirst(lr);
+
+		foreach(le, entry_ids)
+		{
+			if (!sv_catalog_has_entry(release, lfirst_int(le)) ||
+				(newest && sv_version_compare(release->version,
+											  newest->version) < 0))
+				continue;
+			newest = release;
+			*entry_id = lfirst_int(le);
+		}
+	}
+	return newest;
+}
+
+/* an object in a schema that goes moves to the newest that needs it still */
+static void
+rehouse_object(const SvProduct *product, List *staying, Oid class_id,
+			   Oid object)
+{
+	int32		entry_id;
+	SvRelease  *release = newest_with(staying, sv_catalog_entries_on(object),
+									  &entry_id);
+	SvEntry    *entry;
+	SvEntry    *now;
+	Oid			home;
+
+	if (release == NULL)
+		return;
+	entry = sv_catalog_entry(entry_id);
+	now = sv_contract_resolve(entry);
+	home = schema_of_entry(product, release, entry);
+	if (is_shown_by_view(entry) || now == NULL || now->physical != object ||
+		!OidIsValid(home))
+		return;
+	sv_standin_drop(entry, now, home);
+	sv_retain_home(class_id, object, home);
+}
+
+/* what stands in a schema that goes, and what staying releases need */
+static void
+rehouse(const SvProduct *product, List *staying, Oid schema)
+{
+	static const Oid classes[] = {RelationRelationId, TypeRelationId,
+	ProcedureRelationId};
+	ListCell   *lc;
+
+	for (int i = 0; i < (int) lengthof(classes); i++)
+	{
+		foreach(lc, sv_catalog_objects_of_schema(schema, classes[i]))
+			rehouse_object(product, staying, classes[i], lfirst_oid(lc));
+	}
+}
+
 /*
  * Retire releases: their version schemas go with all that stands there, and
  * so does what was retained for nobody but them.  All of it in one deletion,
@@ -1158,6 +1246,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 {
 	ObjectAddresses *objects = new_object_addresses();
 	List	   *unused;
+	List	   *supported;
 	SvIdentity	identity;
 	ListCell   *lr;
 	ListCell   *lc;
@@ -1166,6 +1255,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 	foreach(lr, retiring)
 		sv_catalog_retire(lfirst(lr));
 	CommandCounterIncrement();
+	supported = sv_catalog_releases(product, true);
 	unused = sv_retain_unused(product);
 	lock_views_on(product, staying, unused);
 	sv_retain_add_unused(unused, objects);
@@ -1178,6 +1268,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 
 			if (!OidIsValid(schema))
 				continue;
+			rehouse(product, supported, schema);
 			add_contents(objects, schema);
 			ObjectAddressSet(address, NamespaceRelationId, schema);
 			add_exact_object_address(&address, objects);
@@ -1328,7 +1419,7 @@ mend_schemas(const SvProduct *product, const SvRelease *release)
 			schema = NamespaceCreate(lfirst(lv), GetUserId(), false);
 			CommandCounterIncrement();
 		}
-		depend_on_extension(NamespaceRelationId, schema);
+		sv_standin_depend_on_extension(NamespaceRelationId, schema);
 		if (OidIsValid(base))
 			sync_schema_rights(schema, base);
 	}

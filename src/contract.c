@@ -468,6 +468,46 @@ sv_contract_touch_dropped(Oid class_id, Oid object)
 	}
 }
 
+/* the catalog that an entry's object is in */
+static Oid
+entry_class(const SvEntry *entry)
+{
+	if (entry->kind == SV_ENTRY_FUNCTION)
+		return ProcedureRelationId;
+	if (entry->kind == SV_ENTRY_TYPE)
+		return TypeRelationId;
+	return RelationRelationId;
+}
+
+/*
+ * What versions expect of an object another one gives them from now on: all
+ * entries are linked to that.  Both count as touched.
+ */
+void
+sv_contract_move(Oid class_id, Oid from, Oid to)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_entries_on(from))
+	{
+		SvEntry    *entry = sv_catalog_entry(lfirst_int(lc));
+		Loaded	   *known;
+
+		if (entry_class(entry) != class_id)
+			continue;
+		entry->physical = to;
+		sv_catalog_relink_entry(entry);
+		known = hash_search(loaded, &entry->id, HASH_FIND, NULL);
+		if (known)
+		{
+			known->entry = NULL;
+			known->is_judged = false;
+		}
+	}
+	sv_contract_touch(class_id, from);
+	sv_contract_touch(class_id, to);
+}
+
 /*
  * Reading an object's entry from the catalogs
  */
@@ -889,16 +929,6 @@ read_once(Oid class_id, Oid object)
 	return known->now;
 }
 
-static Oid
-entry_class(const SvEntry *entry)
-{
-	if (entry->kind == SV_ENTRY_FUNCTION)
-		return ProcedureRelationId;
-	if (entry->kind == SV_ENTRY_TYPE)
-		return TypeRelationId;
-	return RelationRelationId;
-}
-
 /* find a function by its schema, name and identity arguments */
 static Oid
 find_function(Oid schema, const char *name, const char *args)
@@ -945,6 +975,45 @@ read_by_name(const SvEntry *entry)
 		return NULL;
 	now = read_once(entry_class(entry), object);
 	return now && now->kind == entry->kind ? now : NULL;
+}
+
+/*
+ * A function whose arguments' types were renamed or put away has other
+ * arguments by their names than its contract says: if it is alone under its
+ * own name in its schema, it is the one.
+ */
+static SvEntry *
+read_lone_function(const SvEntry *entry)
+{
+	Oid			schema = get_namespace_oid(entry->physical_schema, true);
+	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP,
+										   CStringGetDatum(entry->physical_name));
+	Oid			function = InvalidOid;
+	int			count = 0;
+
+	for (int i = 0; i < list->n_members; i++)
+	{
+		Form_pg_proc form =
+			(Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
+
+		if (form->pronamespace == schema)
+		{
+			function = form->oid;
+			count++;
+		}
+	}
+	ReleaseSysCacheList(list);
+	return count == 1 ? read_once(ProcedureRelationId, function) : NULL;
+}
+
+/* what an entry's names lead to in a database that knows none of its OIDs */
+static SvEntry *
+find_by_name(const SvEntry *entry)
+{
+	SvEntry    *now = read_by_name(entry);
+
+	return now == NULL && entry->kind == SV_ENTRY_FUNCTION ?
+		read_lone_function(entry) : now;
 }
 
 /*
@@ -1322,43 +1391,6 @@ is_put_away(const SvEntry *entry, const SvEntry *now)
 	return OidIsValid(schema) && sv_contract_is_version_schema(schema);
 }
 
-static void
-judge_name(Verdict *verdict)
-{
-	const SvEntry *entry = verdict->entry;
-	const SvEntry *now = verdict->now;
-	SvSeverity	severity = is_viewable(entry->kind) ? SV_BREAKS : SV_FATAL;
-	Oid			table;
-	int32		column;
-
-	if (is_put_away(entry, now))
-	{
-		add_finding(verdict, is_viewable(entry->kind) ? SV_BREAKS : SV_KEPT,
-					psprintf("DROP %s %s", kind_name(entry->kind),
-							 verdict->shown),
-					"It uses the object.");
-		return;
-	}
-	if (strcmp(entry->name, now->name) != 0)
-		add_finding(verdict, severity,
-					psprintf("RENAME %s %s TO %s", kind_name(entry->kind),
-							 verdict->shown, quote_identifier(now->name)),
-					"It uses the old name.");
-	if (strcmp(entry->schema, now->schema) == 0)
-		return;
-
-	/* a sequence that went along with its table still serves its default */
-	if (entry->kind == RELKIND_SEQUENCE &&
-		(sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column) ||
-		 sequenceIsOwned(entry->physical, DEPENDENCY_INTERNAL, &table,
-						 &column)))
-		severity = SV_BREAKS;
-	add_finding(verdict, severity,
-				psprintf("ALTER %s %s SET SCHEMA %s", kind_name(entry->kind),
-						 verdict->shown, quote_identifier(now->schema)),
-				"It looks for the object in the old schema.");
-}
-
 /*
  * Is the type the one that a contract speaks of, though it is found elsewhere
  * now, since it was put away or renamed?
@@ -1454,6 +1486,115 @@ judge_hidden_column(Verdict *verdict, const SvPart *then, char *column)
 					"It reads or writes that column.");
 }
 
+/* may a stand-in of its own kind serve a version in place of the object? */
+static bool
+has_standins(char kind)
+{
+	return kind == SV_ENTRY_FUNCTION || kind == SV_ENTRY_TYPE;
+}
+
+/* what stands under an entry's own name now, though it is another object */
+static SvEntry *
+find_successor(const SvEntry *entry)
+{
+	SvEntry		named = *entry;
+
+	named.physical_schema = entry->schema;
+	named.physical_name = entry->name;
+	return read_by_name(&named);
+}
+
+/* does a successor offer all that its predecessor did, and in its order? */
+static bool
+offers_the_same(const SvEntry *entry, const SvEntry *successor)
+{
+	ListCell   *lt;
+	ListCell   *ln;
+
+	if (list_length(successor->columns) < list_length(entry->columns) ||
+		list_length(successor->triggers) < list_length(entry->triggers))
+		return false;
+	forboth(lt, entry->columns, ln, successor->columns)
+	{
+		SvPart	   *then = lfirst(lt);
+		SvPart	   *now = lfirst(ln);
+
+		if (strcmp(then->name, now->name) != 0 || !is_same_type(then, now) ||
+			then->flavour != now->flavour)
+			return false;
+	}
+	return true;
+}
+
+/* what was put away was dropped, or something else has taken its place */
+static void
+judge_put_away(Verdict *verdict)
+{
+	const SvEntry *entry = verdict->entry;
+	SvSeverity	severity = is_viewable(entry->kind) ? SV_BREAKS : SV_KEPT;
+	SvEntry    *successor = strchr("vmF", entry->kind) ?
+	find_successor(entry) : NULL;
+
+	if (successor == NULL)
+		add_finding(verdict, severity,
+					psprintf("DROP %s %s", kind_name(entry->kind),
+							 verdict->shown),
+					"It uses the object.");
+	else
+		add_finding(verdict, offers_the_same(entry, successor) ?
+					SV_DEFAULTS : severity,
+					psprintf("replacing %s %s", kind_name(entry->kind),
+							 verdict->shown),
+					"It expects the old definition.");
+}
+
+static void
+judge_name(Verdict *verdict)
+{
+	const SvEntry *entry = verdict->entry;
+	const SvEntry *now = verdict->now;
+	SvSeverity	severity = is_viewable(entry->kind) ||
+	has_standins(entry->kind) ? SV_BREAKS : SV_FATAL;
+	Oid			table;
+	int32		column;
+
+	if (is_put_away(entry, now))
+	{
+		judge_put_away(verdict);
+		return;
+	}
+	if (strcmp(entry->name, now->name) != 0)
+		add_finding(verdict, severity,
+					psprintf("RENAME %s %s TO %s", kind_name(entry->kind),
+							 verdict->shown, quote_identifier(now->name)),
+					"It uses the old name.");
+	if (strcmp(entry->schema, now->schema) == 0)
+		return;
+
+	/* a sequence that went along with its table still serves its default */
+	if (entry->kind == RELKIND_SEQUENCE &&
+		(sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column) ||
+		 sequenceIsOwned(entry->physical, DEPENDENCY_INTERNAL, &table,
+						 &column)))
+		severity = SV_BREAKS;
+	add_finding(verdict, severity,
+				psprintf("ALTER %s %s SET SCHEMA %s", kind_name(entry->kind),
+						 verdict->shown, quote_identifier(now->schema)),
+				"It looks for the object in the old schema.");
+}
+
+/*
+ * Is a column, or a function's result, of the type that the contract has?
+ * No function changes its result, but the types in it may be renamed.
+ */
+static bool
+is_same_result(const Verdict *verdict, const SvPart *then, const SvPart *now)
+{
+	return (verdict->entry->kind == SV_ENTRY_FUNCTION &&
+			verdict->entry->physical == verdict->now->physical) ||
+		is_same_type(then, now);
+}
+
 /* a column of the contract that is still there */
 static void
 judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
@@ -1469,7 +1610,7 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 					psprintf("RENAME COLUMN %s TO %s", column,
 							 quote_identifier(now->name)),
 					"It uses the old name.");
-	if (!is_same_type(then, now))
+	if (!is_same_result(verdict, then, now))
 		add_finding(verdict, is_wider(then, now) ? SV_KEPT : SV_FATAL,
 					verdict->entry->kind == SV_ENTRY_FUNCTION ?
 					psprintf("another result of FUNCTION %s: %s",
@@ -2318,7 +2459,7 @@ sv_contract_relink(List *releases, bool by_name)
 	foreach(lc, entries)
 	{
 		SvEntry    *entry = lfirst(lc);
-		SvEntry    *now = by_name ? read_by_name(entry) :
+		SvEntry    *now = by_name ? find_by_name(entry) :
 		sv_contract_resolve(entry);
 		bool		news;
 

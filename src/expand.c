@@ -44,6 +44,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_publication_rel.h"
@@ -108,6 +109,7 @@ static struct
 	List	   *triggers;		/* of HiddenTrigger */
 	List	   *hiding;			/* OIDs of tables that may hide columns */
 	List	   *synced;			/* of Synced */
+	List	   *put_away;		/* of SvPutAway: what may come again */
 	MemoryContext context;
 	SubTransactionId subid;
 }			migration;
@@ -617,10 +619,41 @@ is_needed(const ObjectAddress *unit)
 	}
 }
 
-/* a view of a version schema: reconcile makes and drops those */
-static bool
-is_compat_view(const ObjectAddress *unit)
+/* the schema of what has one and is no relation, InvalidOid for others */
+static Oid
+schema_of_other(const ObjectAddress *object)
 {
+	static const AttrNumber proc[] = {Anum_pg_proc_pronamespace};
+	static const AttrNumber type[] = {Anum_pg_type_typnamespace};
+	static const AttrNumber operator[] = {Anum_pg_operator_oprnamespace};
+	Oid			schema = InvalidOid;
+
+	if (object->classId == ProcedureRelationId)
+		(void) read_oids(ProcedureRelationId, ProcedureOidIndexId,
+						 Anum_pg_proc_oid, object->objectId, 1, proc,
+						 &schema);
+	else if (object->classId == TypeRelationId)
+		(void) read_oids(TypeRelationId, TypeOidIndexId, Anum_pg_type_oid,
+						 object->objectId, 1, type, &schema);
+	else if (object->classId == OperatorRelationId)
+		(void) read_oids(OperatorRelationId, OperatorOidIndexId,
+						 Anum_pg_operator_oid, object->objectId, 1, operator,
+						 &schema);
+	return schema;
+}
+
+/*
+ * A view of a version schema, or another thing that stands in there: reconcile
+ * makes and drops those.
+ */
+static bool
+is_standin(const ObjectAddress *unit)
+{
+	Oid			schema = schema_of_other(unit);
+
+	if (OidIsValid(schema))
+		return sv_contract_is_version_schema(schema) &&
+			sv_catalog_entries_on(unit->objectId) == NIL;
 	return unit->classId == RelationRelationId && unit->objectSubId == 0 &&
 		get_rel_relkind(unit->objectId) == RELKIND_VIEW &&
 		sv_contract_is_version_schema(get_rel_namespace(unit->objectId));
@@ -792,10 +825,17 @@ decide(HTAB *doomed)
  * Putting away
  */
 
+/* the schema of the current version that stands in front of another */
 static Oid
-home_schema(void)
+home_schema(Oid schema)
 {
-	return get_namespace_oid(linitial(migration.from->schemas), false);
+	char	   *name = get_namespace_name(schema);
+	Oid			home = name ? sv_compat_schema_for(migration.product,
+												   migration.from, name) :
+	InvalidOid;
+
+	return OidIsValid(home) ? home :
+		get_namespace_oid(linitial(migration.from->schemas), false);
 }
 
 static void
@@ -809,6 +849,21 @@ refuse_unit(const ObjectAddress *unit, const char *reason)
 			 errdetail("%s", reason),
 			 errhint("Drop it in a later migration, when schemaver.retire() has retired the versions before %s.",
 					 migration.from->label)));
+}
+
+/* note what was put away, or what is about to be, with its name */
+static void
+note_put_away(Oid class_id, Oid object, Oid schema, const char *name)
+{
+	MemoryContext context = MemoryContextSwitchTo(migration.context);
+	SvPutAway  *put_away = palloc(sizeof(SvPutAway));
+
+	put_away->class_id = class_id;
+	put_away->object = object;
+	put_away->schema = schema;
+	put_away->name = pstrdup(name);
+	migration.put_away = lappend(migration.put_away, put_away);
+	MemoryContextSwitchTo(context);
 }
 
 /* note that a table hides columns */
@@ -885,7 +940,8 @@ retain_sequence(Oid sequence)
 	if (sequenceIsOwned(sequence, DEPENDENCY_INTERNAL, &table, &column))
 		sv_retain_hide_sequence(sequence);
 	else
-		sv_retain_home(RelationRelationId, sequence, home_schema());
+		sv_retain_home(RelationRelationId, sequence,
+					   home_schema(get_rel_namespace(sequence)));
 }
 
 static void
@@ -906,14 +962,35 @@ retain_relation(Oid relation, List *kept)
 	}
 }
 
+/* note what may be made again just as it was */
+static void
+note_unit(const ObjectAddress *unit)
+{
+	if (unit->objectSubId)
+		return;
+	if (unit->classId == RelationRelationId)
+		note_put_away(unit->classId, unit->objectId,
+					  get_rel_namespace(unit->objectId),
+					  get_rel_name(unit->objectId));
+	else if (unit->classId == ProcedureRelationId)
+		note_put_away(unit->classId, unit->objectId,
+					  get_func_namespace(unit->objectId),
+					  get_func_name(unit->objectId));
+	else if (unit->classId == ConstraintRelationId)
+		note_put_away(unit->classId, unit->objectId, InvalidOid, "");
+}
+
 /* put one unit away; what is there already stays */
 static void
 retain_unit(HTAB *doomed, const ObjectAddress *unit, List *kept)
 {
+	Oid			schema;
+
 	if (is_part_of_retained(unit))
 		return;
 	if (OidIsValid(getExtensionOfObject(unit->classId, unit->objectId)))
 		refuse_unit(unit, "It is a part of an extension.");
+	note_unit(unit);
 	switch (unit->classId)
 	{
 		case RelationRelationId:
@@ -931,7 +1008,10 @@ retain_unit(HTAB *doomed, const ObjectAddress *unit, List *kept)
 			break;
 		case TypeRelationId:
 		case ProcedureRelationId:
-			sv_retain_home(unit->classId, unit->objectId, home_schema());
+			schema = schema_of_other(unit);
+			if (!is_own_schema(schema))
+				sv_retain_home(unit->classId, unit->objectId,
+							   home_schema(schema));
 			break;
 		default:
 			refuse_unit(unit, "It is not of a kind that can be kept for them.");
@@ -1009,7 +1089,7 @@ replace_drop(HTAB *doomed)
 		if (unit->needed &&
 			list[i]->object.classId != PublicationRelRelationId)
 			parts = lappend(parts, &list[i]->object);
-		else if (list[i] == unit && !is_compat_view(&unit->object))
+		else if (list[i] == unit && !is_standin(&unit->object))
 			others = lappend(others, &unit->object);
 		if (list[i] == unit && unit->needed)
 			kept = lappend(kept, &unit->object);
@@ -1018,7 +1098,7 @@ replace_drop(HTAB *doomed)
 	list_sort(others, compare_units);
 	foreach(lc, kept)
 		retain_unit(doomed, lfirst(lc), kept);
-	sv_retain_soften(parts, parts);
+	sv_retain_soften(parts, NIL);
 	drop_others(others);
 }
 
@@ -1435,6 +1515,20 @@ turn_types(PlannedStmt *pstmt, ProcessUtility_hook_type next,
 	return with_commands(pstmt, changes);
 }
 
+/* keep what a statement has replaced, and note it for the end */
+static void
+keep_replaced(List *watched)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_replace_keep(watched, migration.product, migration.from))
+	{
+		SvPutAway  *kept = lfirst(lc);
+
+		note_put_away(kept->class_id, kept->object, kept->schema, kept->name);
+	}
+}
+
 /* COPY without a list of columns means those that the script can see */
 static PlannedStmt *
 list_copied_columns(PlannedStmt *pstmt)
@@ -1484,6 +1578,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	ProcessUtility_hook_type next = next_ProcessUtility ?
 	next_ProcessUtility : standard_ProcessUtility;
 	Mentions	mentions = {NIL, NIL};
+	List	   *watched = NIL;
 
 	if (is_expanding())
 	{
@@ -1509,6 +1604,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 			finish_command(statement, completion);
 			return;
 		}
+		watched = sv_replace_watch(statement, migration.releases);
 	}
 	if (mentions.relations != NIL)
 		hide(&mentions, true);
@@ -1516,6 +1612,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		 completion);
 	if (mentions.relations != NIL)
 		hide(&mentions, false);
+	if (watched != NIL)
+		keep_replaced(watched);
 	if (is_expanding() && may_rename(pstmt->utilityStmt))
 		sv_expand_follow_names();
 }
@@ -1694,6 +1792,15 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	}
 }
 
+/* has another trigger the name of the hidden one?  It may show itself again. */
+static bool
+is_replaced(const HiddenTrigger *hidden)
+{
+	Oid			trigger = get_trigger_oid(hidden->relation, hidden->name, true);
+
+	return OidIsValid(trigger) && trigger != hidden->trigger;
+}
+
 /* a trigger that was made anew under its old name has replaced the hidden */
 static void
 drop_replaced_triggers(void)
@@ -1707,12 +1814,63 @@ drop_replaced_triggers(void)
 
 		if (!OidIsValid(hidden->relation) ||
 			get_rel_name(hidden->relation) == NULL ||
-			!OidIsValid(get_trigger_oid(hidden->relation, hidden->name, true)))
+			!is_replaced(hidden))
 			continue;
 		ObjectAddressSet(address, TriggerRelationId, hidden->trigger);
 		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 		CommandCounterIncrement();
 		sv_contract_touch(RelationRelationId, hidden->relation);
+	}
+}
+
+/* those who call a sequence by its name call their own when it is put away */
+static void
+spread_sequence(Oid sequence)
+{
+	List	   *schemas = NIL;
+	List	   *names = NIL;
+	ListCell   *lr;
+	ListCell   *le;
+
+	foreach(lr, migration.releases)
+	{
+		foreach(le, sv_catalog_entries_on(sequence))
+		{
+			SvEntry    *entry;
+			Oid			schema;
+
+			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
+				continue;
+			entry = sv_catalog_entry_alone(lfirst_int(le));
+			schema = sv_compat_schema_for(migration.product, lfirst(lr),
+										  entry->schema);
+			if (entry->kind != RELKIND_SEQUENCE || !OidIsValid(schema) ||
+				OidIsValid(get_relname_relid(entry->name, schema)))
+				continue;
+			schemas = lappend_oid(schemas, schema);
+			names = lappend(names, entry->name);
+		}
+	}
+	sv_standin_spread_sequence(sequence, schemas, names);
+}
+
+static void
+spread_sequences(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration.put_away)
+	{
+		SvPutAway  *old = lfirst(lc);
+		Oid			table;
+		int32		column;
+
+		if (old->class_id == RelationRelationId &&
+			get_rel_relkind(old->object) == RELKIND_SEQUENCE &&
+			is_own_schema(get_rel_namespace(old->object)) &&
+			!sequenceIsOwned(old->object, DEPENDENCY_INTERNAL, &table,
+							 &column))
+			spread_sequence(old->object);
 	}
 }
 
@@ -1733,6 +1891,8 @@ sv_expand_end(void)
 {
 	sv_expand_follow_names();
 	drop_replaced_triggers();
+	sv_settle_put_away(migration.put_away);
+	spread_sequences();
 	forget_migration();
 }
 

@@ -19,9 +19,10 @@
  *	 constraint, in which NULL is no conflict; a hidden trigger fires for the
  *	 older versions only; a retained table's foreign keys go, unless deleting
  *	 or updating the parent carries the change on.
- * - What is retained never stands in the way of a later DROP: its
- *	 dependencies on what is not retained are automatic ones.  Whoever drops
- *	 something asks first what would go along, see expand.c.
+ * - What is retained never stands in the way of a later DROP: all that it
+ *	 depends on it depends on automatically, other retained things included,
+ *	 since these may stand on what is not retained.  Whoever drops something
+ *	 asks first what would go along, see expand.c.
  * - No names are lost: what is put away frees its name, and those of its
  *	 indexes.
  *
@@ -126,8 +127,9 @@ let_view_follow(Form_pg_depend rule)
 												 rule->objid));
 	ObjectAddressSubSet(referenced, rule->refclassid, rule->refobjid,
 						rule->refobjsubid);
-	if (get_rel_relkind(view.objectId) == RELKIND_VIEW ||
-		get_rel_relkind(view.objectId) == RELKIND_MATVIEW)
+	if (referenced.objectId != view.objectId &&
+		(get_rel_relkind(view.objectId) == RELKIND_VIEW ||
+		 get_rel_relkind(view.objectId) == RELKIND_MATVIEW))
 		recordDependencyOn(&view, &referenced, DEPENDENCY_AUTO);
 }
 
@@ -193,6 +195,15 @@ free_relation_name(const char *name, Oid schema)
 	for (int i = 1; !is_free_name(result, schema); i++)
 		result = makeObjectName(name, NULL, psprintf("%d", i));
 	return result;
+}
+
+/*
+ * A name like that, which no relation in the schema of retained ones has.
+ */
+char *
+sv_retain_free_name(const char *name)
+{
+	return free_relation_name(name, sv_retain_schema());
 }
 
 /* the name for something that stays in its schema, but hidden */

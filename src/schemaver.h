@@ -308,7 +308,7 @@ extern List *sv_catalog_text_list(ArrayType *array);
 typedef enum SvSeverity
 {
 	SV_HIDDEN,					/* holds what is retained: a view hides it */
-	SV_DEFAULTS,				/* another default: a view carries the old one */
+	SV_DEFAULTS,				/* another default or body: the old one stays */
 	SV_NOTICED,					/* SELECT * sees an addition: a view hides it */
 	SV_BREAKS,					/* would break it; a view prevents that */
 	SV_KEPT,					/* would break it, but what is retained stays */
@@ -341,6 +341,7 @@ extern void sv_contract_touch(Oid class_id, Oid object);
 extern void sv_contract_touch_dropped(Oid class_id, Oid object);
 extern void sv_contract_touch_all(void);
 extern void sv_contract_touch_rights(void);
+extern void sv_contract_move(Oid class_id, Oid from, Oid to);
 extern bool sv_contract_touched_rights(void);
 
 extern char *sv_contract_default_text(Oid attrdef);
@@ -442,6 +443,7 @@ extern void sv_redirect_init(void);
  *-------------------------------------------------------------------------
  */
 extern Oid	sv_retain_schema(void);
+extern char *sv_retain_free_name(const char *name);
 extern void sv_retain_soften(List *objects, List *kept);
 extern void sv_retain_column(Oid relation, AttrNumber number);
 extern void sv_retain_unique(Oid class_id, Oid object);
@@ -492,11 +494,47 @@ extern SvSyncFrozen *sv_sync_freeze(Oid relation);
 extern void sv_sync_thaw(SvSyncFrozen *frozen);
 
 /*-------------------------------------------------------------------------
+ * standin.c: what stands in a version schema for what no view can show
+ *-------------------------------------------------------------------------
+ */
+
+/* all that makes a function what it is */
+typedef struct SvFunction
+{
+	Oid			oid;
+	HeapTuple	proc;			/* its row in pg_proc */
+	HeapTuple	aggregate;		/* in pg_aggregate, or NULL */
+	List	   *references;		/* what it depends on, ObjectAddress * */
+} SvFunction;
+
+extern void sv_standin_depend_on_extension(Oid class_id, Oid object);
+extern SvFunction *sv_standin_read_function(Oid function);
+extern bool sv_standin_is_trigger(const SvFunction *function);
+extern bool sv_standin_same_function(const SvFunction *a,
+									 const SvFunction *b);
+extern Oid	sv_standin_make_function(const SvFunction *original,
+									 const char *name, Oid schema);
+extern void sv_standin_copy_acl(Oid catalog_id, HeapTuple from, HeapTuple to,
+								AttrNumber column,
+								const ObjectAddress *object, Oid owner);
+extern void sv_standin_spread_sequence(Oid sequence, List *schemas,
+									   List *names);
+extern Oid	sv_standin_find(const SvEntry *entry, const SvEntry *now,
+							Oid schema);
+extern void sv_standin_drop(const SvEntry *entry, const SvEntry *now,
+							Oid schema);
+extern bool sv_standin_sync(const SvEntry *entry, const SvEntry *now,
+							Oid schema);
+
+/*-------------------------------------------------------------------------
  * compat.c: reconcile: version schemas and their views
  *-------------------------------------------------------------------------
  */
 extern List *sv_compat_schema_names(const SvProduct *product,
 									const SvVersion *version);
+extern Oid	sv_compat_schema_for(const SvProduct *product,
+								 const SvRelease *release,
+								 const char *base_schema);
 extern void sv_compat_create_schemas(const SvProduct *product,
 									 const SvRelease *release);
 extern void sv_compat_retire(const SvProduct *product, List *retiring,
@@ -528,6 +566,30 @@ extern bool sv_retype_column(const SvProduct *product, const SvRelease *from,
 							 const char *up, const char *down, bool in_use);
 extern void sv_retype_move_sequences(Oid relation, AttrNumber from,
 									 AttrNumber to, char identity);
+
+/*-------------------------------------------------------------------------
+ * replace.c: what a script replaces
+ *-------------------------------------------------------------------------
+ */
+
+/* what was put away, and what it was called before */
+typedef struct SvPutAway
+{
+	Oid			class_id;
+	Oid			object;
+	Oid			schema;
+	char	   *name;
+} SvPutAway;
+
+extern List *sv_replace_watch(Node *statement, List *releases);
+extern List *sv_replace_keep(List *watched, const SvProduct *product,
+							 const SvRelease *from);
+
+/*-------------------------------------------------------------------------
+ * settle.c: what a script drops and makes again just as it was
+ *-------------------------------------------------------------------------
+ */
+extern void sv_settle_put_away(List *put_away);
 
 /*-------------------------------------------------------------------------
  * expand.c: turn what drops into what retains, while apply() runs
