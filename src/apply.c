@@ -738,6 +738,7 @@ finish(Migration *migration)
 	if (migration->product->complete || sv_contract_touched_hidden())
 		supported = lappend(supported, release);
 	sv_compat_reconcile(migration->product, supported);
+	sv_expand_settle();
 	if (sv_contract_touched_rights())
 		sv_compat_sync_rights(InvalidOid);
 	record(migration);

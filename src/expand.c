@@ -110,6 +110,7 @@ static struct
 	List	   *hiding;			/* OIDs of tables that may hide columns */
 	List	   *synced;			/* of Synced */
 	List	   *put_away;		/* of SvPutAway: what may come again */
+	bool		ended;			/* the script has run */
 	MemoryContext context;
 	SubTransactionId subid;
 }			migration;
@@ -1733,7 +1734,8 @@ sv_expand_execute(const SvStatement *statement)
 static bool
 is_expanding(void)
 {
-	return migration.product && migration.releases != NIL && !in_trial;
+	return migration.product && migration.releases != NIL &&
+		!migration.ended && !in_trial;
 }
 
 /* tables that hide columns have a view in the current version's schema */
@@ -1763,7 +1765,8 @@ find_hiding(const SvRelease *from)
 
 /*
  * From here on retain what a script drops and one of these releases needs.
- * Ends with sv_expand_end(), or with the subtransaction.
+ * Ends with sv_expand_end() and sv_expand_settle(), or with the
+ * subtransaction.
  */
 void
 sv_expand_begin(const SvProduct *product, const SvRelease *from,
@@ -1893,6 +1896,16 @@ sv_expand_end(void)
 	drop_replaced_triggers();
 	sv_settle_put_away(migration.put_away);
 	spread_sequences();
+	migration.ended = true;
+}
+
+/*
+ * All is done that may move or rename what columns are computed from.
+ */
+void
+sv_expand_settle(void)
+{
+	sv_expand_follow_names();
 	forget_migration();
 }
 

@@ -600,6 +600,7 @@ extern void sv_expand_begin(const SvProduct *product, const SvRelease *from,
 							List *releases);
 extern void sv_expand_follow_names(void);
 extern void sv_expand_end(void);
+extern void sv_expand_settle(void);
 extern bool sv_expand_execute(const SvStatement *statement);
 
 /*-------------------------------------------------------------------------

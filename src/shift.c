@@ -1030,6 +1030,7 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 	sv_contract_relink(releases, false);
 	sv_catalog_set_current(product, to->id);
 	(void) sv_compat_reconcile(product, releases);
+	sv_expand_settle();
 	if (sv_contract_touched_rights())
 		sv_compat_sync_rights(InvalidOid);
 	sv_contract_collect_end();
