@@ -1208,7 +1208,7 @@ harden(Oid class_id, Oid object)
 	ObjectAddressSet(whole, class_id, object);
 	catalog = table_open(DependRelationId, RowExclusiveLock);
 	harden_object(catalog, &whole, &whole);
-	foreach(lc, parts_of(&whole))
+	foreach(lc, class_id == RelationRelationId ? parts_of(&whole) : NIL)
 		harden_object(catalog, lfirst(lc), &whole);
 	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
