@@ -661,6 +661,42 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 	sv_compat_retire(migration->product, list_make1(release), NIL);
 }
 
+/* what is new and checks the writes of older versions, told once for all */
+static void
+report_checked(const Migration *migration, List *findings)
+{
+	List	   *told = NIL;
+	ListCell   *lc;
+	ListCell   *lo;
+
+	foreach(lc, findings)
+	{
+		SvFinding  *finding = lfirst(lc);
+		StringInfoData labels;
+		bool		used = false;
+
+		if (finding->severity != SV_CHECKED || finding->release->retired ||
+			list_member_oid(told, finding->object))
+			continue;
+		told = lappend_oid(told, finding->object);
+		initStringInfo(&labels);
+		foreach(lo, findings)
+		{
+			SvFinding  *other = lfirst(lo);
+
+			if (other->object != finding->object || other->release->retired)
+				continue;
+			appendStringInfo(&labels, "%s%s", labels.len ? ", " : "",
+							 other->release->label);
+			used |= was_registered(other->release);
+		}
+		ereport(used ? WARNING : NOTICE,
+				(errmsg("what older versions of product \"%s\" write is checked from now on: %s",
+						migration->product->name, finding->change),
+				 errdetail("Versions: %s", labels.data)));
+	}
+}
+
 /* retire what nobody ever registered under, but for the current version */
 static void
 retire_forgotten(Migration *migration)
@@ -723,6 +759,7 @@ finish(Migration *migration)
 	migration->reached = choose_version(migration, findings);
 	foreach(lc, migration->releases)
 		refuse_or_retire(migration, lfirst(lc), findings);
+	report_checked(migration, findings);
 	foreach(lc, migration->releases)
 	{
 		if (!((SvRelease *) lfirst(lc))->retired)

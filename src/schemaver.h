@@ -24,6 +24,7 @@
 #include "nodes/pg_list.h"
 #include "storage/lock.h"
 #include "utils/array.h"
+#include "utils/relcache.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
 
@@ -57,6 +58,9 @@
 /* sync.c's trigger: its name sorts behind those of users' triggers */
 #define SV_SYNC_TRIGGER		"~schemaver_sync"
 #define sv_sync_is_trigger(name)	(strcmp((name), SV_SYNC_TRIGGER) == 0)
+
+/* hidden CHECKs that hold a column to NOT NULL for all but older versions */
+#define SV_REQUIRED_NAME	SV_HIDDEN_PREFIX "required"
 
 /*-------------------------------------------------------------------------
  * version.c: the type schemaver.version; pure
@@ -312,6 +316,7 @@ typedef enum SvSeverity
 	SV_NOTICED,					/* SELECT * sees an addition: a view hides it */
 	SV_BREAKS,					/* would break it; a view prevents that */
 	SV_KEPT,					/* would break it, but what is retained stays */
+	SV_CHECKED,					/* what it writes is checked from now on */
 	SV_FATAL					/* would break it, and no view can help */
 } SvSeverity;
 
@@ -323,7 +328,22 @@ typedef struct SvFinding
 	SvSeverity	severity;
 	char	   *change;			/* "DROP COLUMN person.last_name" */
 	char	   *reason;			/* why that hurts, a sentence */
+	Oid			object;			/* a constraint or index that is new, or 0 */
+	AttrNumber	required;		/* a column that it may leave NULL, or 0 */
 } SvFinding;
+
+/* a column that is NOT NULL for all but some versions, by a hidden CHECK */
+typedef struct SvRequired
+{
+	char	   *name;			/* the CHECK's */
+	AttrNumber	column;
+	char	   *product;
+	ArrayType  *versions;		/* those that may leave it NULL */
+} SvRequired;
+
+/* set by _PG_init: do versions that leave a column NULL get by with that? */
+typedef bool (*SvFilledHook) (Oid relation, AttrNumber column);
+extern SvFilledHook sv_contract_filled_hook;
 
 extern int	sv_contract_enter(void);
 extern void sv_contract_leave(int nestlevel);
@@ -344,6 +364,7 @@ extern void sv_contract_touch_rights(void);
 extern void sv_contract_move(Oid class_id, Oid from, Oid to);
 extern bool sv_contract_touched_rights(void);
 
+extern List *sv_contract_required(Relation relation);
 extern char *sv_contract_default_text(Oid attrdef);
 extern void sv_contract_remember_default(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
