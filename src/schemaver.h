@@ -467,6 +467,7 @@ extern Oid	sv_retain_schema(void);
 extern char *sv_retain_free_name(const char *name);
 extern void sv_retain_soften(List *objects, List *kept);
 extern void sv_retain_column(Oid relation, AttrNumber number);
+extern void sv_retain_change_key(Oid constraint, bool primary);
 extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 							   List *releases);
@@ -546,6 +547,23 @@ extern void sv_standin_drop(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
 extern bool sv_standin_sync(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
+
+/*-------------------------------------------------------------------------
+ * require.c: columns that the newest version requires and older ones do not
+ *-------------------------------------------------------------------------
+ */
+extern void sv_require_init(void);
+extern void sv_require_begin(void);
+extern void sv_require_end(void);
+extern void sv_require_note_default(Oid attrdef);
+extern void sv_require_note_update(Query *query);
+extern void sv_require_settle(const SvProduct *product, const SvRelease *from,
+							  const SvScript *script, List *findings);
+extern void sv_require_relax(const SvProduct *product);
+extern void sv_require_forget(Oid relation, const char *column);
+extern bool sv_require_is_filled(Oid relation, AttrNumber column);
+extern List *sv_require_unneeded(const SvProduct *product);
+extern void sv_require_free(const SvProduct *product, Oid relation);
 
 /*-------------------------------------------------------------------------
  * compat.c: reconcile: version schemas and their views
