@@ -628,6 +628,33 @@ was_registered(const SvRelease *release)
 	return release->registered || sv_catalog_was_registered(release);
 }
 
+/* what to do instead of a change that would break a release */
+static char *
+way_out(List *findings, const SvFinding *finding)
+{
+	Oid			relation = finding->entry->physical;
+	char	   *column = finding->required ?
+	get_attname(relation, finding->required, true) : NULL;
+	StringInfoData labels;
+	ListCell   *lc;
+
+	if (column == NULL)
+		return "Replace the change by one that older versions can live with, such as a rename or an addition";
+	initStringInfo(&labels);
+	foreach(lc, findings)
+	{
+		SvFinding  *other = lfirst(lc);
+
+		if (other->entry->physical == relation &&
+			other->required == finding->required)
+			appendStringInfo(&labels, "%s%s", labels.len ? ", " : "",
+							 other->release->label);
+	}
+	return psprintf("Say which value it gets with a directive \"-- schemaver: up %s.%s = ...\", give the column a default, set schemaver.on_missing_value to \"nullable\" so that older versions may leave it NULL, or make the change in a later migration, when these are retired: %s",
+					quote_identifier(get_rel_name(relation)),
+					quote_identifier(column), labels.data);
+}
+
 /* a release that the script breaks for good: refuse, or let it give way */
 static void
 refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
@@ -645,11 +672,13 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 						finding->change, release->label,
 						migration->product->name),
 				 errdetail("%s", list_changes(findings, release)),
-				 errhint("The version is supported since %s. Replace the change by one that older versions can live with, such as a rename or an addition%s.",
+				 errhint("The version is supported since %s. %s%s.",
 						 live ? psprintf("it is live (instances: %d)",
 										 sv_registry_count(release)) :
 						 "instances have registered under it",
-						 release->id == migration->from->id ? "" :
+						 way_out(findings, finding),
+						 release->id == migration->from->id ||
+						 finding->required ? "" :
 						 psprintf(", or call schemaver.retire(%s, %s) when nobody needs it any more",
 								  quote_literal_cstr(release->label),
 								  quote_literal_cstr(migration->product->name)))));
@@ -659,6 +688,42 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 					finding->change),
 			 errdetail("No instance has ever registered under it.")));
 	sv_compat_retire(migration->product, list_make1(release), NIL);
+}
+
+/* what is new and checks the writes of older versions, told once for all */
+static void
+report_checked(const Migration *migration, List *findings)
+{
+	List	   *told = NIL;
+	ListCell   *lc;
+	ListCell   *lo;
+
+	foreach(lc, findings)
+	{
+		SvFinding  *finding = lfirst(lc);
+		StringInfoData labels;
+		bool		used = false;
+
+		if (finding->severity != SV_CHECKED || finding->release->retired ||
+			list_member_oid(told, finding->object))
+			continue;
+		told = lappend_oid(told, finding->object);
+		initStringInfo(&labels);
+		foreach(lo, findings)
+		{
+			SvFinding  *other = lfirst(lo);
+
+			if (other->object != finding->object || other->release->retired)
+				continue;
+			appendStringInfo(&labels, "%s%s", labels.len ? ", " : "",
+							 other->release->label);
+			used |= was_registered(other->release);
+		}
+		ereport(used ? WARNING : NOTICE,
+				(errmsg("what older versions of product \"%s\" write is checked from now on: %s",
+						migration->product->name, finding->change),
+				 errdetail("Versions: %s", labels.data)));
+	}
 }
 
 /* retire what nobody ever registered under, but for the current version */
@@ -720,9 +785,12 @@ finish(Migration *migration)
 
 	check_borders(migration);
 	sv_routine_check(migration->product, migration->from);
+	sv_require_settle(migration->product, migration->from, migration->script,
+					  findings);
 	migration->reached = choose_version(migration, findings);
 	foreach(lc, migration->releases)
 		refuse_or_retire(migration, lfirst(lc), findings);
+	report_checked(migration, findings);
 	foreach(lc, migration->releases)
 	{
 		if (!((SvRelease *) lfirst(lc))->retired)
@@ -731,6 +799,7 @@ finish(Migration *migration)
 	sv_contract_relink(supported, false);
 	release = create_release(migration->product, migration->from,
 							 migration->reached, migration->description);
+	sv_require_relax(migration->product);
 
 	/* the base schemas fulfil the new contract, but for what they retain */
 	if (migration->product->complete)
@@ -885,16 +954,15 @@ check_from_and_to(const Migration *migration)
 static void
 refuse_unsupported(const SvScript *script)
 {
-	List	   *directives = list_concat_copy(script->up, script->down);
 	SvDirective *first;
 
-	if (directives == NIL)
+	if (script->down == NIL)
 		return;
-	first = linitial(directives);
+	first = linitial(script->down);
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("directive \"%s\" in line %d is not supported yet",
-					script->up ? "up" : "down", first->line),
+			 errmsg("directive \"down\" in line %d is not supported yet",
+					first->line),
 			 errdetail("Columns cannot be kept in step by expressions in this release."),
 			 errhint("Remove the directive.")));
 }

@@ -1123,18 +1123,25 @@ sv_compat_views_on(const SvProduct *product, List *releases, Oid base)
 	return views;
 }
 
-/* lock the views of the staying releases on what will go, sessions' order */
+/*
+ * Lock the views of the staying releases on what will go, and on tables that
+ * will change, in sessions' order.
+ */
 static void
-lock_views_on(const SvProduct *product, List *releases, List *objects)
+lock_views_on(const SvProduct *product, List *releases, List *objects,
+			  List *tables)
 {
+	List	   *relations = list_copy(tables);
 	List	   *views = NIL;
 	ListCell   *lc;
 	ListCell   *lv;
 
 	foreach(lc, objects)
+		relations = list_append_unique_oid(relations,
+										   sv_retain_relation_of(lfirst(lc)));
+	foreach(lc, relations)
 	{
-		foreach(lv, sv_compat_views_on(product, releases,
-									   sv_retain_relation_of(lfirst(lc))))
+		foreach(lv, sv_compat_views_on(product, releases, lfirst_oid(lc)))
 			views = list_append_unique_oid(views, lfirst_oid(lv));
 	}
 	sv_lock_take(views, NIL);
@@ -1247,6 +1254,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 	ObjectAddresses *objects = new_object_addresses();
 	List	   *unused;
 	List	   *supported;
+	List	   *excused;
 	SvIdentity	identity;
 	ListCell   *lr;
 	ListCell   *lc;
@@ -1257,7 +1265,8 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 	CommandCounterIncrement();
 	supported = sv_catalog_releases(product, true);
 	unused = sv_retain_unused(product);
-	lock_views_on(product, staying, unused);
+	excused = sv_require_unneeded(product);
+	lock_views_on(product, staying, unused, excused);
 	sv_retain_add_unused(unused, objects);
 	foreach(lr, retiring)
 	{
@@ -1281,6 +1290,8 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 	forget_pairs(unused);
 	sv_catalog_become_caller(&identity);
 	CommandCounterIncrement();
+	foreach(lc, excused)
+		sv_require_free(product, lfirst_oid(lc));
 }
 
 /* all compatibility views, or those on one relation; ascending */

@@ -114,6 +114,8 @@ static bool touched_rights = false;
 static HTAB *touched = NULL;
 static HTAB *loaded = NULL;
 
+SvFilledHook sv_contract_filled_hook = NULL;
+
 /* everything that is kept of a collection lives here */
 static MemoryContext collection = NULL;
 
@@ -595,6 +597,79 @@ make_part(char kind, List *siblings, const char *name)
 	return part;
 }
 
+/*
+ * What a hidden CHECK says, NULL if it is none that stands for NOT NULL:
+ * column IS NOT NULL OR schemaver.writes_as(product, versions)
+ */
+static SvRequired *
+read_required(const ConstrCheck *check)
+{
+	BoolExpr   *either;
+	NullTest   *test;
+	FuncExpr   *call;
+	SvRequired *required;
+
+	if (strncmp(check->ccname, SV_REQUIRED_NAME,
+				sizeof(SV_REQUIRED_NAME) - 1) != 0)
+		return NULL;
+	either = stringToNode(check->ccbin);
+	if (!IsA(either, BoolExpr) || list_length(either->args) != 2)
+		return NULL;
+	test = linitial(either->args);
+	call = lsecond(either->args);
+	if (!IsA(test, NullTest) || !IsA(test->arg, Var) ||
+		!IsA(call, FuncExpr) || list_length(call->args) != 2 ||
+		!IsA(linitial(call->args), Const) || !IsA(lsecond(call->args), Const))
+		return NULL;
+	required = palloc(sizeof(SvRequired));
+	required->name = pstrdup(check->ccname);
+	required->column = ((Var *) test->arg)->varattno;
+	required->product =
+		TextDatumGetCString(linitial_node(Const, call->args)->constvalue);
+	required->versions =
+		DatumGetArrayTypeP(lsecond_node(Const, call->args)->constvalue);
+	return required;
+}
+
+/*
+ * The columns of a relation that are NOT NULL for all but some versions: a
+ * list of SvRequired.
+ */
+List *
+sv_contract_required(Relation relation)
+{
+	TupleConstr *constr = RelationGetDescr(relation)->constr;
+	List	   *result = NIL;
+
+	for (int i = 0; constr && i < constr->num_check; i++)
+	{
+		SvRequired *required = read_required(&constr->check[i]);
+
+		if (required)
+			result = lappend(result, required);
+	}
+	return result;
+}
+
+/* as the newest version has it, NOT NULL for all but some is NOT NULL */
+static void
+demand_required(SvEntry *entry, Relation relation)
+{
+	ListCell   *lr;
+	ListCell   *lc;
+
+	foreach(lr, sv_contract_required(relation))
+	{
+		foreach(lc, entry->columns)
+		{
+			SvPart	   *part = lfirst(lc);
+
+			if (part->number == ((SvRequired *) lfirst(lr))->column)
+				part->notnull = true;
+		}
+	}
+}
+
 static void
 read_columns(SvEntry *entry, Relation relation)
 {
@@ -624,6 +699,7 @@ read_columns(SvEntry *entry, Relation relation)
 											 attribute->attnum);
 		entry->columns = lappend(entry->columns, part);
 	}
+	demand_required(entry, relation);
 }
 
 /* conkey of a constraint, as a list */
@@ -1332,7 +1408,7 @@ typedef struct Verdict
 	List	   *findings;
 } Verdict;
 
-static void
+static SvFinding *
 add_finding(Verdict *verdict, SvSeverity severity, char *change, char *reason)
 {
 	SvFinding  *finding = palloc0(sizeof(SvFinding));
@@ -1341,6 +1417,28 @@ add_finding(Verdict *verdict, SvSeverity severity, char *change, char *reason)
 	finding->change = change;
 	finding->reason = reason;
 	verdict->findings = lappend(verdict->findings, finding);
+	return finding;
+}
+
+static bool
+is_table(char kind)
+{
+	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE ||
+		kind == RELKIND_FOREIGN_TABLE;
+}
+
+/* the version leaves a column NULL, or out: is there a value for it? */
+static void
+add_required(Verdict *verdict, const SvPart *now, char *change, char *reason)
+{
+	bool		filled = verdict->entry->kind != SV_ENTRY_TYPE &&
+	sv_contract_filled_hook &&
+	sv_contract_filled_hook(verdict->now->physical, now->number);
+	SvFinding  *finding = add_finding(verdict, filled ? SV_KEPT : SV_FATAL,
+									  change, reason);
+
+	if (is_table(verdict->entry->kind))
+		finding->required = now->number;
 }
 
 static const char *
@@ -1618,9 +1716,8 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 					psprintf("ALTER COLUMN %s TYPE %s", column, now->type),
 					psprintf("It expects %s.", then->type));
 	if (!then->notnull && now->notnull)
-		add_finding(verdict, SV_FATAL,
-					psprintf("SET NOT NULL %s", column),
-					"It may write nulls.");
+		add_required(verdict, now, psprintf("SET NOT NULL %s", column),
+					 "It may write nulls.");
 	if (then->identity != now->identity && now->identity != 'd' &&
 		!sv_is_hidden(now->name))
 		add_finding(verdict, SV_FATAL,
@@ -1649,20 +1746,25 @@ judge_new_column(Verdict *verdict, const SvPart *now)
 								  quote_identifier(now->name));
 
 	if (sv_is_hidden(now->name))
+	{
 		add_finding(verdict, SV_HIDDEN,
 					psprintf("retaining %s", column),
 					"Its SELECT * would show a column that was dropped.");
-	else if (now->notnull && !OidIsValid(now->object) && now->identity == ' ' &&
-		now->generated == ' ' && verdict->entry->kind != RELKIND_VIEW &&
-		verdict->entry->kind != RELKIND_MATVIEW)
-		add_finding(verdict, SV_FATAL,
-					psprintf("ADD COLUMN %s NOT NULL without a default",
-							 column),
-					"It inserts rows without a value for it.");
-	else if (verdict->entry->kind == SV_ENTRY_TYPE)
+		return;
+	}
+	if (verdict->entry->kind == SV_ENTRY_TYPE)
+	{
 		add_finding(verdict, SV_FATAL, psprintf("ADD ATTRIBUTE %s", column),
 					"It expects values of the type as it was.");
-	else if (!verdict->lost)
+		return;
+	}
+	if (now->notnull && !OidIsValid(now->object) && now->identity == ' ' &&
+		now->generated == ' ' && is_table(verdict->entry->kind))
+		add_required(verdict, now,
+					 psprintf("ADD COLUMN %s NOT NULL without a default",
+							  column),
+					 "It inserts rows without a value for it.");
+	if (!verdict->lost)
 		add_finding(verdict, SV_NOTICED, psprintf("ADD COLUMN %s", column),
 					"Its SELECT * would show one column more.");
 }
@@ -1775,6 +1877,43 @@ is_harmless(Verdict *verdict, const SvPart *added)
 	return false;
 }
 
+/*
+ * A constraint that the contract does not know checks what the version
+ * writes.  One that lets it write a single row is another matter; if another
+ * contract has it, a migration has made it, and said what follows.
+ */
+static SvSeverity
+severity_of_added(const SvEntry *entry, const SvPart *added)
+{
+	ListCell   *lc;
+
+	if (sv_catalog_entries_with(added->object) != NIL)
+		return SV_KEPT;
+	foreach(lc, added->columns)
+	{
+		if (lfirst_int(lc) == 0 ||
+			column_by_number(entry->columns, lfirst_int(lc)))
+			return SV_CHECKED;
+	}
+	return added->columns == NIL ? SV_CHECKED : SV_FATAL;
+}
+
+static void
+judge_added(Verdict *verdict, const SvPart *added)
+{
+	SvFinding  *finding;
+
+	if (sv_is_hidden(added->name) || is_harmless(verdict, added))
+		return;
+	finding = add_finding(verdict, severity_of_added(verdict->entry, added),
+						  psprintf("ADD %s %s ON %s", added->flavour == 'i' ?
+								   "UNIQUE INDEX" : "CONSTRAINT",
+								   quote_identifier(added->name),
+								   verdict->shown),
+						  "What it writes may violate that.");
+	finding->object = added->object;
+}
+
 static void
 judge_constraints(Verdict *verdict)
 {
@@ -1810,16 +1949,8 @@ judge_constraints(Verdict *verdict)
 	}
 	foreach(lc, verdict->now->constraints)
 	{
-		SvPart	   *added = lfirst(lc);
-
-		if (!list_member_ptr(seen, added) && !sv_is_hidden(added->name) &&
-			!is_harmless(verdict, added))
-			add_finding(verdict, SV_FATAL,
-						psprintf("ADD %s %s ON %s", added->flavour == 'i' ?
-								 "UNIQUE INDEX" : "CONSTRAINT",
-								 quote_identifier(added->name),
-								 verdict->shown),
-						"What it writes may violate that.");
+		if (!list_member_ptr(seen, lfirst(lc)))
+			judge_added(verdict, lfirst(lc));
 	}
 }
 
@@ -2089,13 +2220,14 @@ judge_partition(Oid partition, const SvEntry *root)
 	{
 		SvPart	   *part = lfirst(lc);
 
-		if (is_new_and_local(part))
-			add_finding(&verdict, SV_FATAL,
-						psprintf("ADD %s %s ON %s, a partition of %s",
-								 part->flavour == 'i' ? "UNIQUE INDEX" :
-								 "CONSTRAINT", quote_identifier(part->name),
-								 shown_name(own), verdict.shown),
-						"What it writes may violate that.");
+		if (!is_new_and_local(part))
+			continue;
+		add_finding(&verdict, SV_CHECKED,
+					psprintf("ADD %s %s ON %s, a partition of %s",
+							 part->flavour == 'i' ? "UNIQUE INDEX" :
+							 "CONSTRAINT", quote_identifier(part->name),
+							 shown_name(own), verdict.shown),
+					"What it writes may violate that.")->object = part->object;
 	}
 	return verdict.findings;
 }
@@ -2573,6 +2705,29 @@ visible_entry(const SvEntry *now)
 	return entry;
 }
 
+/*
+ * A primary key that has to be a unique constraint, for as long as older
+ * versions may leave its columns NULL, is a primary key all the same.
+ */
+static void
+keep_primary_key(const SvEntry *then, SvEntry *now)
+{
+	ListCell   *lc;
+
+	foreach(lc, now->constraints)
+	{
+		SvPart	   *part = lfirst(lc);
+		SvPart	   *known = part->flavour == CONSTRAINT_UNIQUE ?
+		part_by_object(then->constraints, part->object) : NULL;
+
+		if (known && known->flavour == CONSTRAINT_PRIMARY)
+		{
+			lfirst(lc) = memcpy(palloc(sizeof(SvPart)), part, sizeof(SvPart));
+			((SvPart *) lfirst(lc))->flavour = CONSTRAINT_PRIMARY;
+		}
+	}
+}
+
 /* the entry of an object in the new contract: the old one, a new one, or 0 */
 static int32
 advance_object(const SvProduct *product, const SvRelease *from,
@@ -2590,9 +2745,11 @@ advance_object(const SvProduct *product, const SvRelease *from,
 	{
 		int32		id = lfirst_int(lc);
 
-		if (sv_catalog_has_entry(from, id) &&
-			same_entry(load_entry(id)->entry, now))
+		if (!sv_catalog_has_entry(from, id))
+			continue;
+		if (same_entry(load_entry(id)->entry, now))
 			return id;
+		keep_primary_key(load_entry(id)->entry, now);
 	}
 	complete_entry(now);
 	sv_catalog_store_entry(product, now);

@@ -64,6 +64,7 @@
 #include "tcop/cmdtag.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -111,6 +112,7 @@ static struct
 	List	   *synced;			/* of Synced */
 	List	   *put_away;		/* of SvPutAway: what may come again */
 	bool		ended;			/* the script has run */
+	bool		creating;		/* a function: its queries are not executed */
 	MemoryContext context;
 	SubTransactionId subid;
 }			migration;
@@ -133,6 +135,9 @@ static void
 see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 		 void *arg)
 {
+	if (access == OAT_DROP && class_id == AttrDefaultRelationId &&
+		is_expanding())
+		sv_require_note_default(object);
 	if (in_trial && access == OAT_DROP)
 	{
 		MemoryContext context = MemoryContextSwitchTo(migration.context);
@@ -1570,6 +1575,23 @@ finish_command(Node *statement, QueryCompletion *completion)
 		SetQueryCompletion(completion, CreateCommandTag(statement), 0);
 }
 
+/* what older versions had to be excused from is not demanded any more */
+static void
+forget_required(const AlterTableStmt *statement)
+{
+	Oid			relation = RangeVarGetRelid(statement->relation, NoLock, true);
+	ListCell   *lc;
+
+	foreach(lc, OidIsValid(relation) ? statement->cmds : NIL)
+	{
+		AlterTableCmd *command = lfirst(lc);
+
+		if (command->subtype == AT_DropNotNull &&
+			pg_class_ownercheck(relation, GetUserId()))
+			sv_require_forget(relation, command->name);
+	}
+}
+
 static void
 process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -1597,6 +1619,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 			find_in_statement(statement, &mentions);
 		else if (IsA(pstmt->utilityStmt, AlterTableStmt))
 		{
+			forget_required((AlterTableStmt *) pstmt->utilityStmt);
 			remember_defaults((AlterTableStmt *) pstmt->utilityStmt);
 			pstmt = turn_types(pstmt, next, query, params);
 		}
@@ -1606,11 +1629,13 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 			return;
 		}
 		watched = sv_replace_watch(statement, migration.releases);
+		migration.creating = IsA(statement, CreateFunctionStmt);
 	}
 	if (mentions.relations != NIL)
 		hide(&mentions, true);
 	next(pstmt, query, readonly_tree, context, params, environment, receiver,
 		 completion);
+	migration.creating = false;
 	if (mentions.relations != NIL)
 		hide(&mentions, false);
 	if (watched != NIL)
@@ -1630,7 +1655,11 @@ check_query(ParseState *pstate, Query *query, JumbleState *jumble)
 
 	if (next_post_parse_analyze)
 		next_post_parse_analyze(pstate, query, jumble);
-	if (!is_expanding() || query->commandType != CMD_INSERT)
+	if (!is_expanding())
+		return;
+	if (!migration.creating)
+		sv_require_note_update(query);
+	if (query->commandType != CMD_INSERT)
 		return;
 	foreach(lc, query->targetList)
 	{
@@ -1785,6 +1814,7 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	migration.releases = list_copy(releases);
 	migration.hiding = from ? find_hiding(from) : NIL;
 	migration.subid = GetCurrentSubTransactionId();
+	sv_require_begin();
 	MemoryContextSwitchTo(context);
 
 	/* the new version needs views that hide their columns as well */
@@ -1896,6 +1926,7 @@ sv_expand_end(void)
 	drop_replaced_triggers();
 	sv_settle_put_away(migration.put_away);
 	spread_sequences();
+	sv_require_end();
 	migration.ended = true;
 }
 

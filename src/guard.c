@@ -487,7 +487,7 @@ protect_own(const Event *event)
 static bool
 counts(const SvProduct *product, const SvFinding *finding)
 {
-	if (finding->severity == SV_FATAL)
+	if (finding->severity >= SV_CHECKED)
 		return true;
 	if (finding->severity == SV_KEPT)
 		return false;
@@ -545,7 +545,7 @@ others_live(List *releases, List *broken)
 static char *
 way_out(const SvProduct *product, const SvFinding *finding)
 {
-	if (finding->severity != SV_FATAL)
+	if (finding->severity < SV_CHECKED)
 		return "Run the statement as a migration, SELECT schemaver.apply(...), which keeps older versions working; schemaver.status() shows who is live.";
 	if (finding->release->id == product->current)
 		return "Wait until none is live; SELECT schemaver.status() shows who is.";

@@ -263,27 +263,58 @@ range_of(Oid relation)
  * Unique constraints and indexes
  */
 
-/* a primary key demands NOT NULL; as a unique constraint it does not */
-static void
-demote_primary_key(Oid constraint)
+/* the constraints on partitions that a constraint has brought with it: OIDs */
+static List *
+child_constraints(Oid constraint)
 {
-	Relation	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *children = NIL;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conparentid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(constraint));
+	scan = systable_beginscan(catalog, ConstraintParentIndexId, true, NULL,
+							  1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		children = lappend_oid(children,
+							   ((Form_pg_constraint) GETSTRUCT(tuple))->oid);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return children;
+}
+
+/*
+ * Turn a primary key into a unique constraint, or that back.  The one demands
+ * NOT NULL, which is the caller's business; the other does not.
+ */
+void
+sv_retain_change_key(Oid constraint, bool primary)
+{
+	Relation	catalog;
 	HeapTuple	tuple = SearchSysCacheCopy1(CONSTROID,
 											ObjectIdGetDatum(constraint));
 	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 	Relation	indexes;
 	HeapTuple	index;
+	ListCell   *lc;
 
-	form->contype = CONSTRAINT_UNIQUE;
+	if (form->contype != (primary ? CONSTRAINT_UNIQUE : CONSTRAINT_PRIMARY))
+		return;
+	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
+	form->contype = primary ? CONSTRAINT_PRIMARY : CONSTRAINT_UNIQUE;
 	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
 	table_close(catalog, RowExclusiveLock);
 	indexes = table_open(IndexRelationId, RowExclusiveLock);
 	index = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(form->conindid));
-	((Form_pg_index) GETSTRUCT(index))->indisprimary = false;
+	((Form_pg_index) GETSTRUCT(index))->indisprimary = primary;
 	CatalogTupleUpdate(indexes, &index->t_self, index);
 	table_close(indexes, RowExclusiveLock);
 	CacheInvalidateRelcacheByRelid(form->conrelid);
 	CommandCounterIncrement();
+	foreach(lc, child_constraints(constraint))
+		sv_retain_change_key(lfirst_oid(lc), primary);
 }
 
 /*
@@ -298,13 +329,7 @@ sv_retain_unique(Oid class_id, Oid object)
 
 	if (class_id == ConstraintRelationId)
 	{
-		HeapTuple	tuple = SearchSysCache1(CONSTROID,
-											ObjectIdGetDatum(object));
-		char		contype = ((Form_pg_constraint) GETSTRUCT(tuple))->contype;
-
-		ReleaseSysCache(tuple);
-		if (contype == CONSTRAINT_PRIMARY)
-			demote_primary_key(object);
+		sv_retain_change_key(object, false);
 		index = get_constraint_index(object);
 	}
 	name = get_rel_name(index);
@@ -1227,32 +1252,6 @@ rename_index_back(const SvPart *part)
 	CommandCounterIncrement();
 }
 
-/* a unique constraint that was a primary key is one again */
-static void
-promote_primary_key(Oid constraint)
-{
-	Relation	catalog;
-	HeapTuple	tuple = SearchSysCacheCopy1(CONSTROID,
-											ObjectIdGetDatum(constraint));
-	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-	Relation	indexes;
-	HeapTuple	index;
-
-	if (form->contype != CONSTRAINT_UNIQUE)
-		return;
-	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
-	form->contype = CONSTRAINT_PRIMARY;
-	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-	table_close(catalog, RowExclusiveLock);
-	indexes = table_open(IndexRelationId, RowExclusiveLock);
-	index = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(form->conindid));
-	((Form_pg_index) GETSTRUCT(index))->indisprimary = true;
-	CatalogTupleUpdate(indexes, &index->t_self, index);
-	table_close(indexes, RowExclusiveLock);
-	CacheInvalidateRelcacheByRelid(form->conrelid);
-	CommandCounterIncrement();
-}
-
 /* are all columns of a key NOT NULL, as a primary key demands? */
 static bool
 is_not_null(Oid relation, List *columns)
@@ -1285,7 +1284,7 @@ sv_retain_return_unique(Oid relation, const SvPart *part)
 	rename_index_back(part);
 	if (part->flavour == CONSTRAINT_PRIMARY &&
 		is_not_null(relation, part->columns))
-		promote_primary_key(part->object);
+		sv_retain_change_key(part->object, true);
 	sv_contract_touch(RelationRelationId, relation);
 }
 

@@ -26,6 +26,7 @@ _PG_init(void)
 	sv_redirect_init();
 	sv_lock_init();
 	sv_guard_init();
+	sv_require_init();
 	sv_expand_init();
 	sv_registry_init();
 	sv_registry_wake_hook = sv_compat_wake;

@@ -24,6 +24,7 @@
 #include "nodes/pg_list.h"
 #include "storage/lock.h"
 #include "utils/array.h"
+#include "utils/relcache.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
 
@@ -57,6 +58,9 @@
 /* sync.c's trigger: its name sorts behind those of users' triggers */
 #define SV_SYNC_TRIGGER		"~schemaver_sync"
 #define sv_sync_is_trigger(name)	(strcmp((name), SV_SYNC_TRIGGER) == 0)
+
+/* hidden CHECKs that hold a column to NOT NULL for all but older versions */
+#define SV_REQUIRED_NAME	SV_HIDDEN_PREFIX "required"
 
 /*-------------------------------------------------------------------------
  * version.c: the type schemaver.version; pure
@@ -312,6 +316,7 @@ typedef enum SvSeverity
 	SV_NOTICED,					/* SELECT * sees an addition: a view hides it */
 	SV_BREAKS,					/* would break it; a view prevents that */
 	SV_KEPT,					/* would break it, but what is retained stays */
+	SV_CHECKED,					/* what it writes is checked from now on */
 	SV_FATAL					/* would break it, and no view can help */
 } SvSeverity;
 
@@ -323,7 +328,22 @@ typedef struct SvFinding
 	SvSeverity	severity;
 	char	   *change;			/* "DROP COLUMN person.last_name" */
 	char	   *reason;			/* why that hurts, a sentence */
+	Oid			object;			/* a constraint or index that is new, or 0 */
+	AttrNumber	required;		/* a column that it may leave NULL, or 0 */
 } SvFinding;
+
+/* a column that is NOT NULL for all but some versions, by a hidden CHECK */
+typedef struct SvRequired
+{
+	char	   *name;			/* the CHECK's */
+	AttrNumber	column;
+	char	   *product;
+	ArrayType  *versions;		/* those that may leave it NULL */
+} SvRequired;
+
+/* set by _PG_init: do versions that leave a column NULL get by with that? */
+typedef bool (*SvFilledHook) (Oid relation, AttrNumber column);
+extern SvFilledHook sv_contract_filled_hook;
 
 extern int	sv_contract_enter(void);
 extern void sv_contract_leave(int nestlevel);
@@ -344,6 +364,7 @@ extern void sv_contract_touch_rights(void);
 extern void sv_contract_move(Oid class_id, Oid from, Oid to);
 extern bool sv_contract_touched_rights(void);
 
+extern List *sv_contract_required(Relation relation);
 extern char *sv_contract_default_text(Oid attrdef);
 extern void sv_contract_remember_default(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
@@ -446,6 +467,7 @@ extern Oid	sv_retain_schema(void);
 extern char *sv_retain_free_name(const char *name);
 extern void sv_retain_soften(List *objects, List *kept);
 extern void sv_retain_column(Oid relation, AttrNumber number);
+extern void sv_retain_change_key(Oid constraint, bool primary);
 extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 							   List *releases);
@@ -525,6 +547,23 @@ extern void sv_standin_drop(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
 extern bool sv_standin_sync(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
+
+/*-------------------------------------------------------------------------
+ * require.c: columns that the newest version requires and older ones do not
+ *-------------------------------------------------------------------------
+ */
+extern void sv_require_init(void);
+extern void sv_require_begin(void);
+extern void sv_require_end(void);
+extern void sv_require_note_default(Oid attrdef);
+extern void sv_require_note_update(Query *query);
+extern void sv_require_settle(const SvProduct *product, const SvRelease *from,
+							  const SvScript *script, List *findings);
+extern void sv_require_relax(const SvProduct *product);
+extern void sv_require_forget(Oid relation, const char *column);
+extern bool sv_require_is_filled(Oid relation, AttrNumber column);
+extern List *sv_require_unneeded(const SvProduct *product);
+extern void sv_require_free(const SvProduct *product, Oid relation);
 
 /*-------------------------------------------------------------------------
  * compat.c: reconcile: version schemas and their views

@@ -298,6 +298,17 @@ parse_expression(Relation relation, const char *text, Oid type, int32 typmod)
 	return coerced;
 }
 
+/*
+ * coalesce(column, value) as require.c makes it for the column that it
+ * computes: there is a value from then on, and it is not computed again
+ */
+static bool
+fills_only(Node *node)
+{
+	return IsA(node, CoalesceExpr) &&
+		IsA(linitial(((CoalesceExpr *) node)->args), Var);
+}
+
 /* parse_expression() with errors that say what they are about */
 static Node *
 parse_with_context(Relation relation, const char *text, Oid type,
@@ -312,7 +323,7 @@ parse_with_context(Relation relation, const char *text, Oid type,
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	node = parse_expression(relation, text, type, typmod);
-	if (contain_volatile_functions(node))
+	if (contain_volatile_functions(node) && !fills_only(node))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("cannot use a volatile function in transform expression"),

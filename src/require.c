@@ -1,0 +1,1286 @@
+/*-------------------------------------------------------------------------
+ *
+ * require.c
+ *	  Columns that the newest version requires and older versions leave NULL.
+ *
+ * Whether a script requires a value is told by its result: a column that is
+ * NOT NULL at its end, and that a supported version leaves out or may write
+ * NULL into.  The statement may have been any, in a DO block as well.  What is
+ * watched while the script runs is only where a value may be known from:
+ * defaults that it drops, and its own UPDATEs of the column.
+ *
+ * Where a value is known, older versions get it filled in by the trigger of
+ * sync.c, before the server looks at NOT NULL.  Where none is,
+ * schemaver.on_missing_value decides: the script is refused, or older
+ * versions may leave NULL until they are retired.  NOT NULL is then replaced
+ * by a hidden CHECK that holds for all others, NOT VALID so that the rows of
+ * older versions do not matter:
+ *
+ *		CHECK (c IS NOT NULL OR schemaver.writes_as(product, versions))
+ *
+ * It is the record as well: when none of these versions is supported any
+ * more, it gives way to NOT NULL.  A primary key over such a column is a
+ * unique constraint until then.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "commands/defrem.h"
+#include "commands/sequence.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/readfuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+typedef enum MissingValue
+{
+	MISSING_REFUSE,
+	MISSING_NULLABLE
+} MissingValue;
+
+static const struct config_enum_entry missing_values[] = {
+	{"refuse", MISSING_REFUSE, false},
+	{"nullable", MISSING_NULLABLE, false},
+	{NULL, 0, false}
+};
+
+static int	on_missing_value = MISSING_REFUSE;
+
+/* a default that the script has dropped */
+typedef struct NotedDefault
+{
+	Oid			relation;
+	AttrNumber	column;
+	char	   *expression;		/* a node tree */
+} NotedDefault;
+
+/* one column that an UPDATE of the script has set */
+typedef struct NotedUpdate
+{
+	Oid			relation;
+	AttrNumber	column;
+	Node	   *expression;		/* Vars of the relation have varno 1 */
+	Node	   *condition;		/* its WHERE, or NULL */
+} NotedUpdate;
+
+/* a column whose NOT NULL is to hold for all but some versions */
+typedef struct Relaxed
+{
+	Oid			relation;
+	AttrNumber	column;
+	char	   *versions;		/* an array's text */
+} Relaxed;
+
+/* a column with all findings on it */
+typedef struct Missing
+{
+	Oid			relation;
+	AttrNumber	column;
+	List	   *findings;
+} Missing;
+
+/* what is known of the script that runs, or ran last in this transaction */
+static struct
+{
+	MemoryContext context;
+	List	   *defaults;		/* of NotedDefault */
+	List	   *updates;		/* of NotedUpdate */
+	List	   *relaxed;		/* of Relaxed */
+	int			missing;		/* schemaver.on_missing_value at its end */
+}			script_state;
+
+/*
+ * Called once from _PG_init.
+ */
+void
+sv_require_init(void)
+{
+	DefineCustomEnumVariable("schemaver.on_missing_value",
+							 "What happens if a column becomes NOT NULL and no value is known for older versions.",
+							 "refuse; nullable lets older versions leave NULL until they are retired.",
+							 &on_missing_value, MISSING_REFUSE,
+							 missing_values, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	sv_contract_filled_hook = sv_require_is_filled;
+}
+
+/*
+ * Watching the script
+ */
+
+/*
+ * A script begins to run: what was noted of another is forgotten.
+ */
+void
+sv_require_begin(void)
+{
+	memset(&script_state, 0, sizeof(script_state));
+	script_state.context = AllocSetContextCreate(TopTransactionContext,
+												 "schemaver required values",
+												 ALLOCSET_SMALL_SIZES);
+}
+
+/*
+ * The script has run; what it has set ends with it.
+ */
+void
+sv_require_end(void)
+{
+	script_state.missing = on_missing_value;
+}
+
+/*
+ * A default is about to be dropped.
+ */
+void
+sv_require_note_default(Oid attrdef)
+{
+	Relation	catalog = table_open(AttrDefaultRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_attrdef_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(attrdef));
+	scan = systable_beginscan(catalog, AttrDefaultOidIndexId, true, NULL,
+							  1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		MemoryContext context = MemoryContextSwitchTo(script_state.context);
+		Form_pg_attrdef form = (Form_pg_attrdef) GETSTRUCT(tuple);
+		NotedDefault *noted = palloc(sizeof(NotedDefault));
+		bool		isnull;
+
+		noted->relation = form->adrelid;
+		noted->column = form->adnum;
+		noted->expression =
+			TextDatumGetCString(heap_getattr(tuple, Anum_pg_attrdef_adbin,
+											 RelationGetDescr(catalog),
+											 &isnull));
+		script_state.defaults = lcons(noted, script_state.defaults);
+		MemoryContextSwitchTo(context);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+/* anything that cannot be computed from a single row's columns */
+static bool
+leaves_row(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varattno <= 0 ||
+			((Var *) node)->varlevelsup != 0;
+	if (IsA(node, Param) || IsA(node, SubLink) || IsA(node, Aggref) ||
+		IsA(node, WindowFunc) || IsA(node, GroupingFunc) ||
+		IsA(node, SetToDefault) || IsA(node, CurrentOfExpr))
+		return true;
+	return expression_tree_walker(node, leaves_row, context);
+}
+
+static bool
+is_of_row(Node *expression)
+{
+	return !leaves_row(expression, NULL) &&
+		!expression_returns_set(expression) &&
+		!contain_volatile_functions(expression);
+}
+
+static void
+note_target(const RangeTblEntry *table, const TargetEntry *target,
+			Node *condition)
+{
+	MemoryContext context;
+	NotedUpdate *noted;
+
+	if (target->resjunk || !is_of_row((Node *) target->expr))
+		return;
+	context = MemoryContextSwitchTo(script_state.context);
+	noted = palloc(sizeof(NotedUpdate));
+	noted->relation = table->relid;
+	noted->column = target->resno;
+	noted->expression = copyObject((Node *) target->expr);
+	noted->condition = copyObject(condition);
+	script_state.updates = lappend(script_state.updates, noted);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * A query of the script was analyzed.  An UPDATE of one table from its own
+ * rows tells what the columns are to hold.
+ */
+void
+sv_require_note_update(Query *query)
+{
+	RangeTblEntry *table;
+	ListCell   *lc;
+
+	if (query->commandType != CMD_UPDATE || query->resultRelation != 1 ||
+		list_length(query->rtable) != 1 || query->cteList != NIL)
+		return;
+	table = linitial(query->rtable);
+	if (table->relkind != RELKIND_RELATION &&
+		table->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	foreach(lc, query->targetList)
+		note_target(table, lfirst(lc), query->jointree->quals);
+}
+
+/*
+ * Where a value is known from
+ */
+
+typedef struct Substitution
+{
+	AttrNumber	column;
+	Node	   *value;
+} Substitution;
+
+static Node *
+substitute(Node *node, Substitution *substitution)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && ((Var *) node)->varattno == substitution->column)
+		return copyObject(substitution->value);
+	return expression_tree_mutator(node, substitute, substitution);
+}
+
+/* are the columns that an expression needs still what they were? */
+static bool
+has_lost_column(Node *node, Oid *relation)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Var))
+		return expression_tree_walker(node, has_lost_column, relation);
+	if (get_attname(*relation, ((Var *) node)->varattno, true) == NULL)
+		return true;
+	get_atttypetypmodcoll(*relation, ((Var *) node)->varattno, &type, &typmod,
+						  &collation);
+	return type != ((Var *) node)->vartype;
+}
+
+/* the value after one more UPDATE, given the one before it */
+static Node *
+update_value(const NotedUpdate *update, Node *before, bool always)
+{
+	Substitution substitution = {update->column, before};
+	Node	   *after = substitute(update->expression, &substitution);
+	CaseExpr   *either;
+	CaseWhen   *when;
+
+	if (update->condition == NULL || always)
+		return after;
+	when = makeNode(CaseWhen);
+	when->expr = (Expr *) substitute(update->condition, &substitution);
+	when->result = (Expr *) after;
+	when->location = -1;
+	either = makeNode(CaseExpr);
+	either->casetype = exprType(after);
+	either->casecollid = exprCollation(after);
+	either->args = list_make1(when);
+	either->defresult = (Expr *) copyObject(before);
+	either->location = -1;
+	return (Node *) either;
+}
+
+/* an expression that is tried first, and one for where it gives NULL */
+static Node *
+either_value(Node *first, Node *second)
+{
+	CoalesceExpr *either = makeNode(CoalesceExpr);
+
+	either->coalescetype = exprType(second);
+	either->coalescecollid = exprCollation(second);
+	either->args = list_make2(first, second);
+	either->location = -1;
+	return (Node *) either;
+}
+
+/*
+ * What the script's UPDATEs would make of a NULL in the column, one after
+ * another; where none of their conditions holds, what the last one sets.
+ * NULL if there was none.
+ */
+static Node *
+value_of_updates(Oid relation, AttrNumber column)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	Node	   *nothing;
+	Node	   *value;
+	NotedUpdate *last = NULL;
+	ListCell   *lc;
+
+	get_atttypetypmodcoll(relation, column, &type, &typmod, &collation);
+	nothing = (Node *) makeNullConst(type, typmod, collation);
+	value = nothing;
+	foreach(lc, script_state.updates)
+	{
+		NotedUpdate *update = lfirst(lc);
+
+		if (update->relation != relation || update->column != column ||
+			exprType(update->expression) != type ||
+			has_lost_column(update->expression, &relation) ||
+			has_lost_column(update->condition, &relation))
+			continue;
+		last = update;
+		value = update_value(update, value, false);
+	}
+	if (last == NULL)
+		return NULL;
+	value = eval_const_expressions(NULL, value);
+	if (last->condition)
+	{
+		Node	   *otherwise = eval_const_expressions(NULL,
+													   update_value(last, nothing,
+																	true));
+
+		if (!equal(value, otherwise))
+			value = either_value(value, otherwise);
+	}
+	if (IsA(value, Const) && ((Const *) value)->constisnull)
+		return NULL;
+	return value;
+}
+
+/* a default that the column has, or has had while the script ran */
+static Node *
+value_of_default(Oid relation, AttrNumber column)
+{
+	Oid			attrdef = GetAttrDefaultOid(relation, column);
+	ListCell   *lc;
+
+	if (OidIsValid(attrdef))
+		sv_require_note_default(attrdef);
+	foreach(lc, script_state.defaults)
+	{
+		NotedDefault *noted = lfirst(lc);
+		Node	   *value;
+
+		if (noted->relation != relation || noted->column != column)
+			continue;
+		value = stringToNode(noted->expression);
+		if (exprType(value) == get_atttype(relation, column) &&
+			!(IsA(value, Const) && ((Const *) value)->constisnull))
+			return value;
+	}
+	return NULL;
+}
+
+/* may an expression give NULL, as far as can be told? */
+static bool
+may_be_null(Node *node, Oid *relation)
+{
+	if (node == NULL)
+		return true;
+	switch (nodeTag(node))
+	{
+		case T_Const:
+			return ((Const *) node)->constisnull;
+		case T_CoalesceExpr:
+			return may_be_null(llast(((CoalesceExpr *) node)->args), relation);
+		case T_Var:
+			{
+				HeapTuple	tuple = SearchSysCache2(ATTNUM,
+													ObjectIdGetDatum(*relation),
+													Int16GetDatum(((Var *) node)->varattno));
+				bool		notnull = HeapTupleIsValid(tuple) &&
+				((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+
+				if (HeapTupleIsValid(tuple))
+					ReleaseSysCache(tuple);
+				return !notnull;
+			}
+		case T_CaseExpr:
+			if (((CaseExpr *) node)->defresult == NULL)
+				return true;
+			return expression_tree_walker(node, may_be_null, relation);
+		case T_CaseWhen:
+			return may_be_null((Node *) ((CaseWhen *) node)->result, relation);
+		case T_NullTest:
+		case T_BooleanTest:
+		case T_ArrayExpr:
+		case T_RowExpr:
+		case T_SQLValueFunction:
+			return false;
+		default:
+			return expression_tree_walker(node, may_be_null, relation);
+	}
+}
+
+/*
+ * "up" directives
+ */
+
+/* the entry of a release on a table, NULL if it has none */
+static const SvEntry *
+entry_of(const SvRelease *release, Oid relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, release ? sv_catalog_entries_on(relation) : NIL)
+	{
+		if (sv_catalog_has_entry(release, lfirst_int(lc)))
+			return sv_catalog_entry(lfirst_int(lc));
+	}
+	return NULL;
+}
+
+static const SvPart *
+column_of(const SvEntry *entry, AttrNumber number)
+{
+	ListCell   *lc;
+
+	foreach(lc, entry ? entry->columns : NIL)
+	{
+		if (((SvPart *) lfirst(lc))->number == number)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/* the table of a directive */
+static Oid
+relation_of(const SvProduct *product, const SvDirective *directive)
+{
+	List	   *names = stringToQualifiedNameList(directive->relation);
+	Oid			relation = InvalidOid;
+	ListCell   *lc;
+
+	if (list_length(names) > 1)
+		relation = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock,
+									true);
+	else
+	{
+		foreach(lc, product->schemas)
+		{
+			relation = get_relname_relid(strVal(linitial(names)),
+										 get_namespace_oid(lfirst(lc), true));
+			if (OidIsValid(relation))
+				break;
+		}
+	}
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("directive \"up\" in line %d: table \"%s\" does not exist when the script has run",
+						directive->line, directive->relation)));
+	return relation;
+}
+
+static AttrNumber
+number_of(Oid relation, const SvDirective *directive)
+{
+	AttrNumber	number = get_attnum(relation, directive->column);
+
+	if (number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("directive \"up\" in line %d: table \"%s\" has no column \"%s\" when the script has run",
+						directive->line, directive->relation,
+						directive->column)));
+	return number;
+}
+
+/* the columns of a table under the names that a version has for them */
+static Alias *
+names_in(const SvEntry *entry, Relation table)
+{
+	TupleDesc	desc = RelationGetDescr(table);
+	List	   *names = NIL;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		const SvPart *column = column_of(entry, i + 1);
+
+		/* nothing can be written that means a column without a name */
+		names = lappend(names, makeString(column ? column->name : ""));
+	}
+	return makeAlias(entry->name, names);
+}
+
+static void
+error_in_directive(void *argument)
+{
+	const SvDirective *directive = argument;
+
+	if (geterrposition() > 0)
+	{
+		internalerrposition(geterrposition());
+		internalerrquery(directive->expression);
+		errposition(0);
+	}
+	errcontext("directive \"up\" in line %d for column \"%s\" of table \"%s\"",
+			   directive->line, directive->column, directive->relation);
+}
+
+/* the expression of a directive, in the names that a version knows */
+static Node *
+parse_directive(const SvDirective *directive, const SvEntry *entry,
+				Oid relation, AttrNumber column)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	Relation	table = relation_open(relation, AccessShareLock);
+	ErrorContextCallback callback;
+	List	   *raw;
+	Node	   *node;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	callback.callback = error_in_directive;
+	callback.arg = unconstify(SvDirective *, directive);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	pstate->p_sourcetext = directive->expression;
+	addNSItemToQuery(pstate,
+					 addRangeTableEntryForRelation(pstate, table,
+												   AccessShareLock,
+												   names_in(entry, table),
+												   false, true),
+					 true, true, true);
+	raw = raw_parser(directive->expression, RAW_PARSE_PLPGSQL_EXPR);
+	node = ((ResTarget *) linitial(((SelectStmt *)
+									linitial_node(RawStmt, raw)->stmt)->targetList))->val;
+	node = transformExpr(pstate, node, EXPR_KIND_ALTER_COL_TRANSFORM);
+	get_atttypetypmodcoll(relation, column, &type, &typmod, &collation);
+	node = coerce_to_target_type(pstate, node, exprType(node), type, typmod,
+								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST,
+								 -1);
+	if (node == NULL || leaves_row(node, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
+				 errmsg("\"%s\" is no value of a single row of type %s",
+						directive->expression, format_type_be(type)),
+				 errhint("Write one expression over the columns of the row, with a cast if needed.")));
+	assign_expr_collations(pstate, node);
+	if (contain_volatile_functions(node))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("\"%s\" is volatile", directive->expression),
+				 errhint("Use functions that are STABLE or IMMUTABLE.")));
+	error_context_stack = callback.previous;
+	relation_close(table, NoLock);
+	free_parsestate(pstate);
+	return node;
+}
+
+/* the directive for a column, NULL if there is none */
+static const SvDirective *
+find_directive(const SvProduct *product, const SvScript *script,
+			   Oid relation, AttrNumber column)
+{
+	ListCell   *lc;
+
+	foreach(lc, script->up)
+	{
+		const SvDirective *directive = lfirst(lc);
+
+		if (relation_of(product, directive) == relation &&
+			number_of(relation, directive) == column)
+			return directive;
+	}
+	return NULL;
+}
+
+/* what a directive says must be right even where no version needs it */
+static void
+check_directives(const SvProduct *product, const SvRelease *from,
+				 const SvScript *script)
+{
+	ListCell   *lc;
+
+	foreach(lc, script->up)
+	{
+		const SvDirective *directive = lfirst(lc);
+		Oid			relation = relation_of(product, directive);
+		AttrNumber	column = number_of(relation, directive);
+		const SvEntry *entry = entry_of(from, relation);
+		HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
+											Int16GetDatum(column));
+		bool		notnull = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+
+		ReleaseSysCache(tuple);
+		if (!notnull)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("directive \"up\" in line %d is for column \"%s\" of table \"%s\", which is not NOT NULL",
+							directive->line, directive->column,
+							directive->relation),
+					 errdetail("It says what older versions write into a column that requires a value."),
+					 errhint("Remove the directive, or set the column NOT NULL.")));
+		if (entry)
+			(void) parse_directive(directive, entry, relation, column);
+	}
+}
+
+/*
+ * Filling in
+ */
+
+/* a tree over the columns of a table as text that means the same for all */
+static char *
+text_of(Node *node, Oid relation, AttrNumber column)
+{
+	char	   *text = deparse_expression(node,
+										  deparse_context_for(get_rel_name(relation),
+															  relation),
+										  false, false);
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(relation, column, &type, &typmod, &collation);
+	return sv_sync_check(relation, text, type, typmod, NULL);
+}
+
+/* the newest of the releases that findings are about */
+static const SvRelease *
+newest_of(List *findings)
+{
+	const SvRelease *newest = NULL;
+	ListCell   *lc;
+
+	foreach(lc, findings)
+	{
+		const SvRelease *release = ((SvFinding *) lfirst(lc))->release;
+
+		if (newest == NULL ||
+			sv_version_compare(release->version, newest->version) > 0)
+			newest = release;
+	}
+	return newest;
+}
+
+/* is it a pair that only fills the column in? */
+static bool
+fills(const SvSyncPair *pair, const char *column)
+{
+	return pair->old_column[0] == '\0' && pair->down[0] == '\0' &&
+		strcmp(pair->new_column, column) == 0;
+}
+
+/*
+ * Let versions up to that of a release get a column filled in.  What an
+ * older version knows it may also write: then only a NULL is replaced.
+ */
+static void
+fill_in(const SvProduct *product, const Missing *missing, Node *value,
+		bool keeps)
+{
+	char	   *name = get_attname(missing->relation, missing->column, false);
+	SvSyncPair *pair = palloc(sizeof(SvSyncPair));
+	List	   *pairs = NIL;
+	ListCell   *lc;
+
+	if (keeps)
+	{
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		get_atttypetypmodcoll(missing->relation, missing->column, &type,
+							  &typmod, &collation);
+		value = either_value((Node *) makeVar(1, missing->column, type,
+											  typmod, collation, 0), value);
+	}
+	foreach(lc, sv_sync_pairs(missing->relation))
+	{
+		if (!fills(lfirst(lc), name))
+			pairs = lappend(pairs, lfirst(lc));
+	}
+	pair->old_column = "";
+	pair->new_column = name;
+	pair->up = text_of(value, missing->relation, missing->column);
+	pair->down = "";
+	pair->product = product->name;
+	pair->label = newest_of(missing->findings)->label;
+	pair->newest_is_new = true;
+	sv_sync_set(missing->relation, lappend(pairs, pair));
+}
+
+/*
+ * Do versions that leave a column of a table NULL, or out, get by with that?
+ * They do if it is filled in for them, or may be NULL for them.
+ */
+bool
+sv_require_is_filled(Oid relation, AttrNumber column)
+{
+	char	   *name = get_attname(relation, column, true);
+	Relation	table;
+	bool		found = false;
+	ListCell   *lc;
+
+	if (name == NULL)
+		return false;
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0')
+			return true;
+	}
+	table = relation_open(relation, AccessShareLock);
+	if (!TupleDescAttr(RelationGetDescr(table), column - 1)->attnotnull)
+	{
+		foreach(lc, sv_contract_required(table))
+			found |= ((SvRequired *) lfirst(lc))->column == column;
+	}
+	relation_close(table, AccessShareLock);
+	return found;
+}
+
+/*
+ * Letting older versions leave NULL
+ */
+
+/* run a statement that was made here, as the table's owner */
+static void
+run_as_owner(Oid relation, const char *text)
+{
+	PlannedStmt *wrapper = makeNode(PlannedStmt);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	Oid			user;
+	int			context;
+
+	ReleaseSysCache(tuple);
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_RESTRICTED_OPERATION);
+	wrapper->commandType = CMD_UTILITY;
+	wrapper->utilityStmt =
+		linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT))->stmt;
+	standard_ProcessUtility(wrapper, text, false, PROCESS_UTILITY_SUBCOMMAND,
+							NULL, NULL, None_Receiver, NULL);
+	SetUserIdAndSecContext(user, context);
+	CommandCounterIncrement();
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+static char *
+sql_name(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+									  get_rel_name(relation));
+}
+
+/* a name for the CHECK that nothing in the table or its heirs has */
+static char *
+check_name(Oid relation, const char *column)
+{
+	char	   *name = makeObjectName(SV_REQUIRED_NAME, column, NULL);
+
+	for (int i = 1; OidIsValid(get_relation_constraint_oid(relation, name, true)); i++)
+		name = makeObjectName(SV_REQUIRED_NAME, column, psprintf("%d", i));
+	return name;
+}
+
+/* primary keys over a column turn into unique constraints */
+static void
+demote_keys(Oid relation, AttrNumber column)
+{
+	Oid			key;
+	Bitmapset  *columns = get_primary_key_attnos(relation, true, &key);
+
+	if (bms_is_member(column - FirstLowInvalidHeapAttributeNumber, columns))
+		sv_retain_change_key(key, false);
+}
+
+/* drop the CHECKs that hold a column to NOT NULL */
+static void
+drop_checks(Oid relation, AttrNumber column)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	List	   *required = sv_contract_required(table);
+	ListCell   *lc;
+
+	relation_close(table, AccessShareLock);
+	foreach(lc, required)
+	{
+		SvRequired *check = lfirst(lc);
+
+		if (check->column == column)
+			run_as_owner(relation,
+						 psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
+								  sql_name(relation),
+								  quote_identifier(check->name)));
+	}
+}
+
+/* NOT NULL gives way to a CHECK that holds for all but some versions */
+static void
+relax(const SvProduct *product, const Relaxed *relaxed)
+{
+	Oid			relation = relaxed->relation;
+	char	   *column = get_attname(relation, relaxed->column, false);
+	const char *quoted = quote_identifier(column);
+
+	demote_keys(relation, relaxed->column);
+	drop_checks(relation, relaxed->column);
+	run_as_owner(relation,
+				 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL, ADD CONSTRAINT %s CHECK (%s IS NOT NULL OR %s.writes_as(%s, %s::%s.version[])) NOT VALID",
+						  sql_name(relation), quoted,
+						  quote_identifier(check_name(relation, column)),
+						  quoted, SV_SCHEMA,
+						  quote_literal_cstr(product->name),
+						  quote_literal_cstr(relaxed->versions), SV_SCHEMA));
+}
+
+/* the versions of findings as an array's text */
+static char *
+versions_of(List *findings)
+{
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	foreach(lc, findings)
+		appendStringInfo(&text, "%c\"%s\"",
+						 text.len ? ',' : '{',
+						 sv_version_text(((SvFinding *) lfirst(lc))->release->version));
+	appendStringInfoChar(&text, '}');
+	return text.data;
+}
+
+static void
+note_relaxed(const Missing *missing)
+{
+	MemoryContext context = MemoryContextSwitchTo(script_state.context);
+	Relaxed    *relaxed = palloc(sizeof(Relaxed));
+
+	relaxed->relation = missing->relation;
+	relaxed->column = missing->column;
+	relaxed->versions = versions_of(missing->findings);
+	script_state.relaxed = lappend(script_state.relaxed, relaxed);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * After the script
+ */
+
+/* findings on columns that require a value, by column: a list of Missing */
+static List *
+group_findings(List *findings)
+{
+	List	   *groups = NIL;
+	ListCell   *lc;
+	ListCell   *lg;
+
+	foreach(lc, findings)
+	{
+		SvFinding  *finding = lfirst(lc);
+		Missing    *missing = NULL;
+
+		if (finding->required == 0 || finding->severity != SV_FATAL)
+			continue;
+		foreach(lg, groups)
+		{
+			missing = lfirst(lg);
+			if (missing->relation == finding->entry->physical &&
+				missing->column == finding->required)
+				break;
+		}
+		if (lg == NULL)
+		{
+			missing = palloc0(sizeof(Missing));
+			missing->relation = finding->entry->physical;
+			missing->column = finding->required;
+			groups = lappend(groups, missing);
+		}
+		missing->findings = lappend(missing->findings, finding);
+	}
+	return groups;
+}
+
+/* does any of these versions know the column? */
+static bool
+is_known(const Missing *missing)
+{
+	ListCell   *lc;
+
+	foreach(lc, missing->findings)
+	{
+		if (column_of(((SvFinding *) lfirst(lc))->entry, missing->column))
+			return true;
+	}
+	return false;
+}
+
+/* has anybody ever registered under one of these versions? */
+static bool
+is_used(const Missing *missing)
+{
+	ListCell   *lc;
+
+	foreach(lc, missing->findings)
+	{
+		if (((SvFinding *) lfirst(lc))->release->registered)
+			return true;
+	}
+	return false;
+}
+
+static void
+mend(const Missing *missing)
+{
+	ListCell   *lc;
+
+	foreach(lc, missing->findings)
+		((SvFinding *) lfirst(lc))->severity = SV_KEPT;
+}
+
+/* a value was found, but it may be NULL for what older versions write */
+static void
+warn_of_null(const Missing *missing)
+{
+	ereport(WARNING,
+			(errmsg("what the script sets column \"%s\" of table \"%s\" to may be null for rows that version %s writes",
+					get_attname(missing->relation, missing->column, false),
+					get_rel_name(missing->relation),
+					newest_of(missing->findings)->label),
+			 errdetail("Such rows are refused, since the column is NOT NULL."),
+			 errhint("Say with a directive \"-- schemaver: up %s.%s = ...\" which value they get, or set schemaver.on_missing_value to \"nullable\".",
+					 quote_identifier(get_rel_name(missing->relation)),
+					 quote_identifier(get_attname(missing->relation,
+												  missing->column, false)))));
+}
+
+/* fill the column in if a value is known for it, else let it be NULL */
+static void
+settle_column(const SvProduct *product, const SvRelease *from,
+			  const SvScript *script, const Missing *missing)
+{
+	Oid			relation = missing->relation;
+	const SvDirective *directive = find_directive(product, script, relation,
+												  missing->column);
+	const SvEntry *entry = directive ? entry_of(from, relation) : NULL;
+	Node	   *value = NULL;
+	bool		keeps = true;
+	bool		certain = true;
+
+	if (entry)
+	{
+		value = parse_directive(directive, entry, relation, missing->column);
+		keeps = is_known(missing);
+	}
+	if (value == NULL)
+		value = value_of_default(relation, missing->column);
+	if (value == NULL)
+	{
+		value = value_of_updates(relation, missing->column);
+		certain = value && !may_be_null(value, &relation);
+	}
+	if (value)
+	{
+		drop_checks(relation, missing->column);
+		fill_in(product, missing, value, keeps);
+		mend(missing);
+		if (!certain && script_state.missing == MISSING_REFUSE &&
+			is_used(missing))
+			warn_of_null(missing);
+	}
+	if (!certain && script_state.missing == MISSING_NULLABLE)
+	{
+		note_relaxed(missing);
+		mend(missing);
+	}
+}
+
+/*
+ * The script has run, and these are the findings about its result.  Those
+ * about columns that require a value are not fatal any more where there is
+ * one for the older versions, or where they may do without: the latter is for
+ * sv_require_relax() to see to when the new contract is taken.
+ */
+void
+sv_require_settle(const SvProduct *product, const SvRelease *from,
+				  const SvScript *script, List *findings)
+{
+	ListCell   *lc;
+
+	check_directives(product, from, script);
+	foreach(lc, group_findings(findings))
+		settle_column(product, from, script, lfirst(lc));
+}
+
+/*
+ * Let older versions leave NULL in the columns that sv_require_settle() has
+ * found no value for.
+ */
+void
+sv_require_relax(const SvProduct *product)
+{
+	ListCell   *lc;
+
+	foreach(lc, script_state.relaxed)
+		relax(product, lfirst(lc));
+	script_state.relaxed = NIL;
+}
+
+/*
+ * A column is NOT NULL no more for the newest version either.
+ */
+void
+sv_require_forget(Oid relation, const char *column)
+{
+	AttrNumber	number = get_attnum(relation, column);
+
+	if (number > 0)
+		drop_checks(relation, number);
+}
+
+/*
+ * When older versions are retired
+ */
+
+static bool
+is_supported(List *releases, const SvVersion *version)
+{
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
+							   version) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* may a supported version still leave the column NULL? */
+static bool
+is_check_needed(const SvProduct *product, List *releases,
+				const SvRequired *required)
+{
+	ArrayIterator iterator;
+	Datum		version;
+	bool		isnull;
+
+	if (strcmp(required->product, product->name) != 0)
+		return true;
+	iterator = array_create_iterator(required->versions, 0, NULL);
+	while (array_iterate(iterator, &version, &isnull))
+	{
+		if (!isnull && is_supported(releases, DatumGetSvVersion(version)))
+			return true;
+	}
+	return false;
+}
+
+/* does a supported version still get the column filled in? */
+static bool
+is_pair_needed(const SvProduct *product, List *releases,
+			   const SvSyncPair *pair)
+{
+	SvVersion  *version = sv_version_parse(pair->label);
+	ListCell   *lc;
+
+	if (strcmp(pair->product, product->name) != 0 ||
+		!fills(pair, pair->new_column))
+		return true;
+	foreach(lc, releases)
+	{
+		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
+							   version) <= 0)
+			return true;
+	}
+	return false;
+}
+
+static List *
+needed_pairs(const SvProduct *product, List *releases, Oid relation)
+{
+	List	   *pairs = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		if (is_pair_needed(product, releases, lfirst(lc)))
+			pairs = lappend(pairs, lfirst(lc));
+	}
+	return pairs;
+}
+
+/* the CHECKs of a table that nobody needs any more: a list of SvRequired */
+static List *
+unneeded_checks(const SvProduct *product, List *releases, Oid relation)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	List	   *unneeded = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_contract_required(table))
+	{
+		if (!is_check_needed(product, releases, lfirst(lc)))
+			unneeded = lappend(unneeded, lfirst(lc));
+	}
+	relation_close(table, AccessShareLock);
+	return unneeded;
+}
+
+/*
+ * The tables of a product in which something is kept here for versions that
+ * are not supported any more: a list of OIDs.
+ */
+List *
+sv_require_unneeded(const SvProduct *product)
+{
+	List	   *releases = sv_catalog_releases(product, true);
+	List	   *relations = NIL;
+	ListCell   *ls;
+	ListCell   *lr;
+
+	foreach(ls, product->schemas)
+	{
+		Oid			schema = get_namespace_oid(lfirst(ls), true);
+
+		foreach(lr, OidIsValid(schema) ?
+				sv_catalog_objects_of_schema(schema, RelationRelationId) : NIL)
+		{
+			Oid			relation = lfirst_oid(lr);
+
+			if (get_rel_relkind(relation) != RELKIND_RELATION &&
+				get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
+				continue;
+			if (unneeded_checks(product, releases, relation) != NIL ||
+				list_length(needed_pairs(product, releases, relation)) <
+				list_length(sv_sync_pairs(relation)))
+				relations = lappend_oid(relations, relation);
+		}
+	}
+	return relations;
+}
+
+/* is there a row without a value?  Row level security must not hide it. */
+static bool
+has_nulls(Oid relation, const char *column)
+{
+	Oid			user;
+	int			context;
+	bool		result;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+
+	ReleaseSysCache(tuple);
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_RESTRICTED_OPERATION |
+						   SECURITY_NOFORCE_RLS);
+	SPI_connect();
+	if (SPI_execute(psprintf("SELECT 1 FROM %s WHERE %s IS NULL",
+							 sql_name(relation), quote_identifier(column)),
+					false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for nulls in \"%s\"", column);
+	result = SPI_processed > 0;
+	SPI_finish();
+	SetUserIdAndSecContext(user, context);
+	return result;
+}
+
+/* keys that the current contract calls primary keys are such again */
+static void
+promote_keys(const SvProduct *product, Oid relation)
+{
+	const SvEntry *entry = entry_of(sv_catalog_release(product,
+													   product->current),
+									relation);
+	ListCell   *lc;
+
+	foreach(lc, entry ? entry->constraints : NIL)
+	{
+		SvPart	   *part = lfirst(lc);
+
+		if (part->flavour == CONSTRAINT_PRIMARY)
+			sv_retain_return_unique(relation, part);
+	}
+}
+
+/* a CHECK gives way to NOT NULL, unless there are rows without a value */
+static void
+set_not_null(Oid relation, const SvRequired *required)
+{
+	char	   *column = get_attname(relation, required->column, false);
+
+	if (has_nulls(relation, column))
+	{
+		ereport(WARNING,
+				(errmsg("column \"%s\" of table \"%s\" cannot be NOT NULL yet, older versions have left rows without a value",
+						column, get_rel_name(relation)),
+				 errdetail("New rows are checked by constraint \"%s\".",
+						   required->name),
+				 errhint("Fill these rows, then run ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, DROP CONSTRAINT %s.",
+						 sql_name(relation), quote_identifier(column),
+						 quote_identifier(required->name))));
+		return;
+	}
+	run_as_owner(relation,
+				 psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, DROP CONSTRAINT %s",
+						  sql_name(relation), quote_identifier(column),
+						  quote_identifier(required->name)));
+}
+
+/*
+ * Take away from a table what is kept here for versions that are not
+ * supported any more: columns are NOT NULL for all.  The caller has locked
+ * the compatibility views on it.
+ */
+void
+sv_require_free(const SvProduct *product, Oid relation)
+{
+	List	   *releases = sv_catalog_releases(product, true);
+	List	   *unneeded;
+	ListCell   *lc;
+
+	LockRelationOid(relation, AccessExclusiveLock);
+	unneeded = unneeded_checks(product, releases, relation);
+	foreach(lc, unneeded)
+		set_not_null(relation, lfirst(lc));
+	if (unneeded != NIL)
+		promote_keys(product, relation);
+	sv_sync_set(relation, needed_pairs(product, releases, relation));
+}
