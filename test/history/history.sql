@@ -202,7 +202,8 @@ CREATE VIEW pg_temp.relation AS
 
 -- The keys that ON CONFLICT can name
 CREATE VIEW pg_temp.key AS
-	SELECT i.indrelid AS relation, i.indexrelid, c.relname AS index,
+	SELECT i.indrelid AS relation, i.indexrelid, indisprimary,
+		c.relname AS index,
 		(SELECT string_agg(CASE WHEN i.indkey[n] = 0
 				THEN format('(%s)', pg_get_indexdef(i.indexrelid, n + 1, false))
 				ELSE pg_get_indexdef(i.indexrelid, n + 1, false) END, ', '
@@ -338,7 +339,7 @@ LANGUAGE sql AS $$
 				(format('UPDATE SET %1$s = EXCLUDED.%1$s', c.name)))
 				AS a (action)
 		WHERE kind = 'all'
-			AND (target NOT LIKE 'ON%' OR action = 'NOTHING'))
+			AND (action = 'NOTHING' OR target NOT LIKE 'ON%' AND indisprimary))
 	SELECT name, oid, class || ' *', format('SELECT * FROM %s', name)
 	FROM readable
 	UNION ALL
@@ -367,11 +368,10 @@ LANGUAGE sql AS $$
 	UNION ALL
 	SELECT name, 0, 'function', text FROM pg_temp.call
 	UNION ALL
-	SELECT name, 0, 'type', format('SELECT NULL::%s', name)
-	FROM pg_temp.type
-	UNION ALL
-	SELECT name, 0, 'type', format('SELECT %L::%s', enumlabel, name)
-	FROM pg_temp.type AS t JOIN pg_enum ON enumtypid = t.oid
+	SELECT name, 0, 'type', format('SELECT %s', coalesce(
+		(SELECT string_agg(format('%L::%s', enumlabel, name), ', ')
+		 FROM pg_enum WHERE enumtypid = t.oid), 'NULL::' || name))
+	FROM pg_temp.type AS t
 	ORDER BY 1, 3, 4
 $$;
 
@@ -516,7 +516,7 @@ RETURNS TABLE (object text, difference text, name text, sqlstates text)
 LANGUAGE sql AS $$
 	WITH after AS MATERIALIZED (SELECT * FROM pg_temp.inventory),
 	changed AS (
-		SELECT b.object, b.class, b.name,
+		SELECT b.object, b.class, b.relation <> 0 AS is_part, b.name,
 			CASE WHEN a.id IS NULL AND n.id IS NULL THEN 'dropped'
 				WHEN a.id IS NULL THEN
 					CASE WHEN n.detail IS DISTINCT FROM b.detail
@@ -534,7 +534,7 @@ LANGUAGE sql AS $$
 			AND NOT (b.class IN ('NOT NULL', 'identity')
 				AND a.id IS NULL)),
 	added AS (
-		SELECT o.object, a.class, a.name, 'new' AS difference
+		SELECT o.object, a.class, true, a.name, 'new' AS difference
 		FROM after AS a JOIN before AS o ON o.class = 'table'
 			AND o.id = a.relation::text
 		WHERE NOT EXISTS (SELECT FROM before AS b
@@ -543,7 +543,8 @@ LANGUAGE sql AS $$
 				WHERE b.class = a.class AND b.object = o.object
 					AND b.name = a.name
 					AND b.detail IS NOT DISTINCT FROM a.detail))
-	SELECT object, difference || ' ' || class, name,
+	SELECT object, difference || ' ' || class,
+		CASE WHEN is_part THEN object || '.' ELSE '' END || name,
 		pg_temp.sqlstates(class, difference)
 	FROM (SELECT * FROM changed UNION ALL SELECT * FROM added) AS d
 	WHERE difference IS NOT NULL

@@ -1081,16 +1081,20 @@ free_differences(Difference *differences)
 	free(differences);
 }
 
-/* how "plain" differs from before the step, up to one without "what" */
+/*
+ * How "plain" differs from before the step.  There is one more, without
+ * "object", for what none of them explains, and then one without "what".
+ */
 static Difference *
 read_differences(Replay *replay)
 {
 	PGresult   *result = query(replay->observer,
 							   "SELECT * FROM pg_temp.differences()");
 	int			n = PQntuples(result);
-	Difference *differences = resize(NULL, (n + 1) * sizeof(Difference));
+	Difference *differences = resize(NULL, (n + 2) * sizeof(Difference));
 
-	memset(differences, 0, (n + 1) * sizeof(Difference));
+	memset(differences, 0, (n + 2) * sizeof(Difference));
+	differences[n].what = copy("unexplained");
 	for (int i = 0; i < n; i++)
 	{
 		differences[i].object = copy(PQgetvalue(result, i, 0));
@@ -1114,7 +1118,7 @@ explain(Difference *differences, const Statement *statement,
 
 	for (int pass = 0; pass < 3 && !found; pass++)
 	{
-		for (Difference *d = differences; d->what; d++)
+		for (Difference *d = differences; d->object; d++)
 		{
 			if (strstr(d->sqlstates, sqlstate) &&
 				(pass == 0 ? strcmp(d->object, statement->object) == 0 :
@@ -1154,6 +1158,15 @@ says_star(const Statement *statement)
 	return length > 0 && statement->kind[length - 1] == '*';
 }
 
+/* the last one stands for what none of the others explains */
+static Difference *
+differences_end(Difference *differences)
+{
+	while (differences->object)
+		differences++;
+	return differences;
+}
+
 /* find out what the step does plainly, and why; says so */
 static Harm
 judge_plain(Replay *replay, Difference *differences)
@@ -1187,35 +1200,40 @@ judge_plain(Replay *replay, Difference *differences)
 		if (harm == HARM_DEMANDS && d->noticed && takes_away(d))
 			harm = HARM_TAKES;
 	}
-	if (unexplained)
-		count(&replay->causes, "unexplained", KEPT);
+	differences_end(differences)->noticed = unexplained > 0;
 	if (broken)
 		printf("    plainly: %d of %d statements of the version before break\n",
 			   broken, replay->plain.count);
 	return harm;
 }
 
+/* is it the first of its class that was noticed? */
+static bool
+is_first(const Difference *differences, const Difference *d)
+{
+	if (!d->noticed)
+		return false;
+	for (const Difference *e = differences; e != d; e++)
+	{
+		if (e->noticed && strcmp(e->what, d->what) == 0)
+			return false;
+	}
+	return true;
+}
+
 /* the differences that something was broken by, a line for each class */
 static void
-show_causes(Difference *differences)
+show_causes(const Difference *differences)
 {
-	for (Difference *d = differences; d->what; d++)
+	for (const Difference *d = differences; d->object; d++)
 	{
-		bool		first = true;
-
-		for (Difference *e = differences; e != d && first; e++)
-			first = !(e->noticed && strcmp(e->what, d->what) == 0);
-		if (!d->noticed || !first)
+		if (!is_first(differences, d))
 			continue;
 		printf("    %s:", d->what);
-		for (Difference *e = d; e->what; e++)
+		for (const Difference *e = d; e->object; e++)
 		{
-			if (!e->noticed || strcmp(e->what, d->what) != 0)
-				continue;
-			printf(" %s%s%s", strcmp(e->object, e->name) &&
-				   !strchr(e->name, '(') ? e->object : "",
-				   strcmp(e->object, e->name) && !strchr(e->name, '(') ?
-				   "." : "", e->name);
+			if (e->noticed && strcmp(e->what, d->what) == 0)
+				printf(" %s", e->name);
 		}
 		printf("\n");
 	}
@@ -1347,11 +1365,7 @@ count_step(Replay *replay, Difference *differences, Harm harm, Fate fate)
 	replay->harms[harm][fate]++;
 	for (Difference *d = differences; d->what; d++)
 	{
-		bool		first = true;
-
-		for (Difference *e = differences; e != d && first; e++)
-			first = !(e->noticed && strcmp(e->what, d->what) == 0);
-		if (d->noticed && first)
+		if (is_first(differences, d))
 			count(&replay->causes, d->what, fate);
 	}
 }
