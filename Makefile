@@ -30,7 +30,7 @@ all:
 
 # These install what is missing, a server to build against included, so they
 # must be reachable without one; hence before PGXS, and scripts of their own.
-.PHONY: check-all demo bench
+.PHONY: check-all demo bench history
 check-all:
 	@PG_CONFIG='$(PG_CONFIG)' test/lib/check_all
 demo:
@@ -38,8 +38,13 @@ demo:
 # BENCH picks some: make bench BENCH='view guard'
 bench:
 	@PG_CONFIG='$(PG_CONFIG)' test/bench/bench $(BENCH)
+# HISTORY_SCRIPTS names migrations to take one by one: see test/history/history
+HISTORY_SCRIPTS ?= test/history/sample
+export HISTORY_SCRIPTS HISTORY_KEEP HISTORY_STEPS
+history:
+	@PG_CONFIG='$(PG_CONFIG)' test/history/history
 
-ifeq ($(filter check-all demo bench,$(MAKECMDGOALS)),)
+ifeq ($(filter check-all demo bench history,$(MAKECMDGOALS)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(wildcard $(PGXS)),)
 $(error no PGXS: install postgresql-server-dev-15, or name another server \

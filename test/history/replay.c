@@ -1,0 +1,1533 @@
+/*-------------------------------------------------------------------------
+ *
+ * replay.c
+ *	  Take a history of migrations step by step, and see what becomes of an
+ *	  application of the version before.
+ *
+ * replay FUNCTIONS KEEP FILE...
+ *
+ * Two databases go through the same files in step: "plain", where each is run
+ * as it is, and "versions", where schemaver.apply() gets it.  FUNCTIONS is
+ * history.sql, KEEP how many older versions stay beside the newest one.
+ *
+ * Before each step, a session of the version of then prepares and runs all
+ * that history.sql finds to say about it, in both databases.  It stays
+ * connected through the step, and then runs it again, both what it prepared
+ * and anew.  What worked before and fails now, or gives columns of other
+ * names or types, is broken; so it is in "versions" where it gives other rows
+ * although the script wrote none.  All this is rolled back.
+ *
+ * A step that apply() refuses is done by hand there, when the sessions of
+ * older versions have gone, so that the next can be tried.
+ *
+ * Where to connect is in libpq's environment variables.  Exit status: 0, or 1
+ * if something was broken, 2 if the history could not be taken to its end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#define _GNU_SOURCE				/* vasprintf */
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "libpq-fe.h"
+
+#define PRODUCT		"history"
+#define MAX_KEEP	8
+#define CHUNK		64			/* statements under way at a time */
+#define SHOWN		5			/* broken statements that a step shows */
+#define SLOW		10			/* ms that writing may take on an average */
+
+/* when a statement was run, and in which form */
+enum
+{
+	BEFORE,
+	AFTER
+};
+enum
+{
+	DIRECT,
+	PREPARED
+};
+
+typedef struct Outcome
+{
+	char		sqlstate[6];	/* empty: success */
+	char	   *message;
+	uint64_t	shape;			/* hash of the columns' names and types */
+	uint64_t	names;			/* hash of their names, in any order */
+	uint64_t	rows;			/* hash of the rows, in any order */
+} Outcome;
+
+typedef struct Statement
+{
+	char	   *object;			/* name of what it is about */
+	char	   *relation;		/* its OID in "plain", or "0" */
+	char	   *kind;
+	char	   *text;
+	bool		usable;			/* has worked so far */
+	bool		writes;
+	bool		slow;			/* run it no oftener than must be */
+	bool		planned;		/* only explain it */
+	double		duration;		/* in milliseconds, when first run */
+	Outcome		outcomes[2][2]; /* by when and form */
+} Statement;
+
+/* a session of the application, with what it says */
+typedef struct Session
+{
+	PGconn	   *conn;
+	int			version;
+	int			count;
+	Statement  *statements;
+} Session;
+
+/* a difference between two versions */
+typedef struct Difference
+{
+	char	   *object;
+	char	   *what;			/* "dropped column" */
+	char	   *name;
+	char	   *sqlstates;		/* what can come of it */
+	bool		noticed;		/* it has */
+} Difference;
+
+/* what became of a step, or of steps of a kind, under apply() */
+typedef enum Fate
+{
+	KEPT,
+	REFUSED,
+	BROKEN,
+	NFATES
+} Fate;
+
+/* what a step does to the version before when run plainly */
+typedef enum Harm
+{
+	HARM_TAKES,					/* drops, renames or replaces */
+	HARM_DEMANDS,				/* other types or constraints, or unexplained */
+	HARM_ADDS,					/* only SELECT * looks otherwise */
+	HARM_NONE,
+	NHARMS
+} Harm;
+
+static const char *const harm_names[NHARMS] = {
+	"by what it drops, renames or replaces",
+	"by another type or a constraint",
+	"SELECT * only, by what is added",
+	"not at all"
+};
+
+typedef struct Tally
+{
+	char	   *name;
+	int			counts[NFATES];
+} Tally;
+
+typedef struct Tallies
+{
+	int			count;
+	Tally	   *items;
+} Tallies;
+
+/* an object that it takes long to write to */
+typedef struct Slow
+{
+	struct Slow *next;
+	char	   *object;
+} Slow;
+
+typedef struct Replay
+{
+	int			keep;
+	PGconn	   *observer;		/* of "plain", with history.sql's functions */
+	Session		plain;
+	Session		sessions[MAX_KEEP]; /* of "versions", newest first */
+	int			nsessions;
+	int			version;		/* current version of "versions" */
+	int			oldest;			/* oldest one that is supported */
+	char	   *written;		/* "," OIDs of relations it wrote to, each with
+								 * "," behind; "*" if nobody knows */
+	Slow	   *slow;
+	int			nnot_run;
+	int			nstatements;
+	int			nheld_back;
+	int			harms[NHARMS][NFATES];
+	Tallies		causes;
+	Tallies		refusals;
+} Replay;
+
+/*
+ * Small things
+ */
+
+static void __attribute__((noreturn, format(printf, 1, 2)))
+die(const char *format,...)
+{
+	va_list		args;
+
+	fflush(stdout);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	exit(2);
+}
+
+static void *
+resize(void *pointer, size_t size)
+{
+	pointer = realloc(pointer, size ? size : 1);
+	if (pointer == NULL)
+		die("out of memory");
+	return pointer;
+}
+
+static char *
+copy(const char *text)
+{
+	return strcpy(resize(NULL, strlen(text) + 1), text);
+}
+
+static char *__attribute__((format(printf, 1, 2)))
+print(const char *format,...)
+{
+	va_list		args;
+	char	   *result;
+
+	va_start(args, format);
+	if (vasprintf(&result, format, args) < 0)
+		die("out of memory");
+	va_end(args);
+	return result;
+}
+
+static char *
+read_file(const char *path)
+{
+	FILE	   *file = fopen(path, "rb");
+	char	   *text = NULL;
+	size_t		size = 0;
+	size_t		got;
+
+	if (file == NULL)
+		die("could not open %s", path);
+	do
+	{
+		text = resize(text, size + 65536 + 1);
+		got = fread(text + size, 1, 65536, file);
+		size += got;
+	} while (got > 0);
+	text[size] = '\0';
+	fclose(file);
+	return text;
+}
+
+static double
+milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000.0 + now.tv_nsec / 1000000.0;
+}
+
+/* FNV-1a; the terminating zero is part of it */
+static uint64_t
+hash_text(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (unsigned char) *text) * UINT64_C(1099511628211);
+	while (*text++);
+	return hash;
+}
+
+/*
+ * Connections
+ */
+
+static void
+ignore_notice(void *arg, const char *message)
+{
+	(void) arg;
+	(void) message;
+}
+
+static PGconn *
+connect_to(const char *database)
+{
+	const char *const keywords[] = {"dbname", "options", NULL};
+	const char *const values[] = {database, "-c statement_timeout=60s -c log_min_error_statement=panic", NULL};
+	PGconn	   *conn = PQconnectdbParams(keywords, values, 0);
+
+	if (PQstatus(conn) != CONNECTION_OK)
+		die("%s", PQerrorMessage(conn));
+	PQsetNoticeProcessor(conn, ignore_notice, NULL);
+	return conn;
+}
+
+static bool
+succeeded(const PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+
+	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+/* a query that has to work */
+static PGresult *
+query(PGconn *conn, const char *text)
+{
+	PGresult   *result = PQexec(conn, text);
+
+	if (!succeeded(result))
+		die("%sin: %.500s", PQerrorMessage(conn), text);
+	return result;
+}
+
+static void
+execute(PGconn *conn, const char *text)
+{
+	PQclear(query(conn, text));
+}
+
+/* "42P01: relation "x" does not exist" of a result, or NULL if it is one */
+static char *
+error_of(PGconn *conn, PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+	if (succeeded(result))
+		return NULL;
+	if (PQstatus(conn) != CONNECTION_OK || sqlstate == NULL)
+		die("the server is gone: %s", PQerrorMessage(conn));
+	return print("%s: %s", sqlstate, message ? message : "");
+}
+
+/* run a query; what went wrong, or NULL */
+static char *
+try_query(PGconn *conn, const char *text)
+{
+	PGresult   *result = PQexec(conn, text);
+	char	   *error = error_of(conn, result);
+
+	PQclear(result);
+	return error;
+}
+
+/*
+ * Running what an application says
+ */
+
+/* add a result to an outcome */
+static void
+describe(const PGresult *result, Outcome *outcome)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	if (sqlstate)
+	{
+		snprintf(outcome->sqlstate, sizeof(outcome->sqlstate), "%s", sqlstate);
+		outcome->message =
+			copy(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+	}
+	for (int c = 0; c < PQnfields(result); c++)
+	{
+		outcome->names += hash_text(0, PQfname(result, c));
+		outcome->shape = hash_text(outcome->shape + PQftype(result, c) + 1,
+								   PQfname(result, c));
+	}
+	for (int r = 0; r < PQntuples(result); r++)
+	{
+		uint64_t	row = 0;
+
+		for (int c = 0; c < PQnfields(result); c++)
+			row = hash_text(row + PQgetisnull(result, r, c) + 1,
+							PQgetvalue(result, r, c));
+		outcome->rows += row;
+	}
+}
+
+/* take the result of one statement, up to the end of its pipeline segment */
+static void
+take_outcome(PGconn *conn, Outcome *outcome, int nresults)
+{
+	PGresult   *result;
+
+	free(outcome->message);
+	memset(outcome, 0, sizeof(*outcome));
+	while (nresults-- > 0)
+	{
+		result = PQgetResult(conn);
+		if (PQstatus(conn) != CONNECTION_OK)
+			die("the server is gone: %s", PQerrorMessage(conn));
+		describe(result, outcome);
+		PQclear(result);
+		if ((result = PQgetResult(conn)) != NULL)
+			die("more results than statements");
+	}
+	result = PQgetResult(conn);
+	if (PQresultStatus(result) != PGRES_PIPELINE_SYNC)
+		die("no end of the statement: %s", PQerrorMessage(conn));
+	PQclear(result);
+}
+
+static char *
+statement_name(int number)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "s%d", number);
+	return name;
+}
+
+/*
+ * Each form of a statement has to be run before and after, but not every form
+ * of it: what works as it is will work when prepared, and what fails as it is
+ * will fail when prepared.  So "plain" sees it as it is before, and what was
+ * prepared after; "versions" what was prepared before, and both after.  What
+ * is read is run in both forms before, to see whether it gives the same rows.
+ */
+static bool
+is_wanted(const Session *session, const Statement *statement, int when,
+		  int form)
+{
+	if (!statement->usable)
+		return false;
+	if (session->version < 0)
+		return (when == BEFORE) == (form == DIRECT) || !statement->writes;
+	return form == PREPARED || (when == AFTER && !statement->slow) ||
+		!statement->writes;
+}
+
+static void
+send_statement(Session *session, int number, int form)
+{
+	PGconn	   *conn = session->conn;
+	const char *text = session->statements[number].text;
+
+	if (!PQsendQueryParams(conn, "ROLLBACK AND CHAIN", 0, NULL, NULL, NULL,
+						   NULL, 0) ||
+		!(form == PREPARED ?
+		  PQsendQueryPrepared(conn, statement_name(number), 0, NULL, NULL,
+							  NULL, 0) :
+		  PQsendQueryParams(conn, text, 0, NULL, NULL, NULL, NULL, 0)) ||
+		!PQpipelineSync(conn))
+		die("%s", PQerrorMessage(conn));
+}
+
+/* send a chunk of what is wanted */
+static void
+send_chunk(Session *session, int start, int when, int form)
+{
+	for (int i = start; i < session->count && i < start + CHUNK; i++)
+	{
+		if (is_wanted(session, &session->statements[i], when, form))
+			send_statement(session, i, form);
+	}
+}
+
+static void
+take_chunk(Session *session, int start, int when, int form)
+{
+	double		last = milliseconds();
+
+	for (int i = start; i < session->count && i < start + CHUNK; i++)
+	{
+		Statement  *statement = &session->statements[i];
+
+		if (!is_wanted(session, statement, when, form))
+			continue;
+		take_outcome(session->conn, &statement->outcomes[when][form], 2);
+		if (when == BEFORE && form == DIRECT)
+			statement->duration = milliseconds() - last;
+		last = milliseconds();
+	}
+}
+
+/* run what is wanted of several sessions, side by side, and undo it */
+static void
+run_all(Session **sessions, int n, int when, int form)
+{
+	int			count = 0;
+
+	for (int s = 0; s < n; s++)
+	{
+		execute(sessions[s]->conn, "BEGIN");
+		PQenterPipelineMode(sessions[s]->conn);
+		if (sessions[s]->count > count)
+			count = sessions[s]->count;
+	}
+	for (int start = 0; start < count; start += CHUNK)
+	{
+		for (int s = 0; s < n; s++)
+			send_chunk(sessions[s], start, when, form);
+		for (int s = 0; s < n; s++)
+			take_chunk(sessions[s], start, when, form);
+	}
+	for (int s = 0; s < n; s++)
+	{
+		PQexitPipelineMode(sessions[s]->conn);
+		execute(sessions[s]->conn, "ROLLBACK");
+	}
+}
+
+/* prepare what is usable */
+static void
+prepare_all(Session *session)
+{
+	PGconn	   *conn = session->conn;
+
+	PQenterPipelineMode(conn);
+	for (int start = 0; start < session->count; start += CHUNK)
+	{
+		for (int i = start; i < session->count && i < start + CHUNK; i++)
+		{
+			if (session->statements[i].usable &&
+				(!PQsendPrepare(conn, statement_name(i),
+								session->statements[i].text, 0, NULL) ||
+				 !PQpipelineSync(conn)))
+				die("%s", PQerrorMessage(conn));
+		}
+		for (int i = start; i < session->count && i < start + CHUNK; i++)
+		{
+			Outcome		outcome = {0};
+
+			if (!session->statements[i].usable)
+				continue;
+			take_outcome(conn, &outcome, 1);
+			free(outcome.message);
+		}
+	}
+	PQexitPipelineMode(conn);
+}
+
+/* what failed in that form before the step does not count after it */
+static void
+drop_failed(Session *session, int form)
+{
+	for (int i = 0; i < session->count; i++)
+	{
+		if (session->statements[i].outcomes[BEFORE][form].sqlstate[0])
+			session->statements[i].usable = false;
+	}
+}
+
+/* does a form of a statement not do what it did?  SQLSTATE, or "shape" */
+static const char *
+breakage_of(const Statement *statement, int form)
+{
+	const Outcome *before = &statement->outcomes[BEFORE][form];
+	const Outcome *after = &statement->outcomes[AFTER][form];
+
+	if (!statement->usable)
+		return NULL;
+	if (after->sqlstate[0])
+		return after->sqlstate;
+	return statement->writes || before->shape == after->shape ? NULL : "shape";
+}
+
+/* does one of its forms?  With the message that comes of it. */
+static const char *
+breakage(const Statement *statement, const char **message)
+{
+	for (int form = DIRECT; form <= PREPARED; form++)
+	{
+		const char *sqlstate = breakage_of(statement, form);
+
+		*message = statement->outcomes[AFTER][form].message;
+		if (*message == NULL)
+			*message = "the columns have other names or types";
+		if (sqlstate)
+			return sqlstate;
+	}
+	return NULL;
+}
+
+static void
+free_session(Session *session)
+{
+	for (int i = 0; i < session->count; i++)
+	{
+		Statement  *statement = &session->statements[i];
+
+		for (int when = BEFORE; when <= AFTER; when++)
+			for (int form = DIRECT; form <= PREPARED; form++)
+				free(statement->outcomes[when][form].message);
+		free(statement->object);
+		free(statement->relation);
+		free(statement->kind);
+		free(statement->text);
+	}
+	free(session->statements);
+	PQfinish(session->conn);
+	memset(session, 0, sizeof(*session));
+}
+
+/*
+ * Counting
+ */
+
+static void
+count(Tallies *tallies, const char *name, Fate fate)
+{
+	int			i = 0;
+
+	while (i < tallies->count && strcmp(tallies->items[i].name, name) != 0)
+		i++;
+	if (i == tallies->count)
+	{
+		tallies->items = resize(tallies->items, (i + 1) * sizeof(Tally));
+		memset(&tallies->items[i], 0, sizeof(Tally));
+		tallies->items[i].name = copy(name);
+		tallies->count++;
+	}
+	tallies->items[i].counts[fate]++;
+}
+
+static int
+sum(const int *counts)
+{
+	int			total = 0;
+
+	for (int fate = 0; fate < NFATES; fate++)
+		total += counts[fate];
+	return total;
+}
+
+static int
+compare_tallies(const void *a, const void *b)
+{
+	const Tally *x = a;
+	const Tally *y = b;
+	int			difference = sum(y->counts) - sum(x->counts);
+
+	return difference ? difference : strcmp(x->name, y->name);
+}
+
+static void
+show_counts(const char *name, const int *counts)
+{
+	printf("%-50s %6d %6d %8d %7d\n", name, sum(counts), counts[KEPT],
+		   counts[REFUSED], counts[BROKEN]);
+}
+
+static void
+show_tallies(const char *heading, Tallies *tallies)
+{
+	if (tallies->count == 0)
+		return;
+	qsort(tallies->items, tallies->count, sizeof(Tally), compare_tallies);
+	printf("\n%-50s  steps   kept  refused  broken\n", heading);
+	for (int i = 0; i < tallies->count; i++)
+		show_counts(tallies->items[i].name, tallies->items[i].counts);
+}
+
+/*
+ * Before a step
+ */
+
+static Slow **
+find_slow(Replay *replay, const char *object)
+{
+	Slow	  **slow = &replay->slow;
+
+	while (*slow && strcmp((*slow)->object, object) != 0)
+		slow = &(*slow)->next;
+	return slow;
+}
+
+/* where the statements about the object of one of them end */
+static int
+end_of_object(const Session *session, int start)
+{
+	int			end = start;
+
+	while (end < session->count &&
+		   strcmp(session->statements[end].object,
+				  session->statements[start].object) == 0)
+		end++;
+	return end;
+}
+
+/*
+ * Writing to something can take long because of its triggers.  Then one of
+ * the statements that do is run, another at each step, or none; the
+ * others are planned only.
+ */
+static void
+spare_slow(Replay *replay, Session *session)
+{
+	int			nobjects = 0;
+
+	for (int i = 0, end; i < session->count; i = end)
+	{
+		int			nwrites = 0;
+		int			n = 0;
+
+		end = end_of_object(session, i);
+		if (*find_slow(replay, session->statements[i].object) == NULL)
+			continue;
+		for (int j = i; j < end; j++)
+			nwrites += session->statements[j].writes;
+		nobjects++;
+		for (int j = i; j < end; j++)
+		{
+			Statement  *statement = &session->statements[j];
+			char	   *text = statement->text;
+
+			if (!statement->writes || statement->planned)
+				continue;
+			if (n++ == replay->version % nwrites &&
+				(nobjects + replay->version) % 4 == 0)
+			{
+				statement->slow = true;
+				continue;
+			}
+			statement->text = print("EXPLAIN %s", text);
+			statement->planned = true;
+			free(text);
+		}
+	}
+}
+
+/* remember what was slow, and what has ceased to be */
+static void
+note_slow(Replay *replay, const Session *session)
+{
+	for (int i = 0, end; i < session->count; i = end)
+	{
+		const char *object = session->statements[i].object;
+		Slow	  **slow = find_slow(replay, object);
+		double		duration = 0;
+		int			n = 0;
+
+		end = end_of_object(session, i);
+		for (int j = i; j < end; j++)
+		{
+			const Statement *statement = &session->statements[j];
+
+			if (!statement->writes || statement->planned)
+				continue;
+			duration += statement->duration;
+			n++;
+		}
+		if (n > 0 && duration > n * SLOW && *slow == NULL)
+		{
+			*slow = resize(NULL, sizeof(Slow));
+			(*slow)->object = copy(object);
+			(*slow)->next = NULL;
+		}
+		else if (n > 0 && duration <= n * SLOW && *slow)
+		{
+			Slow	   *next = (*slow)->next;
+
+			free((*slow)->object);
+			free(*slow);
+			*slow = next;
+		}
+	}
+}
+
+/* what there is to say, all of it to be tried */
+static void
+read_statements(Replay *replay, Session *session)
+{
+	PGresult   *result = query(replay->observer,
+							   "SELECT pg_temp.refresh_cache();"
+							   "SELECT * FROM pg_temp.statements()");
+
+	session->count = PQntuples(result);
+	session->statements = resize(NULL, session->count * sizeof(Statement));
+	memset(session->statements, 0, session->count * sizeof(Statement));
+	for (int i = 0; i < session->count; i++)
+	{
+		Statement  *statement = &session->statements[i];
+
+		statement->object = copy(PQgetvalue(result, i, 0));
+		statement->relation = copy(PQgetvalue(result, i, 1));
+		statement->kind = copy(PQgetvalue(result, i, 2));
+		statement->text = copy(PQgetvalue(result, i, 3));
+		statement->writes = strcmp(statement->kind, "insert") == 0 ||
+			strcmp(statement->kind, "update") == 0 ||
+			strcmp(statement->kind, "delete") == 0;
+		statement->usable = true;
+	}
+	PQclear(result);
+	spare_slow(replay, session);
+}
+
+/* what works in "plain", to be said in "versions" */
+static void
+copy_statements(const Session *from, Session *to)
+{
+	to->statements = resize(NULL, from->count * sizeof(Statement));
+	to->count = 0;
+	for (int i = 0; i < from->count; i++)
+	{
+		Statement  *statement = &to->statements[to->count];
+
+		if (!from->statements[i].usable)
+			continue;
+		memset(statement, 0, sizeof(*statement));
+		statement->object = copy(from->statements[i].object);
+		statement->relation = copy(from->statements[i].relation);
+		statement->kind = copy(from->statements[i].kind);
+		statement->text = copy(from->statements[i].text);
+		statement->writes = from->statements[i].writes;
+		statement->slow = from->statements[i].slow;
+		statement->planned = from->statements[i].planned;
+		statement->usable = true;
+		to->count++;
+	}
+}
+
+static const Statement *
+find_statement(const Session *session, const char *text)
+{
+	for (int i = 0; i < session->count; i++)
+	{
+		if (strcmp(session->statements[i].text, text) == 0)
+			return &session->statements[i];
+	}
+	return NULL;
+}
+
+static void
+held_back(Replay *replay, const char *text, const char *why)
+{
+	printf("version %d, being the newest, is held back: %s\n    %.300s\n",
+		   replay->version, why, text);
+	replay->nheld_back++;
+}
+
+/* what the newest version says works as if there were no other versions */
+static void
+check_newest(Replay *replay, const Session *session)
+{
+	for (int i = 0; i < session->count; i++)
+	{
+		const Statement *statement = &session->statements[i];
+		const Statement *plain = find_statement(&replay->plain,
+												statement->text);
+
+		for (int form = DIRECT; form <= PREPARED; form++)
+		{
+			const Outcome *outcome = &statement->outcomes[BEFORE][form];
+
+			if (outcome->sqlstate[0])
+				held_back(replay, statement->text, outcome->message);
+			else if (!statement->writes &&
+					 outcome->names != plain->outcomes[BEFORE][form].names)
+				held_back(replay, statement->text,
+						  "the columns are not those of the plain database");
+		}
+	}
+}
+
+/* let the session of the oldest version go; returns that version */
+static int
+leave_oldest(Replay *replay)
+{
+	Session    *oldest = &replay->sessions[--replay->nsessions];
+	int			version = oldest->version;
+
+	/* a connection that was closed may be live for a moment yet */
+	execute(oldest->conn, "SELECT schemaver.unregister()");
+	free_session(oldest);
+	return version;
+}
+
+static void
+retire(PGconn *conn, int version)
+{
+	char	   *text = print("SELECT schemaver.retire('%d', '" PRODUCT "')",
+							 version);
+
+	execute(conn, text);
+	free(text);
+}
+
+static void
+retire_oldest(Replay *replay)
+{
+	PGconn	   *conn = connect_to("versions");
+
+	retire(conn, leave_oldest(replay));
+	PQfinish(conn);
+}
+
+/* another session of "versions", registered under the newest version */
+static void
+open_session(Replay *replay)
+{
+	Session    *session = &replay->sessions[0];
+	char	   *text;
+
+	memmove(session + 1, session, replay->nsessions * sizeof(Session));
+	replay->nsessions++;
+	memset(session, 0, sizeof(*session));
+	session->version = replay->version;
+	session->conn = connect_to("versions");
+	text = print("SELECT schemaver.register('%d', '" PRODUCT "')",
+				 session->version);
+	execute(session->conn, text);
+	free(text);
+	copy_statements(&replay->plain, session);
+	prepare_all(session);
+}
+
+/* what did not come through a step is not tried at the next */
+static void
+drop_broken(Session *session)
+{
+	for (int i = 0; i < session->count; i++)
+	{
+		const char *message;
+
+		if (breakage(&session->statements[i], &message))
+			session->statements[i].usable = false;
+	}
+}
+
+/*
+ * Let the sessions that stay say what they have to say: "plain" beside the
+ * newest of "versions", and then the others, since two in the same database
+ * would wait for each other's rows.
+ */
+static void
+run_sessions(Replay *replay, bool versions, int when)
+{
+	Session    *both[] = {&replay->plain, &replay->sessions[0]};
+
+	/* what was prepared goes first: nothing else has seen the schema yet */
+	for (int form = PREPARED; form >= DIRECT; form--)
+	{
+		if (when == BEFORE && form == DIRECT)
+			run_all(both + 1, 1, when, form);
+		else
+			run_all(both, versions ? 2 : 1, when, form);
+		for (int i = 1; versions && i < replay->nsessions && i < replay->keep;
+			 i++)
+		{
+			Session    *session = &replay->sessions[i];
+
+			run_all(&session, 1, when, form);
+		}
+	}
+}
+
+/* the sequences of "versions" go to where those of "plain" are */
+static void
+align_sequences(Replay *replay)
+{
+	PGresult   *result = query(replay->observer,
+							   "SELECT * FROM pg_temp.sequence_positions()");
+	PGconn	   *conn = connect_to("versions");
+
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		char	   *error = try_query(conn, PQgetvalue(result, i, 0));
+
+		if (error)
+			held_back(replay, PQgetvalue(result, i, 0), error);
+		free(error);
+	}
+	PQfinish(conn);
+	PQclear(result);
+}
+
+static void
+prepare_step(Replay *replay)
+{
+	Session    *plain = &replay->plain;
+
+	align_sequences(replay);
+	execute(replay->observer,
+			"TRUNCATE before; "
+			"INSERT INTO before SELECT * FROM pg_temp.inventory");
+	plain->conn = connect_to("plain");
+	plain->version = -1;
+	read_statements(replay, plain);
+	run_all(&plain, 1, BEFORE, DIRECT);
+	note_slow(replay, plain);
+	spare_slow(replay, plain);
+	drop_failed(plain, DIRECT);
+	prepare_all(plain);
+	for (int i = 0; i < replay->nsessions; i++)
+		drop_broken(&replay->sessions[i]);
+	open_session(replay);
+	run_sessions(replay, true, BEFORE);
+	check_newest(replay, &replay->sessions[0]);
+	for (int i = 0; i < replay->nsessions; i++)
+		drop_failed(&replay->sessions[i], PREPARED);
+	while (replay->nsessions > replay->keep)
+		retire_oldest(replay);
+}
+
+/*
+ * The step
+ */
+
+/* what the open transaction has written to */
+static char *
+written_by(PGconn *conn)
+{
+	PGresult   *result;
+	char	   *list;
+
+	if (PQtransactionStatus(conn) != PQTRANS_INTRANS)
+		return copy("*");
+	result = query(conn, "SELECT coalesce(',' || string_agg(relid || ',', ''), '')"
+				   " FROM pg_stat_xact_user_tables"
+				   " WHERE n_tup_ins + n_tup_upd + n_tup_del > 0");
+	list = copy(PQgetvalue(result, 0, 0));
+	PQclear(result);
+	return list;
+}
+
+/* run a script as one transaction; what went wrong, or NULL */
+static char *
+run_script(PGconn *conn, const char *script, char **written)
+{
+	char	   *error;
+
+	execute(conn, "BEGIN");
+	error = try_query(conn, script);
+	if (error == NULL)
+	{
+		*written = written_by(conn);
+		error = try_query(conn, "COMMIT");
+	}
+	if (PQtransactionStatus(conn) != PQTRANS_IDLE)
+		execute(conn, "ROLLBACK");
+	return error;
+}
+
+/* in "plain": what went wrong, or NULL */
+static char *
+run_plainly(Replay *replay, const char *script)
+{
+	PGconn	   *conn = connect_to("plain");
+	char	   *error;
+
+	free(replay->written);
+	replay->written = NULL;
+	error = run_script(conn, script, &replay->written);
+	PQfinish(conn);
+	return error;
+}
+
+/* in "versions": what went wrong, or NULL */
+static char *
+apply(PGconn *conn, const char *script, int version)
+{
+	char	   *number = print("%d", version);
+	const char *values[] = {script, number, PRODUCT};
+	PGresult   *result = PQexecParams(conn,
+									  "SELECT schemaver.apply($1, $2, $3)",
+									  3, NULL, values, NULL, NULL, 0);
+	char	   *error = error_of(conn, result);
+
+	PQclear(result);
+	free(number);
+	return error;
+}
+
+/* without older versions, by hand; then a version is made of what is there */
+static void
+do_by_hand(Replay *replay, PGconn *conn, const char *script, int number)
+{
+	char	   *written = NULL;
+	char	   *text;
+	char	   *error;
+
+	while (replay->nsessions > 1)
+		retire_oldest(replay);
+	leave_oldest(replay);
+	execute(conn, "SET schemaver.guard = off");
+	error = run_script(conn, script, &written);
+	free(written);
+	if (error)
+		die("by hand, without the guard: %s", error);
+	execute(conn, "RESET ALL");
+	text = print("SELECT 'step %d, by hand'", number);
+	error = apply(conn, text, number);
+	if (error)
+		die("after what was done by hand: %s", error);
+	free(text);
+	retire(conn, replay->version);
+}
+
+/*
+ * What became of it
+ */
+
+static void
+free_differences(Difference *differences)
+{
+	for (Difference *d = differences; d->what; d++)
+	{
+		free(d->object);
+		free(d->what);
+		free(d->name);
+		free(d->sqlstates);
+	}
+	free(differences);
+}
+
+/*
+ * How "plain" differs from before the step.  There is one more, without
+ * "object", for what none of them explains, and then one without "what".
+ */
+static Difference *
+read_differences(Replay *replay)
+{
+	PGresult   *result = query(replay->observer,
+							   "SELECT * FROM pg_temp.differences()");
+	int			n = PQntuples(result);
+	Difference *differences = resize(NULL, (n + 2) * sizeof(Difference));
+
+	memset(differences, 0, (n + 2) * sizeof(Difference));
+	differences[n].what = copy("unexplained");
+	for (int i = 0; i < n; i++)
+	{
+		differences[i].object = copy(PQgetvalue(result, i, 0));
+		differences[i].what = copy(PQgetvalue(result, i, 1));
+		differences[i].name = copy(PQgetvalue(result, i, 2));
+		differences[i].sqlstates = copy(PQgetvalue(result, i, 3));
+	}
+	PQclear(result);
+	return differences;
+}
+
+/*
+ * Mark the differences that can have broken a statement: those of what it is
+ * about, else of what it mentions, else any that can have that effect.
+ */
+static bool
+explain(Difference *differences, const Statement *statement,
+		const char *sqlstate)
+{
+	bool		found = false;
+
+	for (int pass = 0; pass < 3 && !found; pass++)
+	{
+		for (Difference *d = differences; d->object; d++)
+		{
+			if (strstr(d->sqlstates, sqlstate) &&
+				(pass == 0 ? strcmp(d->object, statement->object) == 0 :
+				 pass == 2 || strstr(statement->text, d->object) != NULL))
+				d->noticed = found = true;
+		}
+	}
+	return found;
+}
+
+static bool
+starts_with(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
+}
+
+static bool
+takes_away(const Difference *d)
+{
+	return starts_with(d->what, "dropped ") ||
+		starts_with(d->what, "renamed ") || starts_with(d->what, "replaced ");
+}
+
+/* did it fail because of rows that the script has changed? */
+static bool
+is_about_data(const Replay *replay, const char *sqlstate)
+{
+	return starts_with(sqlstate, "23") && replay->written[0] != '\0';
+}
+
+/* is it a SELECT *? */
+static bool
+says_star(const Statement *statement)
+{
+	size_t		length = strlen(statement->kind);
+
+	return length > 0 && statement->kind[length - 1] == '*';
+}
+
+/* the last one stands for what none of the others explains */
+static Difference *
+differences_end(Difference *differences)
+{
+	while (differences->object)
+		differences++;
+	return differences;
+}
+
+/* find out what the step does plainly, and why; says so */
+static Harm
+judge_plain(Replay *replay, Difference *differences)
+{
+	Harm		harm = HARM_NONE;
+	int			broken = 0;
+	int			unexplained = 0;
+
+	for (int i = 0; i < replay->plain.count; i++)
+	{
+		Statement  *statement = &replay->plain.statements[i];
+		const char *message;
+		const char *sqlstate = breakage(statement, &message);
+		bool		explained = sqlstate &&
+		explain(differences, statement, sqlstate);
+
+		if (sqlstate == NULL ||
+			(!explained && is_about_data(replay, sqlstate)))
+			continue;
+		broken++;
+		if (!says_star(statement))
+			harm = HARM_DEMANDS;
+		else if (harm == HARM_NONE)
+			harm = HARM_ADDS;
+		if (!explained && unexplained++ < SHOWN)
+			printf("    unexplained: %.300s\n        %s: %s\n",
+				   statement->text, sqlstate, message);
+	}
+	for (Difference *d = differences; d->what; d++)
+	{
+		if (harm == HARM_DEMANDS && d->noticed && takes_away(d))
+			harm = HARM_TAKES;
+	}
+	differences_end(differences)->noticed = unexplained > 0;
+	if (broken)
+		printf("    plainly: %d of %d statements of the version before break\n",
+			   broken, replay->plain.count);
+	return harm;
+}
+
+/* is it the first of its class that was noticed? */
+static bool
+is_first(const Difference *differences, const Difference *d)
+{
+	if (!d->noticed)
+		return false;
+	for (const Difference *e = differences; e != d; e++)
+	{
+		if (e->noticed && strcmp(e->what, d->what) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* the differences that something was broken by, a line for each class */
+static void
+show_causes(const Difference *differences)
+{
+	for (const Difference *d = differences; d->object; d++)
+	{
+		if (!is_first(differences, d))
+			continue;
+		printf("    %s:", d->what);
+		for (const Difference *e = d; e->object; e++)
+		{
+			if (e->noticed && strcmp(e->what, d->what) == 0)
+				printf(" %s", e->name);
+		}
+		printf("\n");
+	}
+}
+
+/* other rows though the script wrote none?  Only what gives them twice. */
+static bool
+rows_changed(const Replay *replay, const Statement *statement)
+{
+	const Outcome (*o)[2] = statement->outcomes;
+	const Statement *plain = find_statement(&replay->plain, statement->text);
+	char	   *relation = print(",%s,", statement->relation);
+	bool		written;
+
+	/* what a view shows comes from who knows where */
+	if (strcmp(statement->kind, "table") == 0)
+		written = strstr(replay->written, relation) != NULL ||
+			replay->written[0] == '*';
+	else
+		written = replay->written[0] != '\0' ||
+			(strcmp(statement->kind, "view") != 0 &&
+			 strcmp(statement->kind, "materialized view") != 0);
+	free(relation);
+	if (written || o[BEFORE][DIRECT].rows != o[BEFORE][PREPARED].rows ||
+		o[BEFORE][DIRECT].rows == o[AFTER][DIRECT].rows)
+		return false;
+	return plain == NULL || plain->outcomes[AFTER][DIRECT].sqlstate[0] ||
+		plain->outcomes[AFTER][DIRECT].rows ==
+		plain->outcomes[BEFORE][DIRECT].rows;
+}
+
+/* does it fail in the same way in "plain"? */
+static bool
+fails_plainly(const Replay *replay, const Statement *statement,
+			  const char *sqlstate)
+{
+	const Statement *plain = find_statement(&replay->plain, statement->text);
+	const char *message;
+	const char *there = plain ? breakage(plain, &message) : NULL;
+
+	return there && strcmp(there, sqlstate) == 0;
+}
+
+/* the statements of a session that broke; shows some, and counts them */
+static int
+judge_session(const Replay *replay, const Session *session)
+{
+	int			broken = 0;
+
+	for (int i = 0; i < session->count; i++)
+	{
+		const Statement *statement = &session->statements[i];
+		const char *message;
+		const char *sqlstate = breakage(statement, &message);
+
+		if (sqlstate && is_about_data(replay, sqlstate) &&
+			fails_plainly(replay, statement, sqlstate))
+			continue;
+		if (sqlstate == NULL && statement->usable &&
+			rows_changed(replay, statement))
+		{
+			sqlstate = "rows";
+			message = "the rows are not those of before";
+		}
+		if (sqlstate == NULL)
+			continue;
+		if (broken++ < SHOWN)
+			printf("    version %d: BROKEN: %.300s\n        %s: %s\n",
+				   session->version, statement->text, sqlstate, message);
+	}
+	if (broken)
+		printf("    version %d: %d of %d statements are BROKEN\n",
+			   session->version, broken, session->count);
+	return broken;
+}
+
+/* is that how the extension says no, rather than how something goes wrong? */
+static bool
+is_refusal(const char *error)
+{
+	return starts_with(error, "2BP01: ") || starts_with(error, "0A000: ") ||
+		starts_with(error, "25001: ") || starts_with(error, "2D000: ") ||
+		starts_with(error, "55000: ");
+}
+
+/* "2BP01: DROP COLUMN" of "2BP01: DROP COLUMN a.b would break ..." */
+static char *
+kind_of_refusal(const char *error)
+{
+	const char *words = error + strlen("2BP01: ");
+	size_t		length = strspn(words, "ABCDEFGHIJKLMNOPQRSTUVWXYZ ");
+	char	   *kind;
+
+	while (length > 0 && words[length - 1] != ' ')
+		length--;
+	if (length == 0)
+		return print("%.70s", error);
+	kind = copy(error);
+	kind[words - error + length - 1] = '\0';
+	return kind;
+}
+
+/* what apply() made of the step */
+static Fate
+judge_versions(Replay *replay, const char *error)
+{
+	int			broken = 0;
+
+	if (error)
+	{
+		char	   *kind = kind_of_refusal(error);
+		Fate		fate = is_refusal(error) ? REFUSED : BROKEN;
+
+		printf("    %s: %s\n", fate == REFUSED ? "refused" : "BROKEN, apply()",
+			   error);
+		count(&replay->refusals, kind, fate);
+		free(kind);
+		return fate;
+	}
+	for (int i = 0; i < replay->nsessions; i++)
+		broken += judge_session(replay, &replay->sessions[i]);
+	return broken ? BROKEN : KEPT;
+}
+
+/* in the tallies, once for each class of cause */
+static void
+count_step(Replay *replay, Difference *differences, Harm harm, Fate fate)
+{
+	replay->harms[harm][fate]++;
+	for (Difference *d = differences; d->what; d++)
+	{
+		if (is_first(differences, d))
+			count(&replay->causes, d->what, fate);
+	}
+}
+
+/*
+ * One step after the other
+ */
+
+/* rows for tables that have few, the same in both databases */
+static void
+populate(Replay *replay)
+{
+	PGresult   *result = query(replay->observer,
+							   "SELECT * FROM pg_temp.populate()");
+	PGconn	   *conn = connect_to("versions");
+
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		char	   *error = try_query(conn, PQgetvalue(result, i, 0));
+
+		if (error)
+			held_back(replay, PQgetvalue(result, i, 0), error);
+		free(error);
+	}
+	PQfinish(conn);
+	PQclear(result);
+}
+
+/* the script has run in "plain": do it in "versions", and judge it */
+static void
+take_step(Replay *replay, const char *script, int number)
+{
+	PGconn	   *conn = connect_to("versions");
+	char	   *error = apply(conn, script, number);
+	Difference *differences = read_differences(replay);
+	Harm		harm;
+	Fate		fate;
+
+	run_sessions(replay, error == NULL, AFTER);
+	harm = judge_plain(replay, differences);
+	show_causes(differences);
+	fate = judge_versions(replay, error);
+	if (harm != HARM_NONE && fate == KEPT)
+		printf("    kept working\n");
+	count_step(replay, differences, harm, fate);
+	if (error)
+		do_by_hand(replay, conn, script, number);
+	free(error);
+	free_differences(differences);
+	PQfinish(conn);
+	replay->version = number;
+	replay->nstatements += replay->plain.count;
+}
+
+/* what works has to be found out again where rows have changed */
+static void
+forget_written(Replay *replay)
+{
+	char	   *text = print("SELECT pg_temp.forget('%s')", replay->written);
+
+	execute(replay->observer, text);
+	free(text);
+}
+
+static void
+replay_step(Replay *replay, const char *path, int number)
+{
+	char	   *script = read_file(path);
+	char	   *error;
+
+	prepare_step(replay);
+	printf("%d. %s\n", number, path);
+	error = run_plainly(replay, script);
+	if (error)
+	{
+		printf("    not run, it fails plainly: %s\n", error);
+		replay->nnot_run++;
+		free_session(&replay->sessions[0]);
+		memmove(replay->sessions, replay->sessions + 1,
+				--replay->nsessions * sizeof(Session));
+	}
+	else
+	{
+		take_step(replay, script, number);
+		forget_written(replay);
+		populate(replay);
+	}
+	free_session(&replay->plain);
+	free(error);
+	free(script);
+	fflush(stdout);
+}
+
+static void
+begin(Replay *replay, const char *functions)
+{
+	char	   *text = read_file(functions);
+	PGconn	   *conn = connect_to("versions");
+
+	replay->observer = connect_to("plain");
+	execute(replay->observer, "SET search_path = public, pg_temp");
+	execute(replay->observer, text);
+	execute(conn, "SELECT schemaver.create_product('" PRODUCT "');"
+			"SELECT schemaver.baseline('0')");
+	PQfinish(conn);
+	free(text);
+}
+
+/* every older version is retired, so that the schema can be looked at */
+static void
+end(Replay *replay)
+{
+	while (replay->nsessions > 0)
+		retire_oldest(replay);
+	PQfinish(replay->observer);
+}
+
+static void
+show_summary(Replay *replay, int nfiles)
+{
+	int			total[NFATES] = {0};
+	int			breaking[NFATES] = {0};
+
+	for (int harm = 0; harm < NHARMS; harm++)
+	{
+		for (int fate = 0; fate < NFATES; fate++)
+		{
+			total[fate] += replay->harms[harm][fate];
+			if (harm == HARM_TAKES || harm == HARM_DEMANDS)
+				breaking[fate] += replay->harms[harm][fate];
+		}
+	}
+	printf("\n%-50s  steps   kept  refused  broken\n",
+		   "the version before would break when run plainly");
+	for (int harm = 0; harm < NHARMS; harm++)
+		show_counts(harm_names[harm], replay->harms[harm]);
+	show_counts("all", total);
+	show_tallies("because of", &replay->causes);
+	show_tallies("refused with", &replay->refusals);
+	printf("\n%d scripts, %d not run, %d statements tried before and after\n",
+		   nfiles, replay->nnot_run, replay->nstatements);
+	printf("%d break the version before when run plainly; with schemaver: %d kept working, %d refused, %d broken\n",
+		   sum(breaking), breaking[KEPT], breaking[REFUSED], breaking[BROKEN]);
+	printf("%d broken in all, %d times the newest version was held back\n",
+		   total[BROKEN], replay->nheld_back);
+}
+
+int
+main(int argc, char **argv)
+{
+	Replay		replay = {0};
+	int			broken = 0;
+
+	if (argc < 4 || (replay.keep = atoi(argv[2])) < 1 ||
+		replay.keep >= MAX_KEEP)
+		die("usage: replay FUNCTIONS KEEP FILE...");
+	begin(&replay, argv[1]);
+	for (int i = 3; i < argc; i++)
+		replay_step(&replay, argv[i], i - 2);
+	end(&replay);
+	show_summary(&replay, argc - 3);
+	for (int harm = 0; harm < NHARMS; harm++)
+		broken += replay.harms[harm][BROKEN];
+	return broken || replay.nheld_back ? 1 : 0;
+}
