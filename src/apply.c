@@ -704,7 +704,8 @@ report_checked(const Migration *migration, List *findings)
 		StringInfoData labels;
 		bool		used = false;
 
-		if (finding->severity != SV_CHECKED || finding->release->retired ||
+		if (finding->severity != SV_CHECKED || !OidIsValid(finding->object) ||
+			finding->release->retired ||
 			list_member_oid(told, finding->object))
 			continue;
 		told = lappend_oid(told, finding->object);

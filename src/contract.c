@@ -1709,7 +1709,7 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 							 quote_identifier(now->name)),
 					"It uses the old name.");
 	if (!is_same_result(verdict, then, now))
-		add_finding(verdict, is_wider(then, now) ? SV_KEPT : SV_FATAL,
+		add_finding(verdict, is_wider(then, now) ? SV_CHECKED : SV_FATAL,
 					verdict->entry->kind == SV_ENTRY_FUNCTION ?
 					psprintf("another result of FUNCTION %s: %s",
 							 verdict->shown, now->type) :

@@ -316,7 +316,7 @@ typedef enum SvSeverity
 	SV_NOTICED,					/* SELECT * sees an addition: a view hides it */
 	SV_BREAKS,					/* would break it; a view prevents that */
 	SV_KEPT,					/* would break it, but what is retained stays */
-	SV_CHECKED,					/* what it writes is checked from now on */
+	SV_CHECKED,					/* it goes on, but by hand it is not to be done */
 	SV_FATAL					/* would break it, and no view can help */
 } SvSeverity;
 

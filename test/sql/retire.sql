@@ -38,7 +38,7 @@ SELECT schemaver.retire('1.2.0', 'retiring');
 SELECT schemaver.unregister();
 
 -- a change that only 1.0.0 and 1.1.0 stand in the way of
-SELECT schemaver.apply('ALTER TABLE person ALTER family_name TYPE varchar(80)',
+SELECT schemaver.apply('ALTER TABLE person ENABLE ROW LEVEL SECURITY',
 	product => 'retiring');
 
 -- somebody's view on a compatibility view is not dropped in silence
