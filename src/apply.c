@@ -44,6 +44,7 @@ PG_FUNCTION_INFO_V1(schemaver_apply);
 typedef struct Migration
 {
 	SvScript   *script;
+	SvScript	settled;		/* with the directives not yet seen to */
 	SvProduct  *product;
 	SvVersion  *version;		/* asked for, or NULL: to be derived */
 	char	   *description;
@@ -786,8 +787,8 @@ finish(Migration *migration)
 
 	check_borders(migration);
 	sv_routine_check(migration->product, migration->from);
-	sv_require_settle(migration->product, migration->from, migration->script,
-					  findings);
+	sv_require_settle(migration->product, migration->from,
+					  &migration->settled, findings);
 	migration->reached = choose_version(migration, findings);
 	foreach(lc, migration->releases)
 		refuse_or_retire(migration, lfirst(lc), findings);
@@ -851,8 +852,12 @@ attempt(void *argument)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	lock_relations(migration);
-	sv_expand_begin(migration->product, migration->from, migration->releases);
+	migration->settled = *migration->script;
+	sv_expand_begin(migration->product, migration->from, migration->releases,
+					migration->script);
 	run_statements(migration);
+	sv_directive_settle(migration->product, migration->from,
+						&migration->settled);
 	sv_expand_end();
 	error_context_stack = callback.previous;
 
@@ -950,22 +955,6 @@ check_from_and_to(const Migration *migration)
 				 errhint("Number it %s or higher.",
 						 sv_version_text(sv_version_next(current,
 														 SV_STEP_REVISION)))));
-}
-
-static void
-refuse_unsupported(const SvScript *script)
-{
-	SvDirective *first;
-
-	if (script->down == NIL)
-		return;
-	first = linitial(script->down);
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("directive \"down\" in line %d is not supported yet",
-					first->line),
-			 errdetail("Columns cannot be kept in step by expressions in this release."),
-			 errhint("Remove the directive.")));
 }
 
 /* findings against a schema that was changed by hand before the script */
@@ -1070,7 +1059,6 @@ schemaver_apply(PG_FUNCTION_ARGS)
 				 errhint("Apply the scripts one after the other.")));
 	migration.started = GetCurrentTimestamp();
 	migration.script = sv_script_parse(text_argument(fcinfo, 0));
-	refuse_unsupported(migration.script);
 	migration.version = asked_version(PG_ARGISNULL(1) ? NULL :
 									  PG_GETARG_SVVERSION(1),
 									  migration.script);

@@ -106,6 +106,7 @@ static struct
 {
 	const SvProduct *product;
 	const SvRelease *from;
+	const SvScript *script;		/* NULL if none runs but a rollback */
 	List	   *releases;		/* those whose needs count */
 	List	   *triggers;		/* of HiddenTrigger */
 	List	   *hiding;			/* OIDs of tables that may hide columns */
@@ -1480,7 +1481,11 @@ turn_type_commands(Oid relation, List *commands)
 
 		if (number > 0 && is_column_needed(relation, number) &&
 			sv_retype_column(migration.product, migration.from, relation,
-							 command, NULL, NULL,
+							 command, NULL,
+							 sv_directive_has_down(migration.product,
+												   migration.from,
+												   migration.script, relation,
+												   command->name) ? "" : NULL,
 							 is_column_in_use(relation, number)))
 		{
 			add_hiding(relation);
@@ -1793,13 +1798,14 @@ find_hiding(const SvRelease *from)
 }
 
 /*
- * From here on retain what a script drops and one of these releases needs.
+ * From here on retain what a script drops and one of these releases needs;
+ * columns whose directives ask for it are split.
  * Ends with sv_expand_end() and sv_expand_settle(), or with the
  * subtransaction.
  */
 void
 sv_expand_begin(const SvProduct *product, const SvRelease *from,
-				List *releases)
+				List *releases, const SvScript *script)
 {
 	MemoryContext context;
 	ListCell   *lc;
@@ -1811,6 +1817,7 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	context = MemoryContextSwitchTo(migration.context);
 	migration.product = product;
 	migration.from = from;
+	migration.script = script;
 	migration.releases = list_copy(releases);
 	migration.hiding = from ? find_hiding(from) : NIL;
 	migration.subid = GetCurrentSubTransactionId();
@@ -1821,6 +1828,11 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	foreach(lc, migration.hiding)
 	{
 		sv_contract_touch(RelationRelationId, lfirst_oid(lc));
+		freeze(lfirst_oid(lc));
+	}
+	foreach(lc, script ? sv_directive_split(product, from, script) : NIL)
+	{
+		add_hiding(lfirst_oid(lc));
 		freeze(lfirst_oid(lc));
 	}
 }

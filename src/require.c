@@ -265,6 +265,24 @@ sv_require_note_update(Query *query)
 }
 
 /*
+ * Has the script updated that column of the table's rows itself?
+ */
+bool
+sv_require_is_updated(Oid relation, AttrNumber column)
+{
+	ListCell   *lc;
+
+	foreach(lc, script_state.updates)
+	{
+		NotedUpdate *noted = lfirst(lc);
+
+		if (noted->relation == relation && noted->column == column)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Where a value is known from
  */
 

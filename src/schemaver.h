@@ -557,6 +557,7 @@ extern void sv_require_begin(void);
 extern void sv_require_end(void);
 extern void sv_require_note_default(Oid attrdef);
 extern void sv_require_note_update(Query *query);
+extern bool sv_require_is_updated(Oid relation, AttrNumber column);
 extern void sv_require_settle(const SvProduct *product, const SvRelease *from,
 							  const SvScript *script, List *findings);
 extern void sv_require_relax(const SvProduct *product);
@@ -631,12 +632,25 @@ extern List *sv_replace_keep(List *watched, const SvProduct *product,
 extern void sv_settle_put_away(List *put_away);
 
 /*-------------------------------------------------------------------------
+ * directive.c: "up" and "down"
+ *-------------------------------------------------------------------------
+ */
+extern List *sv_directive_split(const SvProduct *product,
+								const SvRelease *from, const SvScript *script);
+extern bool sv_directive_has_down(const SvProduct *product,
+								  const SvRelease *from,
+								  const SvScript *script, Oid relation,
+								  const char *column);
+extern void sv_directive_settle(const SvProduct *product,
+								const SvRelease *from, SvScript *script);
+
+/*-------------------------------------------------------------------------
  * expand.c: turn what drops into what retains, while apply() runs
  *-------------------------------------------------------------------------
  */
 extern void sv_expand_init(void);
 extern void sv_expand_begin(const SvProduct *product, const SvRelease *from,
-							List *releases);
+							List *releases, const SvScript *script);
 extern void sv_expand_follow_names(void);
 extern void sv_expand_end(void);
 extern void sv_expand_settle(void);

@@ -962,7 +962,7 @@ sv_shift_begin(SvProduct *product, SvRelease *from, SvRelease *to,
 	if (sv_catalog_drifted(product))
 		sv_contract_touch_all();
 	lock_relations(product, releases, shifted_relations(from, to), needed);
-	sv_expand_begin(product, from, releases);
+	sv_expand_begin(product, from, releases, NULL);
 }
 
 /* unregistered sessions write what the current version does */
