@@ -415,15 +415,20 @@ settle_down(const SvProduct *product, const SvRelease *from, Told *told)
 	sv_sync_set(told->relation, pairs);
 }
 
-/* is it only the value for a column that requires one?  See require.c. */
+/*
+ * Is it only the value for a column that requires one, and that older versions
+ * may write as well?  See require.c.
+ */
 static bool
 is_for_required(const Told *told)
 {
 	HeapTuple	tuple;
 	bool		notnull;
 
-	if (!told->is_new || pair_with(sv_sync_pairs(told->relation), told))
+	if (pair_with(sv_sync_pairs(told->relation), told))
 		return false;
+	if (!told->is_new)
+		return true;
 	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(told->relation),
 							Int16GetDatum(told->number));
 	notnull = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
