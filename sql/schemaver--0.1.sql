@@ -376,6 +376,19 @@ COMMENT ON FUNCTION schemaver.sync() IS
 	'the trigger that computes the columns that the writer''s version does not write; its arguments are seven for each pair of columns: old column, new column, up, down, product, version, new or old';
 
 --
+-- archive.c: where retire() keeps what would be lost, if it shall
+--
+-- Everybody may look into the schema: who may read a table there is told by
+-- the table, which nobody but its owner is granted anything on.
+--
+
+CREATE SCHEMA schemaver_archive;
+GRANT USAGE ON SCHEMA schemaver_archive TO PUBLIC;
+
+COMMENT ON SCHEMA schemaver_archive IS
+	'what retired versions alone had, kept by retire(archive => true); yours to read, move or drop';
+
+--
 -- drain.c: wait_for_drain
 --
 
@@ -455,15 +468,17 @@ FROM PUBLIC;
 
 CREATE FUNCTION schemaver.retire(
 	version schemaver.version,
-	product text DEFAULT NULL)
+	product text DEFAULT NULL,
+	archive boolean DEFAULT false)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'schemaver_retire'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION schemaver.retire(schemaver.version, text) IS
-	'retires that version and all older ones, none of which may be live; returns how many there were';
+COMMENT ON FUNCTION schemaver.retire(schemaver.version, text, boolean) IS
+	'retires that version and all older ones, or all newer ones if it was rolled back, none of which may be live; archive: keeps in schemaver_archive what would be lost; returns how many there were';
 
-REVOKE ALL ON FUNCTION schemaver.retire(schemaver.version, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION schemaver.retire(schemaver.version, text, boolean)
+FROM PUBLIC;
 
 CREATE FUNCTION schemaver.rollback(
 	version schemaver.version,

@@ -85,7 +85,8 @@ check_base_schema(const char *schema)
 	ListCell   *ls;
 
 	if (strcmp(schema, SV_SCHEMA) == 0 ||
-		strcmp(schema, SV_RETAINED_SCHEMA) == 0 || IsCatalogNamespace(oid) ||
+		strcmp(schema, SV_RETAINED_SCHEMA) == 0 ||
+		strcmp(schema, SV_ARCHIVE_SCHEMA) == 0 || IsCatalogNamespace(oid) ||
 		isAnyTempNamespace(oid) || IsToastNamespace(oid) ||
 		strcmp(schema, "information_schema") == 0 ||
 		sv_contract_is_version_schema(oid))
@@ -688,7 +689,7 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 					release->label, migration->product->name,
 					finding->change),
 			 errdetail("No instance has ever registered under it.")));
-	sv_compat_retire(migration->product, list_make1(release), NIL);
+	sv_compat_retire(migration->product, list_make1(release), NIL, NULL);
 }
 
 /* what is new and checks the writes of older versions, told once for all */
@@ -750,7 +751,7 @@ retire_forgotten(Migration *migration)
 	migration->releases = supported;
 	if (forgotten == NIL)
 		return;
-	sv_compat_retire(migration->product, forgotten, supported);
+	sv_compat_retire(migration->product, forgotten, supported, NULL);
 }
 
 static void

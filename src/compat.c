@@ -1247,9 +1247,11 @@ rehouse(const SvProduct *product, List *staying, Oid schema)
  * since the parts may depend on each other; objects of others that depend on
  * any are an error.  Contracts must be collecting: what this touches is for
  * the caller to reconcile.  He holds the releases' locks and the product's.
+ * With an archive, tables go there instead; without, NULL.
  */
 void
-sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
+sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
+				 SvArchive *archive)
 {
 	ObjectAddresses *objects = new_object_addresses();
 	List	   *unused;
@@ -1264,9 +1266,11 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying)
 		sv_catalog_retire(lfirst(lr));
 	CommandCounterIncrement();
 	supported = sv_catalog_releases(product, true);
-	unused = sv_retain_unused(product);
+	unused = sv_retain_unused(product, retiring);
 	excused = sv_require_unneeded(product);
 	lock_views_on(product, staying, unused, excused);
+	if (archive)
+		unused = sv_archive_tables(product, retiring, unused, archive);
 	sv_retain_add_unused(unused, objects);
 	foreach(lr, retiring)
 	{

@@ -1046,28 +1046,50 @@ add_unused_columns(List *objects, const SvProduct *product, List *releases)
 	return objects;
 }
 
-/* supported releases of whatever product: what one gives up another may need */
-static List *
-all_supported(void)
+static bool
+is_release_among(const SvRelease *release, List *releases)
 {
-	List	   *releases = NIL;
 	ListCell   *lc;
 
-	foreach(lc, sv_catalog_products())
-		releases = list_concat(releases,
-							   sv_catalog_releases(lfirst(lc), true));
+	foreach(lc, releases)
+	{
+		if (((SvRelease *) lfirst(lc))->id == release->id)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Supported releases of whatever product, without those that retire: what one
+ * gives up another may need.
+ */
+static List *
+all_supported(List *retiring)
+{
+	List	   *releases = NIL;
+	ListCell   *lp;
+	ListCell   *lr;
+
+	foreach(lp, sv_catalog_products())
+	{
+		foreach(lr, sv_catalog_releases(lfirst(lp), true))
+		{
+			if (!is_release_among(lfirst(lr), retiring))
+				releases = lappend(releases, lfirst(lr));
+		}
+	}
 	return releases;
 }
 
 /*
- * What is retained for a product and no supported release needs: a list of
- * ObjectAddress *, relations and the hidden parts of tables that stay, the
- * parts first.
+ * What is retained for a product and no supported release needs, but for some
+ * that are about to retire: a list of ObjectAddress *, relations and the
+ * hidden parts of tables that stay, the parts first.
  */
 List *
-sv_retain_unused(const SvProduct *product)
+sv_retain_unused(const SvProduct *product, List *retiring)
 {
-	List	   *releases = all_supported();
+	List	   *releases = all_supported(retiring);
 	List	   *objects = NIL;
 	ListCell   *lc;
 
@@ -1147,9 +1169,12 @@ sv_retain_add_unused(List *unused, ObjectAddresses *addresses)
  * Bringing back
  */
 
-/* what belongs to a relation: objects that depend on it or its columns */
-static List *
-parts_of(const ObjectAddress *whole)
+/*
+ * What belongs to a relation, objects that depend on it or its columns: a
+ * list of ObjectAddress *.
+ */
+List *
+sv_retain_parts_of(const ObjectAddress *whole)
 {
 	Relation	catalog = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[2];
@@ -1233,7 +1258,8 @@ harden(Oid class_id, Oid object)
 	ObjectAddressSet(whole, class_id, object);
 	catalog = table_open(DependRelationId, RowExclusiveLock);
 	harden_object(catalog, &whole, &whole);
-	foreach(lc, class_id == RelationRelationId ? parts_of(&whole) : NIL)
+	foreach(lc, class_id == RelationRelationId ?
+			sv_retain_parts_of(&whole) : NIL)
 		harden_object(catalog, lfirst(lc), &whole);
 	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();

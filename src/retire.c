@@ -38,6 +38,8 @@ typedef struct Retirement
 	SvRelease  *current;
 	TimestampTz started;
 	int			count;			/* how many went */
+	bool		archive;		/* shall be kept what would be lost? */
+	SvArchive	archived;		/* what was before the first try */
 } Retirement;
 
 /* the sessions that keep a version from being retired */
@@ -68,7 +70,7 @@ lock_release(const Retirement *retirement, const SvRelease *release)
 }
 
 static void
-record(const Retirement *retirement)
+record(const Retirement *retirement, const char *archived)
 {
 	SvHistory	history = {0};
 
@@ -77,10 +79,11 @@ record(const Retirement *retirement)
 	history.action = "retire";
 	history.to = retirement->release->version;
 	history.started = retirement->started;
-	history.outcome = psprintf("retired with all %s, %d in all",
+	history.outcome = psprintf("retired with all %s, %d in all%s%s",
 							   sv_version_compare(retirement->release->version,
 												  retirement->current->version) < 0 ?
-							   "older" : "newer", retirement->count);
+							   "older" : "newer", retirement->count,
+							   archived[0] ? "; archived " : "", archived);
 	history.restorable = true;
 	sv_catalog_record(&history);
 }
@@ -122,14 +125,11 @@ restore_constraints(const Retirement *retirement, List *retiring,
 	}
 }
 
-/* one try, in a subtransaction of its own */
-static void
-attempt(void *argument)
+/* the releases to retire, locked; the others are added to *staying */
+static List *
+lock_releases(const Retirement *retirement, List **staying)
 {
-	Retirement *retirement = argument;
 	List	   *retiring = NIL;
-	List	   *staying = NIL;
-	int			nestlevel;
 	ListCell   *lc;
 
 	foreach(lc, sv_catalog_releases(retirement->product, true))
@@ -137,27 +137,61 @@ attempt(void *argument)
 		SvRelease  *release = lfirst(lc);
 
 		if (!is_to_retire(retirement, release))
-			staying = lappend(staying, release);
+			*staying = lappend(*staying, release);
 		else
 		{
 			lock_release(retirement, release);
 			retiring = lappend(retiring, release);
 		}
 	}
+	return retiring;
+}
+
+/*
+ * What can be archived without a lock that anybody would notice, which may
+ * take long: done once, however often the rest has to be tried.
+ */
+static void
+archive_columns(Retirement *retirement)
+{
+	List	   *staying = NIL;
+
+	initStringInfo(&retirement->archived.report);
+	if (retirement->archive)
+		sv_archive_columns(retirement->product,
+						   lock_releases(retirement, &staying),
+						   &retirement->archived);
+}
+
+/* one try, in a subtransaction of its own */
+static void
+attempt(void *argument)
+{
+	Retirement *retirement = argument;
+	List	   *staying = NIL;
+	List	   *retiring = lock_releases(retirement, &staying);
+	SvArchive	archived;
+	int			nestlevel;
+
+	archived.relations = list_copy(retirement->archived.relations);
+	initStringInfo(&archived.report);
+	appendStringInfoString(&archived.report,
+						   retirement->archived.report.data);
 	retirement->count = list_length(retiring);
 	nestlevel = sv_contract_enter();
 	sv_contract_collect_begin();
-	sv_compat_retire(retirement->product, retiring, staying);
+	sv_compat_retire(retirement->product, retiring, staying,
+					 retirement->archive ? &archived : NULL);
 	restore_constraints(retirement, retiring, staying);
 	sv_contract_relink(staying, false);
 	(void) sv_compat_reconcile(retirement->product, staying);
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);
-	record(retirement);
+	record(retirement, archived.report.data);
 }
 
 /*
- * schemaver.retire(version, product) returns integer
+ * schemaver.retire(version, product, archive) returns integer
  */
 Datum
 schemaver_retire(PG_FUNCTION_ARGS)
@@ -191,6 +225,8 @@ schemaver_retire(PG_FUNCTION_ARGS)
 						retirement.product->name)));
 		PG_RETURN_INT32(0);
 	}
+	retirement.archive = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	archive_columns(&retirement);
 	sv_lock_retry(psprintf("retirement of version %s of product \"%s\"",
 						   retirement.release->label,
 						   retirement.product->name),

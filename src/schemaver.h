@@ -42,9 +42,10 @@
 #define sv_lock_held(tag, mode)		LockHeldByMe(tag, mode)
 #endif
 
-/* the schemas of the extension: its own objects, and what it retains */
+/* the schemas of the extension: its own objects, what it retains, archives */
 #define SV_SCHEMA			"schemaver"
 #define SV_RETAINED_SCHEMA	"schemaver_retained"
+#define SV_ARCHIVE_SCHEMA	"schemaver_archive"
 
 /*
  * What is retained inside a table, where a schema cannot hide it: columns,
@@ -481,7 +482,8 @@ extern void sv_retain_return_trigger(Oid trigger, const char *name);
 extern void sv_retain_return_relation(Oid relation, Oid schema,
 									  const char *name);
 extern void sv_retain_return_home(Oid class_id, Oid object, Oid schema);
-extern List *sv_retain_unused(const SvProduct *product);
+extern List *sv_retain_unused(const SvProduct *product, List *retiring);
+extern List *sv_retain_parts_of(const ObjectAddress *whole);
 extern Oid	sv_retain_relation_of(const ObjectAddress *object);
 extern void sv_retain_add_unused(List *unused, ObjectAddresses *addresses);
 
@@ -567,6 +569,23 @@ extern List *sv_require_unneeded(const SvProduct *product);
 extern void sv_require_free(const SvProduct *product, Oid relation);
 
 /*-------------------------------------------------------------------------
+ * archive.c: keep what would be lost with retired versions
+ *-------------------------------------------------------------------------
+ */
+
+/* what one call of retire() keeps */
+typedef struct SvArchive
+{
+	List	   *relations;		/* OIDs of the tables that were made or moved */
+	StringInfoData report;		/* their names, for the history */
+} SvArchive;
+
+extern void sv_archive_columns(const SvProduct *product, List *retiring,
+							   SvArchive *archive);
+extern List *sv_archive_tables(const SvProduct *product, List *retiring,
+							   List *unused, SvArchive *archive);
+
+/*-------------------------------------------------------------------------
  * compat.c: reconcile: version schemas and their views
  *-------------------------------------------------------------------------
  */
@@ -578,7 +597,7 @@ extern Oid	sv_compat_schema_for(const SvProduct *product,
 extern void sv_compat_create_schemas(const SvProduct *product,
 									 const SvRelease *release);
 extern void sv_compat_retire(const SvProduct *product, List *retiring,
-							 List *staying);
+							 List *staying, SvArchive *archive);
 extern int	sv_compat_reconcile(const SvProduct *product, List *releases);
 extern void sv_compat_sync_rights(Oid base);
 extern bool sv_compat_has_view(const SvProduct *product,
