@@ -622,6 +622,9 @@ CREATE VIEW schemaver.versions AS
 		CASE WHEN v.id = p.current THEN 'current'
 			WHEN v.retired_on IS NOT NULL THEN 'retired'
 			ELSE 'supported' END AS status,
+		coalesce(v.retired_on IS NULL
+			AND v.version OPERATOR(schemaver.>) c.version, false)
+			AS rolled_back,
 		v.description,
 		v.update_on,
 		v.update_by,
@@ -634,6 +637,7 @@ CREATE VIEW schemaver.versions AS
 		schemaver.full_schema(v.version, p.name) AS full_schema
 	FROM schemaver.db_schema_version AS v
 		JOIN schemaver.db_product AS p ON p.id = v.product_id
+		LEFT JOIN schemaver.db_schema_version AS c ON c.id = p.current
 		LEFT JOIN (SELECT n.product, n.version,
 				pg_catalog.count(*) AS instances
 			FROM schemaver.instances AS n
@@ -648,6 +652,8 @@ COMMENT ON COLUMN schemaver.versions.version IS
 	'the version';
 COMMENT ON COLUMN schemaver.versions.status IS
 	'current, supported or retired';
+COMMENT ON COLUMN schemaver.versions.rolled_back IS
+	'whether it is supported and newer than the current version, to which it was rolled back';
 COMMENT ON COLUMN schemaver.versions.description IS
 	'what the version is about';
 COMMENT ON COLUMN schemaver.versions.update_on IS
@@ -722,8 +728,189 @@ COMMENT ON COLUMN schemaver.history.lsn IS
 COMMENT ON COLUMN schemaver.history.restore_point IS
 	'name of the restore point there; NULL where there is none';
 
+-- What stands where retain.c puts things away and a contract speaks of, with
+-- the supported versions whose contracts do.  A part of a table that is itself
+-- retained, and a sequence that a column owns, share their table's fate.
+CREATE VIEW schemaver.retained AS
+	WITH product AS (
+		SELECT p.id, p.name, v.version AS current
+		FROM schemaver.db_product AS p
+			JOIN schemaver.db_schema_version AS v ON v.id = p.current
+		WHERE p.incarnation = 'schemaver.db_product'::regclass::oid
+			AND p.system_identifier =
+				(pg_catalog.pg_control_system()).system_identifier
+	), needed AS (
+		SELECT v.version, n.entry_id
+		FROM schemaver.db_schema_version AS v,
+			unnest(v.contract) AS n(entry_id)
+		WHERE v.retired_on IS NULL
+	), version_schema AS (
+		SELECT n.oid, n.nspname
+		FROM schemaver.db_schema_version AS v,
+			unnest(v.schemas) AS s(name)
+			JOIN pg_catalog.pg_namespace AS n ON n.nspname = s.name
+		WHERE v.retired_on IS NULL
+	), entry AS (
+		SELECT e.*,
+			CASE WHEN e.schema = 'public' THEN ''
+				ELSE pg_catalog.quote_ident(e.schema) || '.' END
+				|| pg_catalog.quote_ident(e.name) AS shown
+		FROM schemaver.db_contract_entry AS e
+	), kept_table AS (
+		SELECT e.id, e.shown, c.oid, c.reltuples, c.relkind, n.nspname,
+			c.relname
+		FROM entry AS e
+			JOIN pg_catalog.pg_class AS c ON c.oid = e.physical
+			JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE e.kind IN ('r', 'p', 'f', 'm')
+			AND n.nspname <> 'schemaver_retained'
+	), piece AS (
+		SELECT e.id AS entry_id,
+			CASE c.relkind WHEN 'v' THEN 'view'
+				WHEN 'm' THEN 'materialized view'
+				WHEN 'f' THEN 'foreign table'
+				WHEN 'S' THEN 'sequence'
+				ELSE 'table' END AS kind,
+			e.shown AS object,
+			pg_catalog.format('%I.%I', n.nspname, c.relname) AS physical,
+			CASE WHEN c.relkind = 'p' THEN
+					(SELECT pg_catalog.sum(
+						pg_catalog.pg_total_relation_size(t.relid))
+					 FROM pg_catalog.pg_partition_tree(c.oid) AS t)::bigint
+				WHEN c.relkind IN ('r', 'm', 'S') THEN
+					pg_catalog.pg_total_relation_size(c.oid)
+				END AS bytes,
+			false AS estimated
+		FROM entry AS e
+			JOIN pg_catalog.pg_class AS c ON c.oid = e.physical
+			JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE e.kind NOT IN ('F', 'T')
+			AND (n.nspname = 'schemaver_retained'
+				OR e.kind = 'S'
+					AND n.oid IN (SELECT s.oid FROM version_schema AS s))
+			AND NOT EXISTS (
+				SELECT FROM pg_catalog.pg_depend AS d
+				WHERE e.kind = 'S'
+					AND d.classid = 'pg_catalog.pg_class'::regclass
+					AND d.objid = c.oid
+					AND d.refclassid = 'pg_catalog.pg_class'::regclass
+					AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)
+		UNION ALL
+		SELECT e.id, 'function', e.shown || '(' || e.args || ')',
+			s.nspname || '.' || pg_catalog.quote_ident(p.proname)
+				|| '(' || e.args || ')', NULL, false
+		FROM entry AS e
+			JOIN pg_catalog.pg_proc AS p ON p.oid = e.physical
+			JOIN version_schema AS s ON s.oid = p.pronamespace
+		WHERE e.kind = 'F'
+		UNION ALL
+		SELECT e.id, 'type', e.shown,
+			pg_catalog.format('%I.%I', s.nspname, t.typname), NULL, false
+		FROM entry AS e
+			JOIN pg_catalog.pg_type AS t ON t.oid = e.physical
+			JOIN version_schema AS s ON s.oid = t.typnamespace
+		WHERE e.kind = 'T'
+		UNION ALL
+		SELECT t.id, 'column',
+			t.shown || '.' || pg_catalog.quote_ident(p.name),
+			pg_catalog.format('%I.%I.%I', t.nspname, t.relname, a.attname),
+			(SELECT greatest(t.reltuples, 0)
+				* (1 - s.null_frac) * s.avg_width
+			 FROM pg_catalog.pg_stats AS s
+			 WHERE s.schemaname = t.nspname AND s.tablename = t.relname
+				AND s.attname = a.attname
+				AND s.inherited = (t.relkind = 'p'))::bigint, true
+		FROM kept_table AS t
+			JOIN schemaver.db_contract_part AS p ON p.entry_id = t.id
+			JOIN pg_catalog.pg_attribute AS a
+				ON a.attrelid = t.oid AND a.attnum = p.number
+		WHERE p.kind = 'c' AND NOT a.attisdropped
+			AND pg_catalog.starts_with(a.attname, 'schemaver_retained_')
+		UNION ALL
+		SELECT t.id, 'trigger',
+			pg_catalog.quote_ident(p.name) || ' on ' || t.shown,
+			pg_catalog.format('%I.%I.%I', t.nspname, t.relname, g.tgname),
+			NULL, false
+		FROM kept_table AS t
+			JOIN schemaver.db_contract_part AS p ON p.entry_id = t.id
+			JOIN pg_catalog.pg_trigger AS g
+				ON g.oid = p.object AND g.tgrelid = t.oid
+		WHERE p.kind = 't'
+			AND pg_catalog.starts_with(g.tgname, 'schemaver_retained_')
+		UNION ALL
+		SELECT t.id,
+			CASE WHEN p.flavour = 'i' THEN 'index' ELSE 'constraint' END,
+			pg_catalog.quote_ident(p.name) || ' on ' || t.shown,
+			pg_catalog.format('%I.%I', t.nspname, c.relname),
+			CASE WHEN c.relkind = 'I' THEN
+					(SELECT pg_catalog.sum(
+						pg_catalog.pg_relation_size(i.relid))
+					 FROM pg_catalog.pg_partition_tree(c.oid) AS i)::bigint
+				ELSE pg_catalog.pg_relation_size(c.oid) END, false
+		FROM kept_table AS t
+			JOIN schemaver.db_contract_part AS p ON p.entry_id = t.id
+			LEFT JOIN pg_catalog.pg_constraint AS k
+				ON p.flavour <> 'i' AND k.oid = p.object
+					AND k.conrelid = t.oid
+			JOIN pg_catalog.pg_class AS c
+				ON c.oid = CASE WHEN p.flavour = 'i' THEN p.object
+					ELSE k.conindid END
+		WHERE p.kind = 'k' AND p.flavour IN ('p', 'u', 'x', 'i')
+			AND c.relkind IN ('i', 'I')
+			AND pg_catalog.starts_with(c.relname, 'schemaver_retained_')
+	), thing AS (
+		SELECT e.product_id, i.kind, i.physical, i.bytes, i.estimated,
+			(pg_catalog.array_agg(i.object
+				ORDER BY n.version DESC NULLS LAST))[1] AS object,
+			coalesce(pg_catalog.array_agg(n.version ORDER BY n.version)
+				FILTER (WHERE n.version IS NOT NULL), '{}') AS needed_by
+		FROM piece AS i
+			JOIN schemaver.db_contract_entry AS e ON e.id = i.entry_id
+			LEFT JOIN needed AS n ON n.entry_id = i.entry_id
+		GROUP BY e.product_id, i.kind, i.physical, i.bytes, i.estimated
+	)
+	SELECT p.name AS product,
+		t.kind,
+		t.object,
+		t.physical,
+		t.needed_by,
+		t.bytes,
+		t.estimated,
+		(SELECT pg_catalog.string_agg(
+				pg_catalog.format('SELECT schemaver.retire(%L, %L)', r.version,
+					p.name), '; ' ORDER BY r.version)
+		 FROM (SELECT schemaver.max(n.version) AS version
+			FROM unnest(t.needed_by) AS n(version)
+			WHERE n.version OPERATOR(schemaver.<) p.current
+			UNION ALL
+			SELECT schemaver.min(n.version)
+			FROM unnest(t.needed_by) AS n(version)
+			WHERE n.version OPERATOR(schemaver.>) p.current) AS r
+		 WHERE r.version IS NOT NULL) AS freed_by
+	FROM thing AS t
+		JOIN product AS p ON p.id = t.product_id;
+
+COMMENT ON VIEW schemaver.retained IS
+	'what migrations have dropped and older versions, or ones that were rolled back, still need';
+COMMENT ON COLUMN schemaver.retained.product IS
+	'name of the product';
+COMMENT ON COLUMN schemaver.retained.kind IS
+	'table, view, materialized view, foreign table, sequence, function, type, column, trigger, constraint or index';
+COMMENT ON COLUMN schemaver.retained.object IS
+	'what the newest of the versions that need it calls it';
+COMMENT ON COLUMN schemaver.retained.physical IS
+	'where it is now';
+COMMENT ON COLUMN schemaver.retained.needed_by IS
+	'supported versions that need it, ascending; empty if none does any more';
+COMMENT ON COLUMN schemaver.retained.bytes IS
+	'its size; NULL where it has none, or nobody knows without reading it';
+COMMENT ON COLUMN schemaver.retained.estimated IS
+	'whether bytes is an estimate, made of what ANALYZE found';
+COMMENT ON COLUMN schemaver.retained.freed_by IS
+	'the call that drops it; NULL if no version needs it';
+
 GRANT SELECT ON schemaver.products, schemaver.versions, schemaver.history,
-	schemaver.instances TO PUBLIC;
+	schemaver.instances, schemaver.retained TO PUBLIC;
 
 CREATE FUNCTION schemaver.status(
 	product text DEFAULT NULL, format text DEFAULT 'text')

@@ -28,6 +28,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/tuplestore.h"
@@ -35,6 +36,7 @@
 
 /* a text line names so many of what it sums up, then counts the rest */
 #define TALLY_SHOWN		5
+#define RETAINED_SHOWN	10
 #define HISTORY_SHOWN	"5"
 
 /* how many instances have something in common */
@@ -55,6 +57,7 @@ typedef struct VersionFacts
 {
 	char	   *version;
 	char	   *status;
+	bool		rolled_back;	/* supported, and newer than the current */
 	char	   *description;
 	TimestampTz registered;		/* the first time ever, DT_NOBEGIN if never */
 	bool		predecessor;	/* the one before the current */
@@ -80,6 +83,18 @@ typedef struct HistoryFacts
 	char	   *outcome;
 } HistoryFacts;
 
+/* one thing that is retained */
+typedef struct RetainedFacts
+{
+	char	   *kind;
+	char	   *object;
+	char	   *physical;
+	List	   *needed_by;		/* of char * */
+	int64		bytes;			/* -1: nobody knows */
+	bool		estimated;
+	char	   *freed_by;		/* NULL if no version needs it */
+} RetainedFacts;
+
 typedef struct ProductFacts
 {
 	char	   *name;
@@ -89,6 +104,7 @@ typedef struct ProductFacts
 	bool		complete;
 	bool		awake;			/* the guard watches over it */
 	List	   *versions;		/* of VersionFacts, newest first */
+	List	   *retained;		/* of RetainedFacts, those freed alike together */
 	List	   *history;		/* of HistoryFacts, newest first */
 	int			instances;
 } ProductFacts;
@@ -238,7 +254,8 @@ gather_schemas(uint64 row, VersionFacts *version)
 static void
 gather_versions(ProductFacts *product)
 {
-	uint64		rows = query("SELECT version, status, description, registered,"
+	uint64		rows = query("SELECT version, status, rolled_back, description,"
+							 "  registered,"
 							 "  schemas,"
 							 "  ARRAY(SELECT (SELECT count(*)::text"
 							 "      FROM pg_class c JOIN pg_namespace n"
@@ -260,6 +277,7 @@ gather_versions(ProductFacts *product)
 
 		version->version = get_text(row, "version");
 		version->status = get_text(row, "status");
+		version->rolled_back = get_bool(row, "rolled_back");
 		version->description = get_text(row, "description");
 		version->registered = get_time(row, "registered");
 		version->predecessor = after_current;
@@ -376,6 +394,37 @@ share_out(ProductFacts *product)
 }
 
 static void
+gather_retained(ProductFacts *product)
+{
+	uint64		rows = query("SELECT kind, object, physical,"
+							 "  needed_by::text[] AS needed_by, bytes,"
+							 "  estimated, freed_by "
+							 "FROM schemaver.retained "
+							 "WHERE product = $1 "
+							 "ORDER BY schemaver.min(retained.needed_by"
+							 "    [cardinality(retained.needed_by)])"
+							 "    OVER (PARTITION BY freed_by), freed_by,"
+							 "  kind = 'table' DESC, kind, object, physical",
+							 product->name);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		RetainedFacts *retained = palloc(sizeof(RetainedFacts));
+		bool		isnull;
+		Datum		bytes = get_datum(row, "bytes", &isnull);
+
+		retained->kind = get_text(row, "kind");
+		retained->object = get_text(row, "object");
+		retained->physical = get_text(row, "physical");
+		retained->needed_by = get_list(row, "needed_by");
+		retained->bytes = isnull ? -1 : DatumGetInt64(bytes);
+		retained->estimated = get_bool(row, "estimated");
+		retained->freed_by = get_text(row, "freed_by");
+		product->retained = lappend(product->retained, retained);
+	}
+}
+
+static void
 gather_history(ProductFacts *product)
 {
 	uint64		rows = query("SELECT update_on, update_by, action,"
@@ -438,6 +487,7 @@ gather_products(const char *name)
 		gather_versions(product);
 		gather_instances(product);
 		share_out(product);
+		gather_retained(product);
 		gather_history(product);
 	}
 	return result;
@@ -603,6 +653,13 @@ is_supported(VersionFacts *version)
 	return strcmp(version->status, "supported") == 0;
 }
 
+static const char *
+status_text(VersionFacts *version)
+{
+	return version->rolled_back ? "supported, newer than the current one" :
+		version->status;
+}
+
 /* what keeps a supported version from being retired, in words */
 static List *
 keepers(VersionFacts *version)
@@ -659,15 +716,15 @@ put_version(Output *out, const char *product, VersionFacts *version)
 
 	if (version->instances > 0)
 		put_line(out, 1, "%s (%s): %d instance%s (%d%%), since %s",
-				 version->version, version->status, version->instances,
+				 version->version, status_text(version), version->instances,
 				 plural(version->instances), version->percent,
 				 time_text(version->oldest));
 	else if (TIMESTAMP_IS_NOBEGIN(version->registered))
 		put_line(out, 1, "%s (%s): no instances, nobody registered yet",
-				 version->version, version->status);
+				 version->version, status_text(version));
 	else
 		put_line(out, 1, "%s (%s): no instances, first registered %s",
-				 version->version, version->status,
+				 version->version, status_text(version),
 				 time_text(version->registered));
 	if (addresses)
 		put_line(out, 2, "Clients: from %s", addresses);
@@ -681,9 +738,67 @@ put_version(Output *out, const char *product, VersionFacts *version)
 
 		put_line(out, 2, "Kept from retirement by: %s",
 				 kept_by ? join_text(kept_by) :
-				 psprintf("nothing (schemaver.retire(%s, %s) takes it away)",
+				 psprintf("nothing (schemaver.retire(%s, %s) takes it away%s)",
 						  quote_literal_cstr(version->version),
-						  quote_literal_cstr(product)));
+						  quote_literal_cstr(product),
+						  version->rolled_back ? " with all newer ones" : ""));
+	}
+}
+
+static char *
+size_text(int64 bytes)
+{
+	return TextDatumGetCString(DirectFunctionCall1(pg_size_pretty,
+												   Int64GetDatum(bytes)));
+}
+
+/* "table pet (for 1.0.0, 1.1.0; 16 kB)" */
+static char *
+retained_text(RetainedFacts *retained)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s %s", retained->kind, retained->object);
+	if (retained->needed_by)
+		appendStringInfo(&text, " (for %s", join_text(retained->needed_by));
+	else
+		appendStringInfoString(&text, " (for no version");
+	if (retained->bytes >= 0)
+		appendStringInfo(&text, "; %s%s", retained->estimated ? "about " : "",
+						 size_text(retained->bytes));
+	appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
+/* what is retained, a line for what the same call frees */
+static void
+put_retained(Output *out, ProductFacts *product)
+{
+	List	   *words = NIL;
+	int			rest = 0;
+
+	for (int i = 0; i < list_length(product->retained); i++)
+	{
+		RetainedFacts *retained = list_nth(product->retained, i);
+		RetainedFacts *next = i + 1 < list_length(product->retained) ?
+		list_nth(product->retained, i + 1) : NULL;
+
+		if (list_length(words) < RETAINED_SHOWN)
+			words = lappend(words, retained_text(retained));
+		else
+			rest++;
+		if (next && strcmp(next->freed_by ? next->freed_by : "",
+						   retained->freed_by ? retained->freed_by : "") == 0)
+			continue;
+		if (rest > 0)
+			words = lappend(words, psprintf("%d other%s", rest, plural(rest)));
+		put_line(out, 1, "Retained: %s", join_text(words));
+		put_line(out, 2, "Freed by: %s", retained->freed_by ?
+				 retained->freed_by :
+				 "the next schemaver.retire(); SELECT * FROM schemaver.verify() tells more");
+		words = NIL;
+		rest = 0;
 	}
 }
 
@@ -759,6 +874,7 @@ put_product(Output *out, StatusFacts *status, ProductFacts *product)
 	if (!product->awake)
 		put_line(out, 1, "Asleep since it was restored from a dump: the guard lets all DDL pass until a session registers, or schemaver.reconcile() is called");
 	put_versions(out, product);
+	put_retained(out, product);
 	if (product->history)
 		put_line(out, 1, "History, newest first:");
 	foreach(cell, product->history)
@@ -915,6 +1031,7 @@ json_version(Json *json, VersionFacts *version)
 	json_open(json, NULL, '{');
 	json_string(json, "version", version->version);
 	json_string(json, "status", version->status);
+	json_bool(json, "rolled_back", version->rolled_back);
 	json_string(json, "description", version->description);
 	json_int(json, "instances", version->instances);
 	json_int(json, "percent", version->percent);
@@ -935,6 +1052,24 @@ json_version(Json *json, VersionFacts *version)
 	json_close(json, ']');
 	if (is_supported(version))
 		json_strings(json, "kept_by", keepers(version));
+	json_close(json, '}');
+}
+
+static void
+json_retained(Json *json, RetainedFacts *retained)
+{
+	json_open(json, NULL, '{');
+	json_string(json, "kind", retained->kind);
+	json_string(json, "object", retained->object);
+	json_string(json, "physical", retained->physical);
+	json_strings(json, "needed_by", retained->needed_by);
+	json_item(json, "bytes");
+	if (retained->bytes >= 0)
+		appendStringInfo(&json->text, INT64_FORMAT, retained->bytes);
+	else
+		appendStringInfoString(&json->text, "null");
+	json_bool(json, "estimated", retained->estimated);
+	json_string(json, "freed_by", retained->freed_by);
 	json_close(json, '}');
 }
 
@@ -971,6 +1106,10 @@ json_product(Json *json, ProductFacts *product)
 	json_open(json, "versions", '[');
 	foreach(cell, product->versions)
 		json_version(json, lfirst(cell));
+	json_close(json, ']');
+	json_open(json, "retained", '[');
+	foreach(cell, product->retained)
+		json_retained(json, lfirst(cell));
 	json_close(json, ']');
 	json_open(json, "history", '[');
 	foreach(cell, product->history)

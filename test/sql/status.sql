@@ -146,9 +146,62 @@ FROM schemaver.status(format => 'json') AS line;
 ALTER EVENT TRIGGER schemaver_guard_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER schemaver_guard_drop ENABLE ALWAYS;
 
+-- what is retained for whom, how large it is, and what frees it
+SELECT line FROM tool.masked('shop') AS line WHERE line ~ 'Retained|Freed';
+SELECT * FROM schemaver.retained;
+CREATE TYPE size AS ENUM ('small', 'large');
+CREATE TABLE pet (id serial PRIMARY KEY, size size, name text UNIQUE);
+CREATE TABLE "Bil""ling".measured (at int PRIMARY KEY) PARTITION BY RANGE (at);
+CREATE TABLE "Bil""ling".measured_1 PARTITION OF "Bil""ling".measured
+	FOR VALUES FROM (0) TO (10);
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN RETURN NEW; END';
+CREATE FUNCTION twice(n integer) RETURNS integer LANGUAGE sql AS 'SELECT 2 * n';
+CREATE TRIGGER stamped BEFORE INSERT ON pet
+	FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE UNIQUE INDEX pet_size ON pet (id, size);
+CREATE SEQUENCE tickets;
+CREATE VIEW owners AS SELECT 1 AS id;
+CREATE MATERIALIZED VIEW counted AS SELECT 1 AS n;
+INSERT INTO pet (size, name) SELECT 'small', repeat('x', 20) || n
+FROM generate_series(1, 100) AS n;
+INSERT INTO "Bil""ling".measured VALUES (1);
+ANALYZE pet;
+SELECT schemaver.apply('SELECT 1', '2.0.0', 'shop');
+SELECT schemaver.register('2.0.0', 'shop');
+SELECT schemaver.apply('ALTER TABLE pet DROP name; DROP TRIGGER stamped ON pet;
+	DROP INDEX pet_size; DROP FUNCTION stamp(), twice(integer); DROP SEQUENCE tickets',
+	'2.1.0', 'shop');
+SELECT schemaver.register('2.1.0', 'shop');
+SELECT schemaver.apply('DROP TABLE pet, "Bil""ling".measured; DROP TYPE size;
+	DROP VIEW owners; DROP MATERIALIZED VIEW counted; CREATE TABLE newer (a int)',
+	'2.2.0', 'shop');
+SELECT schemaver.register('2.2.0', 'shop');
+SELECT schemaver.unregister();
+SELECT kind, object, physical, needed_by, bytes > 0 AS sized, estimated, freed_by
+FROM schemaver.retained ORDER BY needed_by, kind, object;
+SELECT line FROM tool.masked('shop') AS line WHERE line ~ 'Retained|Freed';
+SELECT schemaver.rollback('2.1.0', 'shop');
+ANALYZE pet;
+SELECT line FROM tool.masked('shop') AS line
+WHERE line ~ '^  2|Retained|Freed|Kept';
+SELECT version, status, rolled_back FROM schemaver.versions
+WHERE product = 'shop' ORDER BY version;
+SELECT jsonb_pretty(p -> 'retained'), p #> '{versions,0,rolled_back}'
+FROM schemaver.status('shop', 'json') AS line,
+	jsonb_array_elements(line::jsonb -> 'products') AS p;
+SET ROLE regress_sv_status;
+SELECT kind, object, bytes IS NULL AS hidden FROM schemaver.retained
+WHERE kind IN ('table', 'column') ORDER BY kind, object;
+RESET ROLE;
+SELECT freed_by AS call FROM schemaver.retained WHERE kind = 'table' \gset
+:call;
+SELECT line FROM tool.masked('shop') AS line WHERE line ~ 'Retained|Freed';
+
 -- as after a restore, until it is woken
 UPDATE schemaver.db_product SET incarnation = 0;
 SELECT line FROM tool.masked() AS line WHERE line ~ 'Asleep';
+SELECT count(*) FROM schemaver.retained;
 SELECT schemaver.reconcile();
 SELECT line FROM tool.masked() AS line WHERE line ~ 'Asleep';
 
