@@ -418,6 +418,47 @@ COMMENT ON FUNCTION schemaver.reconcile(text) IS
 REVOKE ALL ON FUNCTION schemaver.reconcile(text) FROM PUBLIC;
 
 --
+-- verify.c: verify
+--
+
+CREATE TYPE schemaver.finding AS (
+	product		text,
+	version		schemaver.version,
+	severity	text,
+	object		text,
+	finding		text,
+	detail		text,
+	hint		text
+);
+
+COMMENT ON TYPE schemaver.finding IS
+	'one row of verify()';
+COMMENT ON COLUMN schemaver.finding.product IS
+	'name of the product; NULL for what concerns the whole database';
+COMMENT ON COLUMN schemaver.finding.version IS
+	'the version that is not as it should be; NULL for what concerns no version alone';
+COMMENT ON COLUMN schemaver.finding.severity IS
+	'error: a version does not work as it must, or nobody guards it; warning: somebody should know';
+COMMENT ON COLUMN schemaver.finding.object IS
+	'what the finding is about; what a contract speaks of by the name that the version gives it';
+COMMENT ON COLUMN schemaver.finding.finding IS
+	'what was found, one of a few fixed texts';
+COMMENT ON COLUMN schemaver.finding.detail IS
+	'more about it, a sentence';
+COMMENT ON COLUMN schemaver.finding.hint IS
+	'what to do about it';
+
+CREATE FUNCTION schemaver.verify(product text DEFAULT NULL)
+RETURNS SETOF schemaver.finding
+AS 'MODULE_PATHNAME', 'schemaver_verify'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.verify(text) IS
+	'checks what supported versions expect against the catalogs, a row a finding, none if all is well; changes nothing';
+
+REVOKE ALL ON FUNCTION schemaver.verify(text) FROM PUBLIC;
+
+--
 -- apply.c: create_product, baseline, apply
 --
 

@@ -27,6 +27,9 @@
  * its base the way an index does: it never stands in the way of a DROP, which
  * is for the guard and for apply() to judge.
  *
+ * What reconcile would do can also be told without doing it, for verify(): by
+ * the same comparisons, so that both always agree.
+ *
  * Locks: the caller holds the product's lock, and ACCESS EXCLUSIVE locks on
  * the existing views of relations that changed, taken before those of the
  * relations.
@@ -62,6 +65,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
 #include "parser/parser.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteSupport.h"
 #include "storage/lmgr.h"
@@ -87,6 +91,8 @@ typedef struct Wanted
 	Oid			schema;			/* the version schema */
 	Oid			base;
 	bool		as_owner;		/* privileges are checked as the owner */
+	const SvRelease *release;
+	List	  **mismatches;		/* where to tell instead of doing, or NULL */
 } Wanted;
 
 /*
@@ -209,10 +215,10 @@ grant_usage(Acl **acl, Oid grantee, Oid owner)
 
 /*
  * Whoever may use the base schema may use its version schema; nobody but the
- * owner may create anything there.
+ * owner may create anything there.  True if it was not so; "look" leaves it.
  */
-static void
-sync_schema_rights(Oid schema, Oid base_schema)
+static bool
+sync_schema_rights(Oid schema, Oid base_schema, bool look)
 {
 	HeapTuple	base = SearchSysCache1(NAMESPACEOID,
 									   ObjectIdGetDatum(base_schema));
@@ -220,6 +226,7 @@ sync_schema_rights(Oid schema, Oid base_schema)
 											ObjectIdGetDatum(schema));
 	Oid			owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
 	Acl		   *acl = acldefault(OBJECT_SCHEMA, owner);
+	bool		changed;
 	bool		isnull;
 	Datum		datum;
 
@@ -240,10 +247,12 @@ sync_schema_rights(Oid schema, Oid base_schema)
 	}
 	datum = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl,
 							&isnull);
-	if (!same_acl(datum, isnull, PointerGetDatum(acl), false))
+	changed = !same_acl(datum, isnull, PointerGetDatum(acl), false);
+	if (changed && !look)
 		store_acl(NamespaceRelationId, tuple, Anum_pg_namespace_nspacl, acl,
 				  schema, 0, owner);
 	ReleaseSysCache(base);
+	return changed;
 }
 
 /*
@@ -274,7 +283,8 @@ sv_compat_create_schemas(const SvProduct *product, const SvRelease *release)
 		schema = NamespaceCreate(name, GetUserId(), false);
 		CommandCounterIncrement();
 		sv_standin_depend_on_extension(NamespaceRelationId, schema);
-		sync_schema_rights(schema, get_namespace_oid(base, false));
+		(void) sync_schema_rights(schema, get_namespace_oid(base, false),
+								  false);
 	}
 	sv_catalog_become_caller(&identity);
 }
@@ -392,6 +402,32 @@ is_shown_by_view(const SvEntry *entry)
 		entry->kind != RELKIND_SEQUENCE;
 }
 
+/* tell of a view, or of a whole version schema, instead of mending it */
+static void
+tell(List **mismatches, const SvRelease *release, const SvEntry *entry,
+	 char *object, const char *finding, const char *detail, bool mendable)
+{
+	SvMismatch *mismatch = palloc(sizeof(SvMismatch));
+
+	mismatch->release = release;
+	mismatch->entry = entry;
+	mismatch->object = object;
+	mismatch->finding = finding;
+	mismatch->detail = detail;
+	mismatch->mendable = mendable;
+	*mismatches = lappend(*mismatches, mismatch);
+}
+
+static void
+tell_of_view(const Wanted *wanted, const char *finding, const char *detail,
+			 bool mendable)
+{
+	tell(wanted->mismatches, wanted->release, wanted->entry,
+		 quote_qualified_identifier(get_namespace_name(wanted->schema),
+									wanted->entry->name),
+		 finding, detail, mendable);
+}
+
 /* has any column of the relation privileges of its own? */
 static bool
 has_column_grants(Oid relation)
@@ -419,14 +455,12 @@ has_column_grants(Oid relation)
 
 /* what a view for the entry must be; false if none can be made */
 static bool
-plan_view(const SvProduct *product, const SvRelease *release,
-		  const SvEntry *entry, Wanted *wanted)
+plan_view(const SvProduct *product, Wanted *wanted)
 {
+	const SvEntry *entry = wanted->entry;
 	ListCell   *lc;
 
-	wanted->entry = entry;
 	wanted->now = sv_contract_resolve(entry);
-	wanted->schema = schema_of_entry(product, release, entry);
 	wanted->columns = NIL;
 	if (wanted->now == NULL || !OidIsValid(wanted->schema))
 		return false;
@@ -441,15 +475,39 @@ plan_view(const SvProduct *product, const SvRelease *release,
 		wanted->columns = lappend(wanted->columns, now);
 	}
 	wanted->as_owner = has_column_grants(wanted->base);
-	if (wanted->as_owner && wanted->now->rowsecurity)
+	if (!wanted->as_owner || !wanted->now->rowsecurity)
+		return true;
+	if (wanted->mismatches == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("no view can stand in for table %s in version %s of product \"%s\"",
 						quote_qualified_identifier(entry->schema, entry->name),
-						release->label, product->name),
+						wanted->release->label, product->name),
 				 errdetail("It has both row security and privileges on columns."),
 				 errhint("Grant privileges on the whole table, or disable row security, then apply the migration.")));
-	return true;
+	tell_of_view(wanted, "view missing",
+				 "No view can stand in for a table with both row security and privileges on columns.",
+				 false);
+	return false;
+}
+
+/* does a view show all rows of one relation, and nothing else? */
+static bool
+is_plain(Relation view)
+{
+	Query	   *query = get_view_query(view);
+	Node	   *from = linitial(query->jointree->fromlist);
+
+	return list_length(query->jointree->fromlist) == 1 &&
+		IsA(from, RangeTblRef) && query->jointree->quals == NULL &&
+		rt_fetch(((RangeTblRef *) from)->rtindex, query->rtable)->inh &&
+		!query->hasAggs && !query->hasTargetSRFs && !query->hasSubLinks &&
+		query->cteList == NIL && query->groupClause == NIL &&
+		query->groupingSets == NIL && query->havingQual == NULL &&
+		query->windowClause == NIL && query->distinctClause == NIL &&
+		query->sortClause == NIL && query->limitOffset == NULL &&
+		query->limitCount == NULL && query->setOperations == NULL &&
+		!RelationIsSecurityView(view) && !RelationHasCheckOption(view);
 }
 
 /* does a view select exactly these columns of the base under their names? */
@@ -464,7 +522,7 @@ has_columns(Relation view, const Wanted *wanted)
 	int			i = 0;
 
 	if (!sv_contract_read_view(RelationGetRelid(view), &base, &numbers) ||
-		base != wanted->base ||
+		base != wanted->base || !is_plain(view) ||
 		list_length(numbers) != list_length(wanted->columns))
 		return false;
 	forboth(lc, wanted->columns, ln, numbers)
@@ -734,7 +792,7 @@ store_default(Relation view, AttrNumber number, const char *text, Oid base)
 												number - 1), base));
 }
 
-/* give the view's columns the contract's defaults; true if one changed */
+/* give the view's columns the contract's defaults; true if one differs */
 static bool
 sync_defaults(Oid view, const Wanted *wanted)
 {
@@ -753,6 +811,9 @@ sync_defaults(Oid view, const Wanted *wanted)
 		/* one that the base has given up follows names by itself */
 		if (want && have && !OidIsValid(then->object))
 			continue;
+		changed = true;
+		if (wanted->mismatches)
+			break;
 		if (have)
 		{
 			RemoveAttrDefault(view, i + 1, DROP_RESTRICT, true, true);
@@ -760,7 +821,6 @@ sync_defaults(Oid view, const Wanted *wanted)
 		}
 		if (want)
 			store_default(relation, i + 1, want, wanted->base);
-		changed = true;
 	}
 	relation_close(relation, NoLock);
 	if (changed)
@@ -862,6 +922,9 @@ sync_constraints(Oid view, const Wanted *wanted)
 
 		if (now == NULL || index == get_constraint_index(now->object))
 			continue;
+		changed = true;
+		if (wanted->mismatches)
+			break;
 		if (OidIsValid(index))
 		{
 			ObjectAddress stale;
@@ -873,7 +936,6 @@ sync_constraints(Oid view, const Wanted *wanted)
 			CommandCounterIncrement();
 		}
 		mirror_constraint(view, wanted, then, now);
-		changed = true;
 	}
 	return changed;
 }
@@ -881,7 +943,7 @@ sync_constraints(Oid view, const Wanted *wanted)
 /* the privileges of one column of the base, on the view's column */
 static bool
 sync_column_rights(Oid view, AttrNumber number, Oid base,
-				   AttrNumber base_number, Oid owner)
+				   AttrNumber base_number, Oid owner, bool look)
 {
 	HeapTuple	from = SearchSysCache2(ATTNUM, ObjectIdGetDatum(base),
 									   Int16GetDatum(base_number));
@@ -896,7 +958,7 @@ sync_column_rights(Oid view, AttrNumber number, Oid base,
 										 &to_null);
 	bool		changed = !same_acl(from_acl, from_null, to_acl, to_null);
 
-	if (changed)
+	if (changed && !look)
 		store_acl(AttributeRelationId, to, Anum_pg_attribute_attacl,
 				  from_null ? NULL : DatumGetAclPCopy(from_acl),
 				  view, number, owner);
@@ -904,23 +966,11 @@ sync_column_rights(Oid view, AttrNumber number, Oid base,
 	return changed;
 }
 
-/*
- * Have a view check privileges as its owner or as its invoker; true if it did
- * otherwise.  Row security wins over privileges on columns: better a view
- * that somebody cannot use than one that shows him all rows.
- */
-static bool
-sync_invoker(Oid view, Oid base, bool rowsecurity)
+static void
+set_invoker(Oid view, bool as_owner)
 {
-	Relation	relation = relation_open(view, AccessShareLock);
-	bool		is_invoker = RelationHasSecurityInvoker(relation);
-	bool		as_owner = has_column_grants(base) && !rowsecurity;
-	AlterTableCmd *command;
+	AlterTableCmd *command = makeNode(AlterTableCmd);
 
-	relation_close(relation, NoLock);
-	if (is_invoker == !as_owner)
-		return false;
-	command = makeNode(AlterTableCmd);
 	command->subtype = AT_ReplaceRelOptions;
 	if (!as_owner)
 		command->def = (Node *)
@@ -937,15 +987,34 @@ sync_invoker(Oid view, Oid base, bool rowsecurity)
 	}
 	PG_END_TRY();
 	CommandCounterIncrement();
+}
+
+/*
+ * Have a view check privileges as its owner or as its invoker; true if it did
+ * otherwise.  Row security wins over privileges on columns: better a view
+ * that somebody cannot use than one that shows him all rows.
+ */
+static bool
+sync_invoker(Oid view, Oid base, bool rowsecurity, bool look)
+{
+	Relation	relation = relation_open(view, AccessShareLock);
+	bool		is_invoker = RelationHasSecurityInvoker(relation);
+	bool		as_owner = has_column_grants(base) && !rowsecurity;
+
+	relation_close(relation, NoLock);
+	if (is_invoker == !as_owner)
+		return false;
+	if (!look)
+		set_invoker(view, as_owner);
 	return true;
 }
 
 /*
  * Owner and privileges of the view are those of its base, and are checked in
- * the way that these ask for; true if something changed.
+ * the way that these ask for; true if something was not so.  "look" leaves it.
  */
 static bool
-sync_rights(Oid view)
+sync_rights(Oid view, bool look)
 {
 	Oid			base;
 	List	   *numbers;
@@ -965,30 +1034,69 @@ sync_rights(Oid view)
 	owner = ((Form_pg_class) GETSTRUCT(from))->relowner;
 	to = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(view));
 	if (((Form_pg_class) GETSTRUCT(to))->relowner != owner)
+		changed = true;
+	if (changed && !look)
 	{
 		ATExecChangeOwner(view, owner, true, AccessExclusiveLock);
 		CommandCounterIncrement();
 		to = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(view));
-		changed = true;
 	}
 	from_acl = SysCacheGetAttr(RELOID, from, Anum_pg_class_relacl, &from_null);
 	to_acl = SysCacheGetAttr(RELOID, to, Anum_pg_class_relacl, &to_null);
 	if (!same_acl(from_acl, from_null, to_acl, to_null))
 	{
-		store_acl(RelationRelationId, to, Anum_pg_class_relacl,
-				  from_null ? NULL : DatumGetAclPCopy(from_acl),
-				  view, 0, owner);
 		changed = true;
+		if (!look)
+			store_acl(RelationRelationId, to, Anum_pg_class_relacl,
+					  from_null ? NULL : DatumGetAclPCopy(from_acl),
+					  view, 0, owner);
 	}
 	changed |= sync_invoker(view, base,
-							((Form_pg_class) GETSTRUCT(from))->relrowsecurity);
+							((Form_pg_class) GETSTRUCT(from))->relrowsecurity,
+							look);
 	ReleaseSysCache(from);
 	if (!has_column_grants(base) && !has_column_grants(view))
 		return changed;
 	foreach(lc, numbers)
 		changed |= sync_column_rights(view, foreach_current_index(lc) + 1,
-									  base, lfirst_int(lc), owner);
+									  base, lfirst_int(lc), owner, look);
 	return changed;
+}
+
+/* tell what one view is not that it must be; true if there is anything */
+static bool
+look_at_view(const Wanted *wanted, Oid view)
+{
+	int			before = list_length(*wanted->mismatches);
+	Relation	relation;
+	bool		fits;
+
+	if (!OidIsValid(view))
+		tell_of_view(wanted, "view missing", NULL, true);
+	else if (get_rel_relkind(view) != RELKIND_VIEW)
+		tell_of_view(wanted, "view missing",
+					 "Something else that is no view has its name.", false);
+	if (list_length(*wanted->mismatches) > before)
+		return true;
+	relation = relation_open(view, AccessShareLock);
+	fits = has_columns(relation, wanted);
+	relation_close(relation, NoLock);
+	if (!fits)
+		tell_of_view(wanted, "view altered",
+					 "It does not select what the version expects.", true);
+	else if (sync_defaults(view, wanted))
+		tell_of_view(wanted, "view altered",
+					 "Its defaults are not those that the version expects.",
+					 true);
+	if (fits && sync_constraints(view, wanted))
+		tell_of_view(wanted, "constraint of view missing",
+					 "It has no mirror of a key of its table, which ON CONFLICT and GROUP BY may rely on.",
+					 true);
+	if (fits && sync_rights(view, true))
+		tell_of_view(wanted, "view altered",
+					 "Its owner or privileges are not those of its table.",
+					 true);
+	return list_length(*wanted->mismatches) > before;
 }
 
 /* make one view what it must be; true if it was not */
@@ -999,6 +1107,8 @@ sync_view(const Wanted *wanted)
 	List	   *saved = NIL;
 	bool		changed = false;
 
+	if (wanted->mismatches)
+		return look_at_view(wanted, view);
 	if (OidIsValid(view))
 	{
 		Relation	relation = relation_open(view, AccessShareLock);
@@ -1022,7 +1132,7 @@ sync_view(const Wanted *wanted)
 	soften_dependencies(view, wanted);
 	changed |= sync_defaults(view, wanted);
 	changed |= sync_constraints(view, wanted);
-	changed |= sync_rights(view);
+	changed |= sync_rights(view, false);
 	return changed;
 }
 
@@ -1044,26 +1154,64 @@ sv_compat_has_view(const SvProduct *product, const SvRelease *release,
 		RELKIND_VIEW;
 }
 
-/* reconcile one entry of one release; true if something had to be done */
+/*
+ * Tell of a function, type or sequence that does not stand where the version
+ * looks for it.  Functions and types are made, since to compare them is to
+ * make them: the caller rolls that back.
+ */
+static bool
+look_at_standin(const Wanted *wanted)
+{
+	const SvEntry *entry = wanted->entry;
+	SvEntry    *now = sv_contract_resolve(entry);
+	bool		is_sequence = entry->kind == RELKIND_SEQUENCE;
+	bool		differs;
+
+	if (now == NULL || !OidIsValid(wanted->schema))
+		return false;
+	if (is_sequence)
+		differs = sv_contract_is_version_schema(get_namespace_oid(now->schema,
+																  false)) &&
+			!OidIsValid(sv_standin_find(entry, now, wanted->schema));
+	else
+		differs = !XactReadOnly && sv_standin_sync(entry, now, wanted->schema);
+	if (differs)
+		tell_of_view(wanted, "stand-in missing",
+					 psprintf("The version does not find %s under the name that it knows, or not as it knows it.",
+							  sv_contract_shown_name(entry)), !is_sequence);
+	return differs;
+}
+
+/*
+ * Reconcile one entry of one release, or with mismatches tell what would be
+ * done; true if there was something.
+ */
 static bool
 reconcile_entry(const SvProduct *product, const SvRelease *release,
-				const SvEntry *entry)
+				const SvEntry *entry, List **mismatches)
 {
-	Wanted		wanted;
-	Oid			schema;
+	Wanted		wanted = {0};
 	Oid			view;
 
-	schema = schema_of_entry(product, release, entry);
+	wanted.release = release;
+	wanted.entry = entry;
+	wanted.mismatches = mismatches;
+	wanted.schema = schema_of_entry(product, release, entry);
 	if (!is_shown_by_view(entry))
-		return sv_standin_sync(entry, sv_contract_resolve(entry), schema);
-	if (sv_contract_needs_view(product, entry) &&
-		plan_view(product, release, entry, &wanted))
+		return mismatches ? look_at_standin(&wanted) :
+			sv_standin_sync(entry, sv_contract_resolve(entry), wanted.schema);
+	if (sv_contract_needs_view(product, entry) && plan_view(product, &wanted))
 		return sync_view(&wanted);
-	view = OidIsValid(schema) ? get_relname_relid(entry->name, schema) :
-		InvalidOid;
+	view = OidIsValid(wanted.schema) ?
+		get_relname_relid(entry->name, wanted.schema) : InvalidOid;
 	if (!OidIsValid(view) || view == entry->physical)
 		return false;
-	drop_view(view);
+	if (mismatches)
+		tell_of_view(&wanted, "view not needed",
+					 "What it stands for is as the version expects it.",
+					 get_rel_relkind(view) == RELKIND_VIEW);
+	else
+		drop_view(view);
 	return true;
 }
 
@@ -1085,7 +1233,8 @@ sv_compat_reconcile(const SvProduct *product, List *releases)
 		SvRelease  *release = lfirst(lr);
 
 		foreach(le, sv_contract_touched_entries(release))
-			changed += reconcile_entry(product, release, lfirst(le)) ? 1 : 0;
+			changed += reconcile_entry(product, release, lfirst(le), NULL) ?
+				1 : 0;
 	}
 	sv_catalog_become_caller(&identity);
 	return changed;
@@ -1393,7 +1542,7 @@ sync_all_schema_rights(void)
 				Oid			base = get_namespace_oid(lfirst(lb), true);
 
 				if (OidIsValid(schema) && OidIsValid(base))
-					sync_schema_rights(schema, base);
+					(void) sync_schema_rights(schema, base, false);
 			}
 		}
 	}
@@ -1413,7 +1562,7 @@ sv_compat_sync_rights(Oid base)
 	if (!OidIsValid(base))
 		sync_all_schema_rights();
 	foreach(lc, all_views_on(base))
-		(void) sync_rights(lfirst_oid(lc));
+		(void) sync_rights(lfirst_oid(lc), false);
 	sv_catalog_become_caller(&identity);
 }
 
@@ -1436,8 +1585,58 @@ mend_schemas(const SvProduct *product, const SvRelease *release)
 		}
 		sv_standin_depend_on_extension(NamespaceRelationId, schema);
 		if (OidIsValid(base))
-			sync_schema_rights(schema, base);
+			(void) sync_schema_rights(schema, base, false);
 	}
+}
+
+/* tell what mend_schemas() would do */
+static void
+look_at_schemas(const SvProduct *product, const SvRelease *release,
+				List **mismatches)
+{
+	ListCell   *lb;
+	ListCell   *lv;
+
+	forboth(lb, product->schemas, lv, release->schemas)
+	{
+		Oid			base = get_namespace_oid(lfirst(lb), true);
+		Oid			schema = get_namespace_oid(lfirst(lv), true);
+		char	   *name = pstrdup(quote_identifier(lfirst(lv)));
+
+		if (!OidIsValid(schema))
+			tell(mismatches, release, NULL, name, "version schema missing",
+				 "Without it the version's sessions find only the newest names.",
+				 true);
+		else if (OidIsValid(base) && sync_schema_rights(schema, base, true))
+			tell(mismatches, release, NULL, name, "version schema altered",
+				 "Its privileges are not those of its base schema.", true);
+	}
+}
+
+/*
+ * What sv_compat_reconcile() and schemaver.reconcile() would do about some
+ * releases, everything being touched: a list of SvMismatch.  Takes ACCESS
+ * SHARE locks on the views and changes nothing.
+ */
+List *
+sv_compat_compare(const SvProduct *product, List *releases)
+{
+	SvIdentity	identity;
+	List	   *mismatches = NIL;
+	ListCell   *lr;
+	ListCell   *le;
+
+	sv_catalog_become_owner(&identity);
+	foreach(lr, releases)
+	{
+		SvRelease  *release = lfirst(lr);
+
+		look_at_schemas(product, release, &mismatches);
+		foreach(le, sv_contract_touched_entries(release))
+			(void) reconcile_entry(product, release, lfirst(le), &mismatches);
+	}
+	sv_catalog_become_caller(&identity);
+	return mismatches;
 }
 
 /* reconcile all of a product; links found by name if it is asleep */

@@ -1350,6 +1350,20 @@ all_in(List *some, List *others)
 	return list_difference_int(some, others) == NIL;
 }
 
+/* does a constraint reject the same?  One that is not validated does, too. */
+static bool
+same_constraint(const char *then, const char *now)
+{
+	static const char suffix[] = " NOT VALID";
+	size_t		length = now ? strlen(now) : 0;
+
+	if (same_text(then, now))
+		return true;
+	return then && length == strlen(then) + sizeof(suffix) - 1 &&
+		strncmp(now, then, strlen(then)) == 0 &&
+		strcmp(now + strlen(then), suffix) == 0;
+}
+
 /*
  * The constraint that stands where one of the contract stood: the same one,
  * one of the same name and text, or for a unique one any that is unique over
@@ -1364,7 +1378,7 @@ find_constraint(const SvPart *then, const SvEntry *now)
 	if (found)
 		return found;
 	found = part_by_name(now->constraints, then->physical_name);
-	if (found && same_text(then->expression, now_constraint(found)))
+	if (found && same_constraint(then->expression, now_constraint(found)))
 		return found;
 	if (!is_plain_unique(then))
 		return NULL;
@@ -1991,9 +2005,12 @@ judge_rest(Verdict *verdict)
 					"It would silently see fewer rows.");
 }
 
-/* how findings name an entry: with its schema unless that is public */
-static char *
-shown_name(const SvEntry *entry)
+/*
+ * How people are told of an entry: with its schema unless that is public, a
+ * function with its arguments.
+ */
+char *
+sv_contract_shown_name(const SvEntry *entry)
 {
 	const char *name = quote_identifier(entry->name);
 
@@ -2009,7 +2026,7 @@ static List *
 judge_anew(const SvEntry *entry)
 {
 	Verdict		verdict = {entry, sv_contract_resolve(entry),
-	shown_name(entry), false, NIL};
+	sv_contract_shown_name(entry), false, NIL};
 
 	if (verdict.now == NULL && !OidIsValid(entry->physical))
 		return NIL;
@@ -2204,7 +2221,7 @@ is_new_and_local(const SvPart *part)
 static List *
 judge_partition(Oid partition, const SvEntry *root)
 {
-	Verdict		verdict = {root, NULL, shown_name(root), false, NIL};
+	Verdict		verdict = {root, NULL, sv_contract_shown_name(root), false, NIL};
 	SvEntry    *own;
 	Relation	relation;
 	ListCell   *lc;
@@ -2226,7 +2243,7 @@ judge_partition(Oid partition, const SvEntry *root)
 					psprintf("ADD %s %s ON %s, a partition of %s",
 							 part->flavour == 'i' ? "UNIQUE INDEX" :
 							 "CONSTRAINT", quote_identifier(part->name),
-							 shown_name(own), verdict.shown),
+							 sv_contract_shown_name(own), verdict.shown),
 					"What it writes may violate that.")->object = part->object;
 	}
 	return verdict.findings;

@@ -370,6 +370,7 @@ extern char *sv_contract_default_text(Oid attrdef);
 extern void sv_contract_remember_default(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
 extern SvEntry *sv_contract_resolve(const SvEntry *entry);
+extern char *sv_contract_shown_name(const SvEntry *entry);
 extern SvPart *sv_contract_find_column(const SvEntry *entry,
 									   const SvPart *then,
 									   const SvEntry *now);
@@ -607,6 +608,19 @@ extern void sv_compat_lock_views(Oid base);
 extern void sv_compat_drop_views_on(Oid base);
 extern List *sv_compat_views_on(const SvProduct *product, List *releases,
 								Oid base);
+
+/* one way in which a version schema is not what reconcile would make it */
+typedef struct SvMismatch
+{
+	const SvRelease *release;
+	const SvEntry *entry;		/* NULL for a schema as a whole */
+	char	   *object;			/* the view or the schema, quoted */
+	const char *finding;		/* "view missing" */
+	const char *detail;			/* a sentence, or NULL */
+	bool		mendable;		/* by reconcile() */
+} SvMismatch;
+
+extern List *sv_compat_compare(const SvProduct *product, List *releases);
 extern void sv_compat_wake(SvProduct *product);
 extern SvProduct *sv_compat_open_product(const char *name);
 

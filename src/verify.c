@@ -1,0 +1,795 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify.c
+ *	  Check that the database is what the supported versions expect.
+ *
+ * What apply() and the guard look at when something changes is looked at as a
+ * whole: contracts against the catalogs, version schemas against what
+ * reconcile would make of them, retained data against who needs them, and
+ * what the guard itself rests on.  A row of the result is a finding.
+ *
+ * Each product is looked at in a subtransaction that is always rolled back.
+ * So it can be locked against migrations and have its links to the catalogs
+ * renewed, as reconcile does before it compares, and nothing stays of it: no
+ * lock and no change.  On a standby, and in a transaction that is read only,
+ * the links are taken as they are.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(schemaver_verify);
+
+/* columns of the type schemaver.finding */
+enum finding_columns
+{
+	Finding_product = 1, Finding_version, Finding_severity, Finding_object,
+	Finding_finding, Finding_detail, Finding_hint,
+	Finding_columns = Finding_hint
+};
+
+/* one row of the result */
+typedef struct Finding
+{
+	char	   *product;		/* NULL: of the whole database */
+	SvVersion  *version;		/* NULL: of no version alone */
+	bool		is_error;
+	char	   *object;
+	char	   *finding;
+	char	   *detail;
+	char	   *hint;
+} Finding;
+
+/* one call of verify() */
+typedef struct Verification
+{
+	MemoryContext context;		/* outlives the subtransactions */
+	List	   *findings;
+	SvProduct  *product;		/* being looked at, or NULL */
+	List	   *releases;
+	SvRelease  *current;
+} Verification;
+
+static char *
+copy_text(const char *text)
+{
+	return text ? pstrdup(text) : NULL;
+}
+
+/* add a finding; all that it is made of is copied */
+static void
+add(Verification *verification, const SvRelease *release, bool is_error,
+	const char *object, const char *finding, const char *detail,
+	const char *hint)
+{
+	MemoryContext context = MemoryContextSwitchTo(verification->context);
+	Finding    *row = palloc(sizeof(Finding));
+
+	row->product = verification->product ?
+		pstrdup(verification->product->name) : NULL;
+	row->version = release ? (SvVersion *)
+		DatumGetPointer(PG_DETOAST_DATUM_COPY(SvVersionGetDatum(release->version))) :
+		NULL;
+	row->is_error = is_error;
+	row->object = copy_text(object);
+	row->finding = copy_text(finding);
+	row->detail = copy_text(detail);
+	row->hint = copy_text(hint);
+	verification->findings = lappend(verification->findings, row);
+	MemoryContextSwitchTo(context);
+}
+
+/* the call that retires a version, for a hint */
+static char *
+retire_call(const Verification *verification, const SvRelease *release)
+{
+	return psprintf("SELECT schemaver.retire(%s, %s)",
+					quote_literal_cstr(release->label),
+					quote_literal_cstr(verification->product->name));
+}
+
+/* the call of reconcile(), for a hint */
+static char *
+reconcile_hint(const Verification *verification)
+{
+	return psprintf("SELECT schemaver.reconcile(%s) mends that.",
+					quote_literal_cstr(verification->product->name));
+}
+
+/*
+ * Contracts
+ */
+
+static void
+add_unfulfilled(Verification *verification, const SvRelease *release,
+				const SvEntry *entry, const char *detail)
+{
+	bool		is_current = release->id == verification->product->current;
+
+	add(verification, release, true, sv_contract_shown_name(entry),
+		"contract not fulfilled", detail, is_current ?
+		"Undo the change; or apply the next migration, which takes the schema as it stands." :
+		psprintf("Undo the change; or, when nobody needs the version any more, %s.",
+				 retire_call(verification, release)));
+}
+
+/* what is otherwise than a version expects, and no view can help */
+static void
+check_contracts(Verification *verification, List *findings)
+{
+	ListCell   *lc;
+
+	foreach(lc, findings)
+	{
+		SvFinding  *finding = lfirst(lc);
+
+		if (finding->severity == SV_FATAL)
+			add_unfulfilled(verification, finding->release, finding->entry,
+							psprintf("%s: %s", finding->change,
+									 finding->reason));
+	}
+}
+
+static bool
+is_relation(char kind)
+{
+	return kind != SV_ENTRY_FUNCTION && kind != SV_ENTRY_TYPE;
+}
+
+/*
+ * What was dropped by hand has lost its link when that was done, and is judged
+ * no more, since it holds up nobody; but it is missing all the same.
+ */
+static void
+check_lost(Verification *verification, const SvRelease *release,
+		   const SvEntry *entry)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(entry->physical))
+	{
+		if (sv_contract_resolve(entry) == NULL)
+			add_unfulfilled(verification, release, entry,
+							"It was dropped by hand.");
+		return;
+	}
+	foreach(lc, is_relation(entry->kind) ? entry->columns : NIL)
+	{
+		SvPart	   *column = lfirst(lc);
+
+		if (column->number == 0)
+			add_unfulfilled(verification, release, entry,
+							psprintf("Column %s was dropped by hand.",
+									 quote_identifier(column->name)));
+	}
+	foreach(lc, entry->constraints)
+	{
+		SvPart	   *constraint = lfirst(lc);
+
+		if (strchr("pui", constraint->flavour) &&
+			!OidIsValid(constraint->object))
+			add_unfulfilled(verification, release, entry,
+							psprintf("The unique %s %s was dropped by hand.",
+									 constraint->flavour == 'i' ? "index" :
+									 "constraint",
+									 quote_identifier(constraint->name)));
+	}
+	foreach(lc, entry->triggers)
+	{
+		SvPart	   *trigger = lfirst(lc);
+
+		if (!OidIsValid(trigger->object))
+			add_unfulfilled(verification, release, entry,
+							psprintf("The trigger %s was dropped by hand.",
+									 quote_identifier(trigger->name)));
+	}
+}
+
+/*
+ * Constraints that the current version has and that are not in force
+ */
+
+static SvPart *
+column_of(List *columns, AttrNumber number)
+{
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		if (((SvPart *) lfirst(lc))->number == number)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/* the same constraint, or one that has been made anew under its name */
+static SvPart *
+constraint_of(List *constraints, const SvPart *then)
+{
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+	{
+		SvPart	   *now = lfirst(lc);
+
+		if (now->object == then->object ||
+			strcmp(now->name, then->name) == 0)
+			return now;
+	}
+	return NULL;
+}
+
+/* the oldest version that is newer than the current one, or NULL */
+static SvRelease *
+rolled_back(const Verification *verification)
+{
+	ListCell   *lc;
+
+	foreach(lc, verification->releases)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		if (sv_version_compare(release->version,
+							   verification->current->version) > 0)
+			return release;
+	}
+	return NULL;
+}
+
+static void
+add_relaxed(Verification *verification, const SvEntry *entry,
+			const char *detail, const char *by_hand)
+{
+	SvRelease  *newer = rolled_back(verification);
+
+	add(verification, verification->current, false, sv_contract_shown_name(entry),
+		"constraint relaxed", detail, newer == NULL ? by_hand :
+		psprintf("If that is for the sake of version %s, which was rolled back: %s restores it. If not: %s",
+				 newer->label, retire_call(verification, newer), by_hand));
+}
+
+static void
+check_relaxed(Verification *verification, const SvEntry *entry)
+{
+	SvEntry    *now = sv_contract_resolve(entry);
+	char	   *table;
+	ListCell   *lc;
+
+	if (now == NULL || strchr("rpf", entry->kind) == NULL)
+		return;
+	table = quote_qualified_identifier(now->schema, now->name);
+	foreach(lc, entry->columns)
+	{
+		SvPart	   *then = lfirst(lc);
+		SvPart	   *column = column_of(now->columns, then->number);
+
+		if (column && then->notnull && !column->notnull)
+			add_relaxed(verification, entry,
+						psprintf("Column %s may be null.",
+								 quote_identifier(column->name)),
+						psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, when no row is without a value.",
+								 table, quote_identifier(column->name)));
+	}
+	foreach(lc, entry->constraints)
+	{
+		SvPart	   *then = lfirst(lc);
+		SvPart	   *constraint = constraint_of(now->constraints, then);
+
+		if (constraint == NULL && strchr("cf", then->flavour))
+			add_relaxed(verification, entry,
+						psprintf("The constraint %s is not there: %s.",
+								 quote_identifier(then->name), then->type),
+						psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s.",
+								 table, quote_identifier(then->name),
+								 then->type));
+		else if (constraint && then->flavour == CONSTRAINT_PRIMARY &&
+				 constraint->flavour == CONSTRAINT_UNIQUE)
+			add_relaxed(verification, entry,
+						psprintf("The primary key %s is only a unique constraint, whose columns may be null.",
+								 quote_identifier(then->name)),
+						"Make its columns NOT NULL.");
+	}
+}
+
+/*
+ * Version schemas
+ */
+
+/* why a view must be, in the words of what a version would notice */
+static char *
+reasons_for(List *findings, const SvMismatch *mismatch)
+{
+	StringInfoData reasons;
+	ListCell   *lc;
+
+	initStringInfo(&reasons);
+	foreach(lc, findings)
+	{
+		SvFinding  *finding = lfirst(lc);
+
+		if (finding->release->id == mismatch->release->id &&
+			finding->entry->id == mismatch->entry->id &&
+			finding->severity != SV_FATAL)
+			appendStringInfo(&reasons, "%s%s: %s", reasons.len ? " " : "",
+							 finding->change, finding->reason);
+	}
+	return reasons.len ? reasons.data :
+		pstrdup("The product's version schemas hold a view of every relation.");
+}
+
+static void
+check_version_schemas(Verification *verification, List *findings)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_compat_compare(verification->product,
+								  verification->releases))
+	{
+		SvMismatch *mismatch = lfirst(lc);
+
+		add(verification, mismatch->release,
+			strcmp(mismatch->finding, "view not needed") != 0,
+			mismatch->object, mismatch->finding, mismatch->detail ?
+			mismatch->detail : reasons_for(findings, mismatch),
+			mismatch->mendable ? reconcile_hint(verification) :
+			"Remove what stands in the way, with schemaver.guard off, then call schemaver.reconcile().");
+	}
+}
+
+/* is the object what a version calls a relation of its base schema? */
+static bool
+is_view_of(const SvRelease *release, const char *base_schema, Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+	ListCell   *lc;
+
+	foreach(lc, sv_contract_touched_entries((SvRelease *) release))
+	{
+		SvEntry    *entry = lfirst(lc);
+
+		if (is_relation(entry->kind) && strcmp(entry->name, name) == 0 &&
+			strcmp(entry->schema, base_schema) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* functions and types that schemaver makes go along with the extension */
+static bool
+is_stand_in(Oid class_id, Oid object)
+{
+	return list_member_oid(getAutoExtensionsOfObject(class_id, object),
+						   sv_catalog_extension(false));
+}
+
+static char *
+describe(Oid class_id, Oid object)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, class_id, object);
+	return getObjectDescription(&address, false);
+}
+
+/* what stands in a version schema and no contract knows */
+static void
+check_strangers(Verification *verification, const SvRelease *release)
+{
+	static const Oid classes[] = {RelationRelationId, ProcedureRelationId,
+	TypeRelationId};
+	ListCell   *lb;
+	ListCell   *lv;
+	ListCell   *lc;
+
+	forboth(lb, verification->product->schemas, lv, release->schemas)
+	{
+		Oid			schema = get_namespace_oid(lfirst(lv), true);
+
+		for (int i = 0; OidIsValid(schema) && i < (int) lengthof(classes); i++)
+		{
+			foreach(lc, sv_catalog_objects_of_schema(schema, classes[i]))
+			{
+				if (sv_catalog_entries_on(lfirst_oid(lc)) != NIL ||
+					(classes[i] == RelationRelationId ?
+					 is_view_of(release, lfirst(lb), lfirst_oid(lc)) :
+					 is_stand_in(classes[i], lfirst_oid(lc))))
+					continue;
+				add(verification, release, false,
+					describe(classes[i], lfirst_oid(lc)),
+					"object in version schema",
+					"No contract speaks of it, and the version's sessions find it first.",
+					"Move it to another schema or drop it, with schemaver.guard off.");
+			}
+		}
+	}
+}
+
+/*
+ * What is retained
+ */
+
+static void
+check_unused(Verification *verification)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_retain_unused(verification->product, NIL))
+	{
+		ObjectAddress *object = lfirst(lc);
+
+		add(verification, NULL, false, getObjectDescription(object, false),
+			"retained for nobody",
+			"No supported version needs it.",
+			"The next schemaver.retire() of the product drops it.");
+	}
+}
+
+/* in the schema of retained relations, but in nobody's contract */
+static void
+check_unknown(Verification *verification)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_objects_of_schema(sv_retain_schema(),
+											 RelationRelationId))
+	{
+		Oid			relation = lfirst_oid(lc);
+		Oid			table;
+		int32		column;
+
+		/* partitions and the sequences of columns are in their table's */
+		if (get_rel_relispartition(relation) ||
+			sv_catalog_entries_on(relation) != NIL ||
+			(get_rel_relkind(relation) == RELKIND_SEQUENCE &&
+			 (sequenceIsOwned(relation, DEPENDENCY_AUTO, &table, &column) ||
+			  sequenceIsOwned(relation, DEPENDENCY_INTERNAL, &table,
+							  &column))))
+			continue;
+		add(verification, NULL, false,
+			describe(RelationRelationId, relation), "retained for nobody",
+			"No contract has ever spoken of it.",
+			"Move it to another schema or drop it, with schemaver.guard off.");
+	}
+}
+
+/*
+ * What the catalogs and the history tell
+ */
+
+/* run a query, $1 the product, $2 its schemas; the number of its rows */
+static uint64
+query(const Verification *verification, const char *sql)
+{
+	Oid			types[2] = {TEXTOID, TEXTARRAYOID};
+	Datum		values[2] = {0};
+	char		nulls[2] = {'n', 'n'};
+	SvProduct  *product = verification->product;
+
+	if (product)
+	{
+		Datum	   *schemas = palloc(sizeof(Datum) *
+									 list_length(product->schemas));
+		ListCell   *lc;
+
+		foreach(lc, product->schemas)
+			schemas[foreach_current_index(lc)] =
+				CStringGetTextDatum(lfirst(lc));
+		values[0] = CStringGetTextDatum(product->name);
+		values[1] =
+			PointerGetDatum(construct_array(schemas,
+											list_length(product->schemas),
+											TEXTOID, -1, false,
+											TYPALIGN_INT));
+		nulls[0] = nulls[1] = ' ';
+	}
+	if (SPI_execute_with_args(sql, 2, types, values, nulls, true,
+							  0) != SPI_OK_SELECT)
+		elog(ERROR, "could not query the catalogs");
+	return SPI_processed;
+}
+
+static char *
+cell(uint64 row, const char *column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						SPI_fnumber(SPI_tuptable->tupdesc, column));
+}
+
+static void
+check_indexes(Verification *verification)
+{
+	uint64		rows = query(verification,
+							 "SELECT format('%I.%I', n.nspname, i.relname)"
+							 "    AS index,"
+							 "  format('%I.%I', m.nspname, t.relname) AS table,"
+							 "  i.relkind = 'I' AS partitioned "
+							 "FROM pg_index AS x"
+							 "  JOIN pg_class AS i ON i.oid = x.indexrelid"
+							 "  JOIN pg_namespace AS n"
+							 "    ON n.oid = i.relnamespace"
+							 "  JOIN pg_class AS t ON t.oid = x.indrelid"
+							 "  JOIN pg_namespace AS m"
+							 "    ON m.oid = t.relnamespace "
+							 "WHERE NOT x.indisvalid"
+							 "  AND m.nspname = ANY ($2) "
+							 "ORDER BY 1");
+
+	for (uint64 row = 0; row < rows; row++)
+		add(verification, NULL, false, cell(row, "index"), "index invalid",
+			psprintf("It is on table %s, is kept up to date, and is of no use to queries.",
+					 cell(row, "table")),
+			strcmp(cell(row, "partitioned"), "t") == 0 ?
+			"Attach an index of each partition that has none, with ALTER INDEX ... ATTACH PARTITION." :
+			psprintf("REINDEX INDEX CONCURRENTLY %s, or drop it.",
+					 cell(row, "index")));
+}
+
+static void
+check_validity(Verification *verification)
+{
+	uint64		rows = query(verification,
+							 "SELECT format('%I.%I', n.nspname, t.relname)"
+							 "    AS table, quote_ident(c.conname) AS name "
+							 "FROM pg_constraint AS c"
+							 "  JOIN pg_class AS t ON t.oid = c.conrelid"
+							 "  JOIN pg_namespace AS n"
+							 "    ON n.oid = t.relnamespace "
+							 "WHERE NOT c.convalidated"
+							 "  AND n.nspname = ANY ($2) "
+							 "ORDER BY 1, 2");
+
+	for (uint64 row = 0; row < rows; row++)
+		add(verification, NULL, false, cell(row, "table"),
+			"constraint not validated",
+			psprintf("The constraint %s holds for what is written; rows that were there before may violate it.",
+					 cell(row, "name")),
+			psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s.",
+					 cell(row, "table"), cell(row, "name")));
+}
+
+/* the lines of DDL by hand since the last migration, as far as one may see */
+static void
+check_history(Verification *verification)
+{
+	uint64		rows;
+
+	if (!sv_catalog_drifted(verification->product))
+		return;
+	rows = query(verification,
+				 "SELECT id, update_by, description,"
+				 "  left(regexp_replace(script, '\\s+', ' ', 'g'), 200)"
+				 "    AS script "
+				 "FROM schemaver.history "
+				 "WHERE product = $1 AND action = 'ddl' AND id >"
+				 "    (SELECT coalesce(max(id), 0) FROM schemaver.history"
+				 "     WHERE product = $1"
+				 "       AND action IN ('baseline', 'apply', 'rollback')) "
+				 "ORDER BY id");
+	for (uint64 row = 0; row < rows; row++)
+		add(verification, NULL, false, cell(row, "description"),
+			"changed by hand",
+			psprintf("By %s, line %s of schemaver.history%s%s",
+					 cell(row, "update_by"), cell(row, "id"),
+					 cell(row, "script") ? ": " : ".",
+					 cell(row, "script") ? cell(row, "script") : ""),
+			"Put it into a script for the other databases; the next schemaver.apply() takes the schema as it stands.");
+}
+
+/* without them nobody sees what DDL does */
+static void
+check_triggers(Verification *verification)
+{
+	uint64		rows = query(verification,
+							 "SELECT name, event, function, evtname IS NULL"
+							 "    AS missing "
+							 "FROM (VALUES ('schemaver_guard_ddl',"
+							 "      'ddl_command_end', 'guard_ddl'),"
+							 "    ('schemaver_guard_drop', 'sql_drop',"
+							 "      'guard_drop')) AS v (name, event, function)"
+							 "  LEFT JOIN pg_event_trigger"
+							 "    ON evtname = name "
+							 "WHERE evtenabled IS DISTINCT FROM 'A' "
+							 "ORDER BY name");
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool		missing = strcmp(cell(row, "missing"), "t") == 0;
+		char	   *enable = psprintf("ALTER EVENT TRIGGER %s ENABLE ALWAYS",
+									  cell(row, "name"));
+
+		add(verification, NULL, true, cell(row, "name"),
+			missing ? "event trigger missing" : "event trigger not always on",
+			"DDL that breaks a live version may pass without a trace.",
+			missing ?
+			psprintf("CREATE EVENT TRIGGER %s ON %s EXECUTE FUNCTION schemaver.%s(); %s.",
+					 cell(row, "name"), cell(row, "event"),
+					 cell(row, "function"), enable) :
+			psprintf("%s.", enable));
+	}
+}
+
+/*
+ * Putting it together
+ */
+
+static void
+check_releases(Verification *verification)
+{
+	int			nestlevel = sv_contract_enter();
+	List	   *findings;
+	ListCell   *lr;
+	ListCell   *le;
+
+	sv_contract_collect_begin();
+	sv_contract_touch_all();
+	findings = sv_contract_judge(verification->releases);
+	check_contracts(verification, findings);
+	foreach(lr, verification->releases)
+	{
+		foreach(le, sv_contract_touched_entries(lfirst(lr)))
+			check_lost(verification, lfirst(lr), lfirst(le));
+	}
+	foreach(le, sv_contract_touched_entries(verification->current))
+		check_relaxed(verification, lfirst(le));
+	if (!XactReadOnly)
+		sv_contract_relink(verification->releases, false);
+	check_version_schemas(verification, findings);
+	foreach(lr, verification->releases)
+		check_strangers(verification, lfirst(lr));
+	check_unused(verification);
+	sv_contract_collect_end();
+	SPI_connect();
+	check_indexes(verification);
+	check_validity(verification);
+	check_history(verification);
+	SPI_finish();
+	sv_contract_leave(nestlevel);
+}
+
+static void
+check_product(Verification *verification)
+{
+	SvProduct  *product = verification->product;
+
+	sv_registry_lock_product(product->id);
+	product = sv_catalog_product_by_id(product->id);
+	verification->product = product;
+	if (!product->awake)
+	{
+		add(verification, NULL, true, quote_identifier(product->name),
+			"product asleep",
+			"It was restored from a dump, and the guard lets all DDL pass.",
+			reconcile_hint(verification));
+		return;
+	}
+	verification->releases = sv_catalog_releases(product, true);
+	verification->current = sv_catalog_release(product, product->current);
+	if (verification->current)
+		check_releases(verification);
+}
+
+static void
+check_database(Verification *verification)
+{
+	int			nestlevel = sv_contract_enter();
+
+	check_unknown(verification);
+	SPI_connect();
+	check_triggers(verification);
+	SPI_finish();
+	sv_contract_leave(nestlevel);
+}
+
+/* look at something in a subtransaction of which nothing stays */
+static void
+look(Verification *verification, void (*check) (Verification *verification))
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorContextCallback *callbacks = error_context_stack;
+	ErrorData  *volatile problem = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		check(verification);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		problem = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	error_context_stack = callbacks;
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (problem)
+		ReThrowError(problem);
+}
+
+static void
+put_finding(ReturnSetInfo *result, const Finding *finding)
+{
+	Datum		values[Finding_columns] = {0};
+	bool		nulls[Finding_columns] = {0};
+	const char *texts[Finding_columns] = {0};
+
+	texts[Finding_product - 1] = finding->product;
+	texts[Finding_severity - 1] = finding->is_error ? "error" : "warning";
+	texts[Finding_object - 1] = finding->object;
+	texts[Finding_finding - 1] = finding->finding;
+	texts[Finding_detail - 1] = finding->detail;
+	texts[Finding_hint - 1] = finding->hint;
+	for (int i = 0; i < Finding_columns; i++)
+	{
+		nulls[i] = texts[i] == NULL;
+		if (texts[i])
+			values[i] = CStringGetTextDatum(texts[i]);
+	}
+	values[Finding_version - 1] = SvVersionGetDatum(finding->version);
+	nulls[Finding_version - 1] = finding->version == NULL;
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* errors before warnings, else in the order in which they were found */
+static void
+put_findings(ReturnSetInfo *result, List *findings)
+{
+	ListCell   *lc;
+
+	for (int warnings = 0; warnings < 2; warnings++)
+	{
+		foreach(lc, findings)
+		{
+			if (((Finding *) lfirst(lc))->is_error == !warnings)
+				put_finding(result, lfirst(lc));
+		}
+	}
+}
+
+/*
+ * schemaver.verify(product) returns setof schemaver.finding
+ */
+Datum
+schemaver_verify(PG_FUNCTION_ARGS)
+{
+	Verification verification = {0};
+	List	   *products = PG_ARGISNULL(0) ? sv_catalog_products() :
+	list_make1(sv_catalog_product(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								  false));
+	ListCell   *lc;
+
+	if (sv_contract_collecting())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("verify() cannot be called by a migration's script")));
+	InitMaterializedSRF(fcinfo, 0);
+	verification.context = CurrentMemoryContext;
+	look(&verification, check_database);
+	foreach(lc, products)
+	{
+		verification.product = lfirst(lc);
+		look(&verification, check_product);
+	}
+	put_findings((ReturnSetInfo *) fcinfo->resultinfo, verification.findings);
+	return (Datum) 0;
+}
