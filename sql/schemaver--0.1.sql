@@ -913,7 +913,7 @@ CREATE VIEW schemaver.retained AS
 	SELECT p.name AS product,
 		t.kind,
 		t.object,
-		t.physical,
+		t.physical COLLATE pg_catalog."default" AS physical,
 		t.needed_by,
 		t.bytes,
 		t.estimated,

@@ -3,7 +3,7 @@
 
 BEGIN;
 CREATE EXTENSION schemaver;
-SELECT plan(36);
+SELECT plan(64);
 
 -- Functions: how they are called, what they give, who may call them
 PREPARE functions AS
@@ -28,8 +28,14 @@ SELECT bag_eq('functions', $$ VALUES
 	 'schemaver.version', 'v', 'u', false, false),
 	('reconcile(product text DEFAULT NULL::text)',
 	 'integer', 'v', 'u', false, false),
-	('retire(version schemaver.version, product text DEFAULT NULL::text)',
+	('retire(version schemaver.version, product text DEFAULT NULL::text, archive boolean DEFAULT false)',
 	 'integer', 'v', 'u', false, false),
+	('rollback(version schemaver.version, product text DEFAULT NULL::text, reason text DEFAULT NULL::text)',
+	 'schemaver.version', 'v', 'u', false, false),
+	('verify(product text DEFAULT NULL::text)',
+	 'SETOF schemaver.finding', 'v', 'u', false, false),
+	('writes_as(product text, versions schemaver.version[])',
+	 'boolean', 's strict', 'r', true, false),
 	('register(version schemaver.version, product text DEFAULT NULL::text)',
 	 'schemaver.version', 'v', 'u', true, false),
 	('unregister()', 'boolean', 'v', 'u', true, false),
@@ -39,6 +45,7 @@ SELECT bag_eq('functions', $$ VALUES
 	 'SETOF text', 'v', 'u', true, false),
 	('full_schema(version schemaver.version, product text DEFAULT NULL::text)',
 	 'text', 's', 'u', true, false),
+	('sync()', 'trigger', 'v', 'u', true, false),
 	('guard_ddl()', 'event_trigger', 'v', 'u', true, false),
 	('guard_drop()', 'event_trigger', 'v', 'u', true, false)
 $$, 'functions');
@@ -65,7 +72,19 @@ SELECT bag_eq($$
 	SELECT typname::text FROM pg_type
 	WHERE typnamespace = 'schemaver'::regnamespace AND typelem = 0
 		AND typtype <> 'c'
-$$, $$ VALUES ('version') $$, 'the only type');
+$$, $$ VALUES ('version') $$, 'the only type that is no row');
+SELECT is((
+	SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', '
+		ORDER BY attnum)
+	FROM pg_attribute WHERE attrelid = 'schemaver.finding'::regclass),
+	'product text, version schemaver.version, severity text, object text, finding text, detail text, hint text',
+	'type finding');
+SELECT is_empty($$
+	SELECT attname FROM pg_attribute
+	WHERE attrelid = 'schemaver.finding'::regclass
+		AND (col_description(attrelid, attnum) IS NULL OR
+			obj_description('schemaver.finding'::regtype, 'pg_type') IS NULL)
+$$, 'type finding and each of its columns has a comment');
 SELECT isnt(obj_description('schemaver.version'::regtype, 'pg_type'), NULL,
 	'type version has a comment');
 SELECT bag_eq($$
@@ -99,9 +118,10 @@ PREPARE columns AS
 	GROUP BY relname;
 SELECT bag_eq('columns', $$ VALUES
 	('products', 'product text, schemas text[], current_version schemaver.version, supported_versions bigint, exact boolean, complete boolean, created_on timestamp with time zone, created_by text'),
-	('versions', 'product text, version schemaver.version, status text, description text, update_on timestamp with time zone, update_by text, schemas text[], registered timestamp with time zone, retired_on timestamp with time zone, instances bigint, full_schema text'),
+	('versions', 'product text, version schemaver.version, status text, rolled_back boolean, description text, update_on timestamp with time zone, update_by text, schemas text[], registered timestamp with time zone, retired_on timestamp with time zone, instances bigint, full_schema text'),
 	('instances', 'product text, version schemaver.version, pid integer, role name, application_name text, client_addr inet, registered_on timestamp with time zone, backend_start timestamp with time zone, state text'),
-	('history', 'id bigint, product text, action text, from_version schemaver.version, version schemaver.version, update_on timestamp with time zone, update_by text, description text, reason text, script text, checksum text, statements integer, duration interval, outcome text, lsn pg_lsn, restore_point text')
+	('history', 'id bigint, product text, action text, from_version schemaver.version, version schemaver.version, update_on timestamp with time zone, update_by text, description text, reason text, script text, checksum text, statements integer, duration interval, outcome text, lsn pg_lsn, restore_point text'),
+	('retained', 'product text, kind text, object text, physical text, needed_by schemaver.version[], bytes bigint, estimated boolean, freed_by text')
 $$, 'views');
 SELECT is_empty($$
 	SELECT c.oid::regclass, attname
@@ -141,10 +161,25 @@ SELECT ok(has_schema_privilege('public', 'schemaver', 'USAGE')
 	AND NOT has_schema_privilege('public', 'schemaver', 'CREATE'),
 	'everybody may use the schema, nobody create in it');
 
+-- Schemas for what was dropped and what was retired
+SELECT ok(NOT has_schema_privilege('public', 'schemaver_retained',
+	'USAGE, CREATE'), 'nobody has business with what is retained');
+SELECT ok(has_schema_privilege('public', 'schemaver_archive', 'USAGE')
+	AND NOT has_schema_privilege('public', 'schemaver_archive', 'CREATE'),
+	'archives tell themselves who may read them');
+SELECT is_empty($$
+	SELECT nspname FROM pg_namespace
+	WHERE nspname IN ('schemaver_retained', 'schemaver_archive')
+		AND (obj_description(oid, 'pg_namespace') IS NULL OR NOT EXISTS (
+			SELECT FROM pg_depend
+			WHERE classid = 'pg_namespace'::regclass
+				AND objid = pg_namespace.oid AND deptype = 'e'))
+$$, 'both are the extension''s, and have comments');
+
 -- Everything is part of the extension, and of a dump what must be
 SELECT is_empty($$
 	SELECT c.oid::regclass FROM pg_class AS c
-	WHERE relnamespace = 'schemaver'::regnamespace AND relkind <> 'i'
+	WHERE relnamespace = 'schemaver'::regnamespace AND relkind NOT IN ('i', 'c')
 		AND NOT EXISTS (
 			SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass
 				AND objid = c.oid AND deptype = 'e')
@@ -221,6 +256,88 @@ SELECT results_eq($$
 $$, $$ VALUES ('apply', '1.0.0', '1.0.1', 'd', 'r', 1, 'applied', true,
 	'schemaver shop 1.0.1') $$,
 	'history of it');
+
+-- What a version needs is retained once an instance has been there.  One that
+-- registered in this transaction would be live until its end.
+PREPARE visited AS
+	INSERT INTO schemaver.db_registration
+	SELECT id, now(), current_user FROM schemaver.db_schema_version
+	WHERE retired_on IS NULL;
+CREATE TABLE person (id int PRIMARY KEY, name text, nick text);
+INSERT INTO person VALUES (1, 'Ada', 'Countess');
+SELECT is(schemaver.apply('SELECT 2', '1.1.0')::text, '1.1.0', 'apply() again');
+EXECUTE visited;
+SELECT is(schemaver.apply($$
+	ALTER TABLE person DROP COLUMN nick;
+	UPDATE person SET name = upper(name);
+	-- schemaver: rollback
+	UPDATE person SET name = initcap(name);
+$$, '1.2.0')::text, '1.2.0', 'a script that drops, with a rollback section');
+SELECT results_eq($$
+	SELECT product, kind, object, physical, needed_by::text, estimated, freed_by
+	FROM schemaver.retained
+$$, $$ VALUES ('shop', 'column', 'person.nick',
+	'public.person.schemaver_retained_nick', '{1.1.0}', true,
+	'SELECT schemaver.retire(''1.1.0'', ''shop'')') $$, 'retained');
+SELECT is_empty('SELECT schemaver.verify(product => ''shop'')',
+	'verify() by name: all is well');
+SELECT is(schemaver.rollback(version => '1.1.0', product => 'shop',
+	reason => 'because')::text, '1.1.0', 'rollback() by names');
+SELECT is((SELECT ROW(name, nick)::text FROM public.person),
+	'(Ada,Countess)',
+	'the older version''s columns and the data that the section has undone');
+SELECT results_eq($$
+	SELECT action, from_version::text, version::text, reason, outcome
+	FROM schemaver.history ORDER BY id DESC LIMIT 1
+$$, $$ VALUES ('rollback', '1.2.0', '1.1.0', 'because',
+	'rolled back, 1.2.0 stays supported') $$, 'history of it');
+SELECT results_eq($$
+	SELECT version::text, status, rolled_back FROM schemaver.versions
+	WHERE status <> 'retired' ORDER BY versions.version
+$$, $$ VALUES ('1.0.1', 'supported', false), ('1.1.0', 'current', false),
+	('1.2.0', 'supported', true) $$, 'versions after it');
+SELECT is_empty('SELECT schemaver.verify()', 'all is well after it');
+SELECT throws_ok($$ SELECT schemaver.rollback('1.2.0') $$, '55000', NULL,
+	'rollback() does not go forward');
+SELECT throws_ok($$ SELECT schemaver.rollback('1.0.0') $$, '55000', NULL,
+	'rollback() to what is retired');
+SELECT throws_ok($$ SELECT schemaver.rollback('7') $$, '42704', NULL,
+	'rollback() to an unknown version');
+SELECT throws_ok($$ SELECT schemaver.rollback(NULL) $$, '22004', NULL,
+	'rollback() to none');
+SET client_min_messages = warning;
+SELECT is(schemaver.rollback('1.1.0')::text, '1.1.0',
+	'rollback() to the current version does nothing');
+RESET client_min_messages;
+SELECT is(schemaver.apply($$
+	ALTER TABLE person DROP COLUMN nick;
+	UPDATE person SET name = upper(name);
+	-- schemaver: rollback
+	UPDATE person SET name = initcap(name);
+$$, '1.2.0')::text, '1.2.0', 'forward again by the same script');
+SELECT is((SELECT name FROM public.person), 'ADA',
+	'the data that it changes are changed again');
+SELECT is(schemaver.retire(version => '1.1.0', product => 'shop',
+	archive => true), 2, 'retire() by names');
+SELECT is((SELECT a::text FROM schemaver_archive.person_nick_1_1_0 AS a),
+	'(1,Countess)', 'the archive');
+SELECT is((SELECT outcome FROM schemaver.history ORDER BY id DESC LIMIT 1),
+	'retired with all older, 2 in all; archived schemaver_archive.person_nick_1_1_0 (1 row)',
+	'the history tells of it');
+SELECT is_empty('SELECT * FROM schemaver.retained', 'nothing is retained');
+
+-- Who writes
+SELECT ok(NOT schemaver.writes_as(product => 'shop', versions => '{1.0.0}'),
+	'writes_as(): nobody is registered');
+SELECT lives_ok($$
+	SELECT schemaver.register(version => '1.2.0', product => 'shop')
+$$, 'register() by names');
+SELECT is(ARRAY[schemaver.writes_as('shop', '{1.2.0}'),
+	schemaver.writes_as('shop', '{1.0.0,v1.2.0}'),
+	schemaver.writes_as('shop', '{1.0.0}'), schemaver.writes_as('shop', '{}'),
+	schemaver.writes_as('crm', '{1.2.0}'), schemaver.writes_as(NULL, '{1}'),
+	schemaver.writes_as('shop', NULL)],
+	'{t,t,f,f,f,NULL,NULL}', 'writes_as(): this version, in any spelling');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -8,7 +8,7 @@ CREATE EXTENSION schemaver;
 CREATE ROLE regress_announce_deployer;
 GRANT EXECUTE ON FUNCTION
 	schemaver.apply(text, schemaver.version, text, text, text),
-	schemaver.retire(schemaver.version, text)
+	schemaver.retire(schemaver.version, text, boolean)
 TO regress_announce_deployer;
 CREATE SCHEMA a;
 GRANT ALL ON SCHEMA a TO regress_announce_deployer;
