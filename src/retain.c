@@ -1171,7 +1171,7 @@ sv_retain_add_unused(List *unused, ObjectAddresses *addresses)
 
 /*
  * What belongs to a relation, objects that depend on it or its columns: a
- * list of ObjectAddress *.
+ * list of ObjectAddress *, each once.
  */
 List *
 sv_retain_parts_of(const ObjectAddress *whole)
@@ -1198,8 +1198,9 @@ sv_retain_parts_of(const ObjectAddress *whole)
 			 sv_contract_owning_relation(form->classid, form->objid) !=
 			 whole->objectId))
 			continue;
-		if (form->deptype == DEPENDENCY_AUTO ||
-			form->deptype == DEPENDENCY_INTERNAL)
+		if ((form->deptype == DEPENDENCY_AUTO ||
+			 form->deptype == DEPENDENCY_INTERNAL) &&
+			!is_among(form->classid, form->objid, parts))
 			parts = add_address(parts, form->classid, form->objid, 0);
 	}
 	systable_endscan(scan);
