@@ -118,18 +118,22 @@ reconcile_hint(const Verification *verification)
 
 static void
 add_unfulfilled(Verification *verification, const SvRelease *release,
-				const SvEntry *entry, const char *detail)
+				const SvEntry *entry, const char *detail, bool is_error)
 {
 	bool		is_current = release->id == verification->product->current;
 
-	add(verification, release, true, sv_contract_shown_name(entry),
+	add(verification, release, is_error, sv_contract_shown_name(entry),
 		"contract not fulfilled", detail, is_current ?
 		"Undo the change; or apply the next migration, which takes the schema as it stands." :
 		psprintf("Undo the change; or, when nobody needs the version any more, %s.",
 				 retire_call(verification, release)));
 }
 
-/* what is otherwise than a version expects, and no view can help */
+/*
+ * What is otherwise than a version expects, and no view can help.  Migrations
+ * may make what older versions write be checked; what checks the current one
+ * was made by hand.
+ */
 static void
 check_contracts(Verification *verification, List *findings)
 {
@@ -139,10 +143,13 @@ check_contracts(Verification *verification, List *findings)
 	{
 		SvFinding  *finding = lfirst(lc);
 
-		if (finding->severity == SV_FATAL)
+		if (finding->severity == SV_FATAL ||
+			(finding->severity == SV_CHECKED &&
+			 finding->release->id == verification->product->current))
 			add_unfulfilled(verification, finding->release, finding->entry,
 							psprintf("%s: %s", finding->change,
-									 finding->reason));
+									 finding->reason),
+							finding->severity == SV_FATAL);
 	}
 }
 
@@ -166,7 +173,7 @@ check_lost(Verification *verification, const SvRelease *release,
 	{
 		if (sv_contract_resolve(entry) == NULL)
 			add_unfulfilled(verification, release, entry,
-							"It was dropped by hand.");
+							"It was dropped by hand.", true);
 		return;
 	}
 	foreach(lc, is_relation(entry->kind) ? entry->columns : NIL)
@@ -176,7 +183,7 @@ check_lost(Verification *verification, const SvRelease *release,
 		if (column->number == 0)
 			add_unfulfilled(verification, release, entry,
 							psprintf("Column %s was dropped by hand.",
-									 quote_identifier(column->name)));
+									 quote_identifier(column->name)), true);
 	}
 	foreach(lc, entry->constraints)
 	{
@@ -188,7 +195,8 @@ check_lost(Verification *verification, const SvRelease *release,
 							psprintf("The unique %s %s was dropped by hand.",
 									 constraint->flavour == 'i' ? "index" :
 									 "constraint",
-									 quote_identifier(constraint->name)));
+									 quote_identifier(constraint->name)),
+							true);
 	}
 	foreach(lc, entry->triggers)
 	{
@@ -197,7 +205,7 @@ check_lost(Verification *verification, const SvRelease *release,
 		if (!OidIsValid(trigger->object))
 			add_unfulfilled(verification, release, entry,
 							psprintf("The trigger %s was dropped by hand.",
-									 quote_identifier(trigger->name)));
+									 quote_identifier(trigger->name)), true);
 	}
 }
 
@@ -325,7 +333,7 @@ reasons_for(List *findings, const SvMismatch *mismatch)
 
 		if (finding->release->id == mismatch->release->id &&
 			finding->entry->id == mismatch->entry->id &&
-			finding->severity != SV_FATAL)
+			finding->severity < SV_CHECKED)
 			appendStringInfo(&reasons, "%s%s: %s", reasons.len ? " " : "",
 							 finding->change, finding->reason);
 	}

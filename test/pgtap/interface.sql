@@ -219,7 +219,9 @@ $$, $$ VALUES
 	('schemaver.app', 'string', 'user', '', NULL, NULL),
 	('schemaver.guard', 'enum', 'superuser', 'mixed', NULL,
 	 '{off,warn,mixed,strict}'),
-	('schemaver.lock_retry_for', 'integer', 'user', '60000', 'ms', NULL)
+	('schemaver.lock_retry_for', 'integer', 'user', '60000', 'ms', NULL),
+	('schemaver.on_missing_value', 'enum', 'user', 'refuse', NULL,
+	 '{refuse,nullable}')
 $$, 'settings');
 SELECT is_empty($$
 	SELECT name FROM pg_settings
