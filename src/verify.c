@@ -559,7 +559,9 @@ check_validity(Verification *verification)
 							 "  JOIN pg_namespace AS n"
 							 "    ON n.oid = t.relnamespace "
 							 "WHERE NOT c.convalidated"
-							 "  AND n.nspname = ANY ($2) "
+							 "  AND n.nspname = ANY ($2)"
+							 "  AND NOT starts_with(c.conname, '"
+							 SV_HIDDEN_PREFIX "') "
 							 "ORDER BY 1, 2");
 
 	for (uint64 row = 0; row < rows; row++)
@@ -569,6 +571,75 @@ check_validity(Verification *verification)
 					 cell(row, "name")),
 			psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s.",
 					 cell(row, "table"), cell(row, "name")));
+}
+
+/* the number of rows without a value, as the table's owner sees them */
+static uint64
+count_nulls(Oid relation, const char *table, const char *column)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	SvIdentity	identity;
+	bool		isnull;
+	uint64		count;
+
+	ReleaseSysCache(tuple);
+	GetUserIdAndSecContext(&identity.user, &identity.context);
+	SetUserIdAndSecContext(owner, identity.context |
+						   SECURITY_RESTRICTED_OPERATION |
+						   SECURITY_NOFORCE_RLS);
+	if (SPI_execute(psprintf("SELECT count(*) FROM %s WHERE %s IS NULL",
+							 table, column), true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not count the rows of %s", table);
+	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+										SPI_tuptable->tupdesc, 1, &isnull));
+	sv_catalog_become_caller(&identity);
+	return count;
+}
+
+/*
+ * Rows that older versions have left without a value in a column that the
+ * newest requires: such a column is told by the hidden constraint that
+ * excuses them.
+ */
+static void
+check_missing(Verification *verification)
+{
+	uint64		rows = query(verification,
+							 "SELECT t.oid::bigint::text AS relation,"
+							 "  format('%I.%I', n.nspname, t.relname)"
+							 "    AS table, quote_ident(a.attname) AS name "
+							 "FROM pg_constraint AS c"
+							 "  JOIN pg_class AS t ON t.oid = c.conrelid"
+							 "  JOIN pg_namespace AS n"
+							 "    ON n.oid = t.relnamespace"
+							 "  JOIN pg_attribute AS a"
+							 "    ON a.attrelid = t.oid"
+							 "    AND a.attnum = c.conkey[1] "
+							 "WHERE c.contype = 'c' AND c.coninhcount = 0"
+							 "  AND cardinality(c.conkey) = 1"
+							 "  AND n.nspname = ANY ($2)"
+							 "  AND starts_with(c.conname, '"
+							 SV_HIDDEN_PREFIX "required_') "
+							 "ORDER BY 2, 3");
+	SPITupleTable *table = SPI_tuptable;
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		char	   *relation = SPI_getvalue(table->vals[row], table->tupdesc,
+											1);
+		char	   *name = SPI_getvalue(table->vals[row], table->tupdesc, 2);
+		char	   *column = SPI_getvalue(table->vals[row], table->tupdesc, 3);
+		uint64		count = count_nulls(atooid(relation), name, column);
+
+		if (count > 0)
+			add(verification, verification->current, false, name,
+				"value missing",
+				psprintf("Rows without a value in column %s, which the version requires and older ones leave out: " UINT64_FORMAT ".",
+						 column, count),
+				psprintf("UPDATE %s SET %s = ... WHERE %s IS NULL.", name,
+						 column, column));
+	}
 }
 
 /* the lines of DDL by hand since the last migration, as far as one may see */
@@ -665,6 +736,7 @@ check_releases(Verification *verification)
 	SPI_connect();
 	check_indexes(verification);
 	check_validity(verification);
+	check_missing(verification);
 	check_history(verification);
 	SPI_finish();
 	sv_contract_leave(nestlevel);

@@ -217,6 +217,20 @@ ALTER TABLE person DISABLE ROW LEVEL SECURITY;
 SELECT schemaver.reconcile();
 SELECT * FROM tool.findings WHERE finding ~ 'error';
 
+-- rows that an older version leaves without what the newest requires
+CREATE TABLE paid (id int PRIMARY KEY, amount int);
+SELECT schemaver.apply('SELECT 4', '3.0.0');
+SELECT schemaver.register('3.0.0');
+SET schemaver.on_missing_value = nullable;
+SELECT schemaver.apply('ALTER TABLE paid ALTER amount SET NOT NULL', '3.1.0');
+RESET schemaver.on_missing_value;
+TABLE tool.findings;
+INSERT INTO paid VALUES (1, NULL), (2, NULL), (3, 3);
+TABLE tool.findings;
+UPDATE paid SET amount = 0 WHERE amount IS NULL;
+TABLE tool.findings;
+SELECT schemaver.unregister();
+
 -- asleep, as after a restore
 UPDATE schemaver.db_product SET incarnation = 0;
 TABLE tool.findings;
@@ -224,6 +238,7 @@ SELECT schemaver.reconcile();
 SELECT count(*) FROM schemaver.verify() WHERE severity = 'error';
 
 -- several products, and one that is asked for; who may
+ALTER TABLE paid ADD note text;
 CREATE SCHEMA crm;
 SELECT schemaver.create_product('crm', '{crm}');
 SELECT schemaver.verify('crm');
