@@ -100,7 +100,7 @@ is_to_retire(const Retirement *retirement, const SvRelease *release)
 	return side < 0 ? order <= 0 : order >= 0;
 }
 
-/* constraints that only what has been rolled back would have violated */
+/* what the current version expects and the retired ones stood in the way of */
 static void
 restore_constraints(const Retirement *retirement, List *retiring,
 					List *staying)
@@ -113,13 +113,8 @@ restore_constraints(const Retirement *retirement, List *retiring,
 		if (((SvRelease *) lfirst(lc))->id != retirement->current->id)
 			others = lappend(others, lfirst(lc));
 	}
-	foreach(lc, retiring)
-	{
-		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
-							   retirement->current->version) > 0)
-			sv_shift_restore(retirement->product, retirement->current,
-							 lfirst(lc), others);
-	}
+	sv_shift_restore(retirement->product, retirement->current, retiring,
+					 others);
 }
 
 /* one try, in a subtransaction of its own */

@@ -445,6 +445,7 @@ extern void sv_redirect_init(void);
 extern Oid	sv_retain_schema(void);
 extern char *sv_retain_free_name(const char *name);
 extern void sv_retain_soften(List *objects, List *kept);
+extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
 extern void sv_retain_column(Oid relation, AttrNumber number);
 extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
@@ -458,6 +459,7 @@ extern void sv_retain_return_column(Oid relation, AttrNumber number,
 extern void sv_retain_return_trigger(Oid trigger, const char *name);
 extern void sv_retain_return_relation(Oid relation, Oid schema,
 									  const char *name);
+extern void sv_retain_return_sequence(Oid sequence, const char *name);
 extern void sv_retain_return_home(Oid class_id, Oid object, Oid schema);
 extern List *sv_retain_unused(const SvProduct *product);
 extern Oid	sv_retain_relation_of(const ObjectAddress *object);
@@ -612,8 +614,8 @@ extern void sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to);
 extern void sv_shift_to(const SvProduct *product, const SvRelease *from,
 						const SvRelease *to);
 extern void sv_shift_restore(const SvProduct *product,
-							 const SvRelease *current,
-							 const SvRelease *retired, List *others);
+							 const SvRelease *current, List *retired,
+							 List *others);
 
 /*-------------------------------------------------------------------------
  * apply.c: run a migration
