@@ -621,8 +621,10 @@ extern void sv_shift_restore(const SvProduct *product,
  * apply.c: run a migration
  *-------------------------------------------------------------------------
  */
-extern void sv_apply_run(SvProduct *product, SvRelease *from,
-						 SvScript *script);
+extern SvScript *sv_apply_undoable(const SvProduct *product,
+								   const SvRelease *release);
+extern void sv_apply_undo(SvProduct *product, const SvRelease *release,
+						  const SvScript *script);
 
 /*-------------------------------------------------------------------------
  * guard.c: judge DDL by hand against the contracts of the live versions

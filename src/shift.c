@@ -542,14 +542,6 @@ return_objects(const Shift *shift)
 		SvEntry    *now = sv_contract_resolve(coming);
 		Oid			schema = get_namespace_oid(coming->schema, false);
 
-		if (now == NULL || now->physical != coming->physical)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("version %s of product \"%s\" cannot be restored: %s is gone",
-							shift->to->label, shift->product->name,
-							quote_qualified_identifier(coming->schema,
-													   coming->name)),
-					 errhint("schemaver.verify() tells what was changed by hand.")));
 		if (sv_catalog_is_base_schema(shift->product, now->schema))
 		{
 			if (coming->kind == RELKIND_SEQUENCE && sv_is_hidden(now->name))
@@ -585,6 +577,51 @@ return_sequences(const Pair *pair)
 		else if ((coming = column_of(pair->coming->columns, new_number)))
 			sv_retype_move_sequences(relation, old_number, new_number,
 									 coming->identity);
+	}
+}
+
+static void
+refuse_lost(const Shift *shift, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("version %s of product \"%s\" cannot be restored: %s is gone",
+					shift->to->label, shift->product->name, what),
+			 errdetail("It was dropped by hand.")));
+}
+
+/* nobody can bring back what was dropped by hand */
+static void
+check_lost(const Shift *shift)
+{
+	ListCell   *lc;
+	ListCell   *lp;
+
+	for (int i = 0; i < shift->to->nentries; i++)
+	{
+		SvEntry    *entry = sv_catalog_entry_alone(shift->to->entries[i]);
+
+		if (!OidIsValid(entry->physical))
+			refuse_lost(shift, quote_qualified_identifier(entry->schema,
+														  entry->name));
+	}
+	foreach(lc, shift->coming)
+	{
+		SvEntry    *coming = lfirst(lc);
+		SvEntry    *now = sv_contract_resolve(coming);
+		char	   *name = quote_qualified_identifier(coming->schema,
+													  coming->name);
+
+		if (now == NULL || now->physical != coming->physical)
+			refuse_lost(shift, name);
+		foreach(lp, is_relation(coming->kind) ? coming->columns : NIL)
+		{
+			SvPart	   *column = lfirst(lp);
+
+			if (column_of(now->columns, column->number) == NULL)
+				refuse_lost(shift, psprintf("column %s.%s", name,
+											quote_identifier(column->name)));
+		}
 	}
 }
 
@@ -1079,6 +1116,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	entries_without(to, from), NIL};
 	ListCell   *lc;
 
+	check_lost(&shift);
 	check_owner(&shift);
 	read_defaults(&shift);
 	SPI_connect();
@@ -1193,7 +1231,10 @@ check_result(const SvProduct *product, const SvRelease *to, List *releases)
 	{
 		SvFinding  *finding = lfirst(lc);
 
-		if (finding->severity != SV_FATAL)
+		if (finding->severity != SV_FATAL &&
+			(finding->release->id != to->id ||
+			 (finding->severity != SV_BREAKS &&
+			  finding->severity != SV_KEPT)))
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
