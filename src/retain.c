@@ -1223,10 +1223,14 @@ harden(Oid class_id, Oid object)
 	ObjectAddressSet(whole, class_id, object);
 	catalog = table_open(DependRelationId, RowExclusiveLock);
 	harden_object(catalog, &whole, &whole);
-	foreach(lc, parts_of(&whole))
-		harden_object(catalog, lfirst(lc), &whole);
-	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
+	foreach(lc, parts_of(&whole))
+	{
+		/* one may be listed twice, by two of its columns */
+		harden_object(catalog, lfirst(lc), &whole);
+		CommandCounterIncrement();
+	}
+	table_close(catalog, RowExclusiveLock);
 }
 
 /* the names of indexes and sequences that had to give way come back as well */
