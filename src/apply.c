@@ -56,6 +56,7 @@ typedef struct Migration
 	SvRelease  *from;			/* the current release, or NULL */
 	List	   *releases;		/* the supported ones, from included */
 	SvStatement *statement;		/* the one that runs, for error messages */
+	const char *undone;			/* version whose rollback section it is of */
 	bool		forward;		/* to a version that was rolled back */
 	SvVersion  *reached;		/* the result */
 } Migration;
@@ -359,7 +360,11 @@ statement_context(void *argument)
 {
 	Migration  *migration = argument;
 
-	if (migration->statement)
+	if (migration->statement && migration->undone)
+		errcontext("statement %d in line %d of the script of version %s of product \"%s\", in its rollback section",
+				   migration->statement->number, migration->statement->line,
+				   migration->undone, migration->product->name);
+	else if (migration->statement)
 		errcontext("statement %d in line %d of the migration of product \"%s\" from %s%s%s",
 				   migration->statement->number, migration->statement->line,
 				   migration->product->name,
@@ -448,19 +453,48 @@ run_script(Migration *migration)
 	AtEOXact_GUC(false, nestlevel);
 }
 
+/* a section's lines are counted from the beginning of its script */
+static void
+shift_lines(SvScript *section, const char *script)
+{
+	const char *end = script + strlen(script) - strlen(section->text);
+	int			lines = 0;
+	ListCell   *lc;
+
+	for (const char *p = script; p < end; p++)
+		lines += *p == '\n';
+	foreach(lc, section->statements)
+		((SvStatement *) lfirst(lc))->line += lines;
+}
+
 /*
- * Run the statements of a script as the caller, with the base schemas of a
- * product in front of the search_path.
+ * Run the rollback section of the script that has led to a release, as the
+ * caller, with the base schemas of a product in front of the search_path.
  */
 void
-sv_apply_run(SvProduct *product, SvRelease *from, SvScript *script)
+sv_apply_undo(SvProduct *product, const SvRelease *release,
+			  const SvScript *script)
 {
 	Migration	migration = {0};
 
 	migration.product = product;
-	migration.from = from;
-	migration.script = script;
+	migration.undone = release->label;
+	migration.script = sv_script_parse(script->rollback);
+	shift_lines(migration.script, script->text);
 	run_script(&migration);
+}
+
+/*
+ * The script that has led to a release, parsed, if it has a rollback section;
+ * else NULL.
+ */
+SvScript *
+sv_apply_undoable(const SvProduct *product, const SvRelease *release)
+{
+	char	   *text = sv_catalog_script_of(product, release->version);
+	SvScript   *script = text ? sv_script_parse(text) : NULL;
+
+	return script && script->rollback ? script : NULL;
 }
 
 /*
@@ -841,6 +875,8 @@ attempt(void *argument)
 	int			nestlevel = NewGUCNestLevel();
 	ErrorContextCallback callback;
 
+	/* a try before may have got further than the database has */
+	migration->product->current = migration->from ? migration->from->id : 0;
 	migration->releases = sv_catalog_releases(migration->product, true);
 	sv_contract_collect_begin();
 	if (migration->drifted || !is_guarded("schemaver_guard_ddl") ||
@@ -992,31 +1028,73 @@ changes_data(const SvStatement *statement)
 	}
 }
 
-/* one try at going forward again, in a subtransaction of its own */
+/* what a rollback has undone of a script's changes of data is done again */
+static void
+repeat_data(Migration *migration, SvScript *script)
+{
+	Migration	repeated = *migration;
+	ListCell   *lc;
+
+	repeated.script = palloc(sizeof(SvScript));
+	*repeated.script = *script;
+	repeated.script->statements = NIL;
+	foreach(lc, script->statements)
+	{
+		if (changes_data(lfirst(lc)))
+			repeated.script->statements =
+				lappend(repeated.script->statements, lfirst(lc));
+	}
+	run_script(&repeated);
+}
+
+/* go to a release, then repeat what scripts have done to the data there */
+static void
+step_forward(Migration *migration, SvRelease *from, SvRelease *to,
+			 List *scripts)
+{
+	ListCell   *lc;
+
+	sv_shift_begin(migration->product, from, to, &migration->needed);
+	sv_shift_to(migration->product, from, to);
+	foreach(lc, scripts)
+		repeat_data(migration, lfirst(lc));
+	sv_shift_end(migration->product, from, to);
+}
+
+/*
+ * One try at going forward again, in a subtransaction of its own.  What is
+ * between here and there is stopped at only where data are to be changed.
+ */
 static void
 attempt_forward(void *argument)
 {
 	Migration  *migration = argument;
 	SvRelease  *to = sv_catalog_release_at(migration->product,
 										   migration->reached);
-	List	   *statements = migration->script->statements;
+	SvRelease  *current = migration->from;
+	List	   *scripts = NIL;
 	ListCell   *lc;
 
-	sv_shift_begin(migration->product, migration->from, to,
-				   &migration->needed);
-	sv_shift_to(migration->product, migration->from, to);
-
-	/* what the rollback has undone of the data is done again */
-	migration->script->statements = NIL;
-	foreach(lc, migration->script->rollback ? statements : NIL)
+	migration->product->current = current->id;
+	foreach(lc, sv_catalog_releases(migration->product, false))
 	{
-		if (changes_data(lfirst(lc)))
-			migration->script->statements =
-				lappend(migration->script->statements, lfirst(lc));
+		SvRelease  *release = lfirst(lc);
+		SvScript   *script;
+
+		if (release->id <= migration->from->id || release->id > to->id ||
+			sv_version_compare(release->version,
+							   migration->from->version) <= 0 ||
+			sv_version_compare(release->version, to->version) > 0)
+			continue;
+		script = sv_apply_undoable(migration->product, release);
+		if (script)
+			scripts = lappend(scripts, script);
+		if (release->id != to->id && (script == NULL || release->retired))
+			continue;
+		step_forward(migration, current, release, scripts);
+		scripts = NIL;
+		current = release;
 	}
-	run_script(migration);
-	sv_shift_end(migration->product, migration->from, to);
-	migration->script->statements = statements;
 	record(migration);
 }
 
@@ -1033,6 +1111,15 @@ go_forward(Migration *migration)
 				 errmsg("version %s of product \"%s\" was rolled back and retired",
 						to->label, migration->product->name),
 				 errhint("Apply the script under a higher version number.")));
+	if (to->id < migration->from->id)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version %s of product \"%s\" was rolled back, and version %s was made since",
+						to->label, migration->product->name,
+						migration->from->label),
+				 errdetail("To go forward to it would put away what %s has brought.",
+						   migration->from->label),
+				 errhint("Apply the script under a higher version number, or roll back to the version before it first.")));
 	migration->forward = true;
 	sv_lock_retry(psprintf("migration of product \"%s\"",
 						   migration->product->name),

@@ -783,13 +783,34 @@ restore_defaults(Oid view, const Wanted *wanted, List *saved)
 	relation_close(relation, NoLock);
 }
 
-/* a view's default, parsed from text */
-static void
-store_default(Relation view, AttrNumber number, const char *text, Oid base)
+/* must a NULL keep the base's default from showing through? */
+static bool
+wants_null(const SvPart *then, const SvPart *now)
 {
-	store_node(view, number,
-			   cook_default(text, TupleDescAttr(RelationGetDescr(view),
-												number - 1), base));
+	return then->expression == NULL && then->generated == ' ' &&
+		then->identity == ' ' && OidIsValid(now->object) &&
+		now->generated == ' ';
+}
+
+/* is the default of a view's column a NULL that we have put there? */
+static bool
+is_null_default(Relation view, AttrNumber number)
+{
+	Node	   *node = build_column_default(view, number);
+
+	return node && IsA(node, Const) && ((Const *) node)->constisnull;
+}
+
+/* the expression for the default that a view's column must have, or NULL */
+static Node *
+make_default(const char *want, bool null, Form_pg_attribute attribute,
+			 Oid base)
+{
+	if (null)
+		return (Node *) makeNullConst(attribute->atttypid,
+									  attribute->atttypmod,
+									  attribute->attcollation);
+	return want ? cook_default(want, attribute, base) : NULL;
 }
 
 /* give the view's columns the contract's defaults; true if one differs */
@@ -802,10 +823,14 @@ sync_defaults(Oid view, const Wanted *wanted)
 	for (int i = 0; i < list_length(wanted->columns); i++)
 	{
 		SvPart	   *then = list_nth(wanted->entry->columns, i);
+		SvPart	   *now = list_nth(wanted->columns, i);
 		char	   *want = then->generated == ' ' ? then->expression : NULL;
 		char	   *have = view_default(relation, i + 1);
+		bool		null = wants_null(then, now);
+		Node	   *node;
 
-		if (strcmp(want ? want : "", have ? have : "") == 0)
+		if (null ? have && is_null_default(relation, i + 1) :
+			strcmp(want ? want : "", have ? have : "") == 0)
 			continue;
 
 		/* one that the base has given up follows names by itself */
@@ -819,8 +844,11 @@ sync_defaults(Oid view, const Wanted *wanted)
 			RemoveAttrDefault(view, i + 1, DROP_RESTRICT, true, true);
 			CommandCounterIncrement();
 		}
-		if (want)
-			store_default(relation, i + 1, want, wanted->base);
+		node = make_default(want, null,
+							TupleDescAttr(RelationGetDescr(relation), i),
+							wanted->base);
+		if (node)
+			store_node(relation, i + 1, node);
 	}
 	relation_close(relation, NoLock);
 	if (changed)

@@ -321,6 +321,7 @@ static void
 touch_relation(Oid relation)
 {
 	char		relkind = get_rel_relkind(relation);
+	bool		is_new;
 	ListCell   *lc;
 
 	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
@@ -333,14 +334,15 @@ touch_relation(Oid relation)
 		sv_contract_touch(TypeRelationId, get_rel_type_id(relation));
 		return;
 	}
-	if (!remember(RelationRelationId, relation))
-		return;
+	is_new = remember(RelationRelationId, relation);
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
 		relkind != RELKIND_FOREIGN_TABLE)
 		return;
 	foreach(lc, has_subclass(relation) ?
 			find_all_inheritors(relation, NoLock, NULL) : NIL)
 		(void) remember(RelationRelationId, lfirst_oid(lc));
+	if (!is_new)
+		return;
 	foreach(lc, getOwnedSequences(relation))
 		(void) remember(RelationRelationId, lfirst_oid(lc));
 }
@@ -1350,18 +1352,36 @@ all_in(List *some, List *others)
 	return list_difference_int(some, others) == NIL;
 }
 
-/* does a constraint reject the same?  One that is not validated does, too. */
+/* does a text say the same as another, validated or not? */
 static bool
-same_constraint(const char *then, const char *now)
+same_but_valid(const char *text, const char *now)
 {
-	static const char suffix[] = " NOT VALID";
-	size_t		length = now ? strlen(now) : 0;
+	static const char mark[] = " NOT VALID";
+	size_t		length = text ? strlen(text) : 0;
+	size_t		now_length = now ? strlen(now) : 0;
 
-	if (same_text(then, now))
-		return true;
-	return then && length == strlen(then) + sizeof(suffix) - 1 &&
-		strncmp(now, then, strlen(then)) == 0 &&
-		strcmp(now + strlen(then), suffix) == 0;
+	if (now_length >= sizeof(mark) - 1 &&
+		strcmp(now + now_length - (sizeof(mark) - 1), mark) == 0)
+		now_length -= sizeof(mark) - 1;
+	if (length >= sizeof(mark) - 1 &&
+		strcmp(text + length - (sizeof(mark) - 1), mark) == 0)
+		length -= sizeof(mark) - 1;
+	return length == now_length && strncmp(text, now, length) == 0;
+}
+
+/*
+ * Has a constraint been made again as the contract has known it?  It has the
+ * name that the version gave it, if that version was made current again.
+ */
+static bool
+is_made_again(const SvPart *then, SvPart *now)
+{
+	if (then->flavour != now->flavour ||
+		(strcmp(then->physical_name, now->name) != 0 &&
+		 strcmp(then->name, now->name) != 0))
+		return false;
+	return same_but_valid(then->expression, now_constraint(now)) ||
+		same_but_valid(then->type, now_constraint(now));
 }
 
 /*
@@ -1377,9 +1397,11 @@ find_constraint(const SvPart *then, const SvEntry *now)
 
 	if (found)
 		return found;
-	found = part_by_name(now->constraints, then->physical_name);
-	if (found && same_constraint(then->expression, now_constraint(found)))
-		return found;
+	foreach(lc, now->constraints)
+	{
+		if (is_made_again(then, lfirst(lc)))
+			return lfirst(lc);
+	}
 	if (!is_plain_unique(then))
 		return NULL;
 	foreach(lc, now->constraints)
@@ -1854,7 +1876,9 @@ has_constant_default(SvPart *column)
  * Can a constraint that the contract does not know never reject what the
  * version writes?  It cannot if something stricter was unique already, nor
  * if it speaks only of columns that the version leaves alone, unless the
- * same default would then have to be unique.
+ * same default would then have to be unique.  One that another version's
+ * contract knows is no news: whoever wrote beside that version kept to it, put
+ * away or not.
  */
 static bool
 is_harmless(Verdict *verdict, const SvPart *added)
@@ -1862,6 +1886,9 @@ is_harmless(Verdict *verdict, const SvPart *added)
 	const SvEntry *entry = verdict->entry;
 	ListCell   *lc;
 
+	if (strchr("puxi", added->flavour) &&
+		sv_catalog_entries_with(added->object) != NIL)
+		return true;
 	if (added->columns == NIL || list_member_int(added->columns, 0))
 		return false;
 	foreach(lc, entry->constraints)

@@ -586,6 +586,35 @@ current_label(const SvProduct *product, List *releases)
 	return ((SvRelease *) llast(releases))->label;
 }
 
+/* nobody can register under a retired version; say what to start instead */
+static void
+refuse_retired(const SvProduct *product, const SvRelease *found,
+			   const SvVersion *asked, List *releases)
+{
+	bool		is_older = true;
+	ListCell   *lc;
+
+	/* one above the current version was rolled back */
+	foreach(lc, releases)
+	{
+		if (((SvRelease *) lfirst(lc))->id == product->current)
+			is_older = sv_version_compare(found->version,
+										  ((SvRelease *) lfirst(lc))->version) < 0;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("version %s of product \"%s\" is retired",
+					found->label, product->name),
+			 sv_version_compare(found->version, asked) == 0 ? 0 :
+			 errdetail("Version %s stands for it.",
+					   sv_version_text(asked)),
+			 is_older ?
+			 errhint("Start a newer version of the application: the oldest supported version is %s.",
+					 oldest_supported(releases)) :
+			 errhint("Start an older version of the application: it was rolled back, and the current version is %s.",
+					 current_label(product, releases))));
+}
+
 /*
  * The release that an application's version stands for: the newest one not
  * above it, which must be supported.
@@ -625,15 +654,7 @@ find_release(const SvProduct *product, const SvVersion *asked,
 						current_label(product, releases)),
 				 errhint("The migration that it needs has not been applied: call schemaver.apply().")));
 	if (found->retired)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("version %s of product \"%s\" is retired",
-						found->label, product->name),
-				 sv_version_compare(found->version, asked) == 0 ? 0 :
-				 errdetail("Version %s stands for it.",
-						   sv_version_text(asked)),
-				 errhint("Start a newer version of the application: the oldest supported version is %s.",
-						 oldest_supported(releases))));
+		refuse_retired(product, found, asked, releases);
 	return found;
 }
 

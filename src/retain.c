@@ -346,18 +346,33 @@ sv_retain_unique(Oid class_id, Oid object)
  * Columns
  */
 
-/* does the default give every row that leaves the column out a value? */
+/* a default that is a value, or the next one of a sequence, is never NULL */
 static bool
-is_filled_by_default(Oid relation, AttrNumber number)
+is_never_null(Node *expression)
+{
+	if (expression && IsA(expression, FuncExpr) &&
+		((FuncExpr *) expression)->funcformat != COERCE_EXPLICIT_CALL &&
+		list_length(((FuncExpr *) expression)->args) == 1)
+		return is_never_null(linitial(((FuncExpr *) expression)->args));
+	return expression &&
+		((IsA(expression, Const) && !((Const *) expression)->constisnull) ||
+		 IsA(expression, NextValueExpr) ||
+		 (IsA(expression, FuncExpr) &&
+		  ((FuncExpr *) expression)->funcid == F_NEXTVAL));
+}
+
+/*
+ * Does the default of a column give every row that leaves it out a value?
+ */
+bool
+sv_retain_is_filled(Oid relation, AttrNumber number)
 {
 	Relation	table = relation_open(relation, AccessShareLock);
 	Form_pg_attribute attribute =
 		TupleDescAttr(RelationGetDescr(table), number - 1);
 	Node	   *expression = build_column_default(table, number);
 	bool		filled = attribute->attidentity != '\0' ||
-		attribute->attgenerated != '\0' ||
-		(expression && IsA(expression, Const) &&
-		 !((Const *) expression)->constisnull);
+		attribute->attgenerated != '\0' || is_never_null(expression);
 
 	relation_close(table, AccessShareLock);
 	return filled;
@@ -390,7 +405,7 @@ sv_retain_column(Oid relation, AttrNumber number)
 	bool		notnull = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
 
 	ReleaseSysCache(tuple);
-	if (notnull && !is_filled_by_default(relation, number))
+	if (notnull && !sv_retain_is_filled(relation, number))
 		drop_not_null(relation, column);
 	rename->renameType = OBJECT_COLUMN;
 	rename->relationType = OBJECT_TABLE;
@@ -1259,11 +1274,15 @@ harden(Oid class_id, Oid object)
 	ObjectAddressSet(whole, class_id, object);
 	catalog = table_open(DependRelationId, RowExclusiveLock);
 	harden_object(catalog, &whole, &whole);
+	CommandCounterIncrement();
 	foreach(lc, class_id == RelationRelationId ?
 			sv_retain_parts_of(&whole) : NIL)
+	{
+		/* one may be listed twice, by two of its columns */
 		harden_object(catalog, lfirst(lc), &whole);
+		CommandCounterIncrement();
+	}
 	table_close(catalog, RowExclusiveLock);
-	CommandCounterIncrement();
 }
 
 /* the names of indexes and sequences that had to give way come back as well */
@@ -1336,11 +1355,9 @@ sv_retain_return_column(Oid relation, AttrNumber number, const char *name)
 	sv_contract_touch(RelationRelationId, relation);
 }
 
-/*
- * Move a retained relation back into a schema, under a name.
- */
-void
-sv_retain_return_relation(Oid relation, Oid schema, const char *name)
+/* move a relation back into a schema; a partition goes by any free name */
+static void
+move_back(Oid relation, Oid schema, const char *name)
 {
 	ObjectAddresses *moved = new_object_addresses();
 	Relation	table;
@@ -1348,6 +1365,14 @@ sv_retain_return_relation(Oid relation, Oid schema, const char *name)
 	LockRelationOid(relation, AccessExclusiveLock);
 	if (get_rel_relkind(relation) != RELKIND_VIEW)
 		rename_followers(relation, schema);
+	if (strcmp(get_rel_name(relation), name) != 0)
+	{
+		/* by way of a name that neither schema has */
+		RenameRelationInternal(relation,
+							   psprintf("schemaver shift %u", relation),
+							   true, false);
+		CommandCounterIncrement();
+	}
 	table = relation_open(relation, AccessExclusiveLock);
 	if (RelationGetNamespace(table) != schema)
 		AlterTableNamespaceInternal(table, RelationGetNamespace(table),
@@ -1362,6 +1387,39 @@ sv_retain_return_relation(Oid relation, Oid schema, const char *name)
 	}
 	harden(RelationRelationId, relation);
 	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Move a retained relation back into a schema, under a name, and its
+ * partitions with it.
+ */
+void
+sv_retain_return_relation(Oid relation, Oid schema, const char *name)
+{
+	ListCell   *lc;
+
+	move_back(relation, schema, name);
+	if (get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
+		return;
+	foreach(lc, find_all_inheritors(relation, AccessExclusiveLock, NULL))
+	{
+		Oid			partition = lfirst_oid(lc);
+
+		if (get_rel_namespace(partition) == sv_retain_schema())
+			move_back(partition, schema,
+					  free_relation_name(get_rel_name(partition), schema));
+	}
+}
+
+/*
+ * Give a hidden sequence of an identity column the name that a contract says.
+ */
+void
+sv_retain_return_sequence(Oid sequence, const char *name)
+{
+	RenameRelationInternal(sequence, name, true, false);
+	CommandCounterIncrement();
+	sv_contract_touch(RelationRelationId, sequence);
 }
 
 /*

@@ -103,7 +103,7 @@ is_to_retire(const Retirement *retirement, const SvRelease *release)
 	return side < 0 ? order <= 0 : order >= 0;
 }
 
-/* constraints that only what has been rolled back would have violated */
+/* what the current version expects and the retired ones stood in the way of */
 static void
 restore_constraints(const Retirement *retirement, List *retiring,
 					List *staying)
@@ -116,13 +116,8 @@ restore_constraints(const Retirement *retirement, List *retiring,
 		if (((SvRelease *) lfirst(lc))->id != retirement->current->id)
 			others = lappend(others, lfirst(lc));
 	}
-	foreach(lc, retiring)
-	{
-		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
-							   retirement->current->version) > 0)
-			sv_shift_restore(retirement->product, retirement->current,
-							 lfirst(lc), others);
-	}
+	sv_shift_restore(retirement->product, retirement->current, retiring,
+					 others);
 }
 
 /* the releases to retire, locked; the others are added to *staying */
@@ -245,30 +240,19 @@ compare_newest_first(const ListCell *a, const ListCell *b)
 							  ((SvRelease *) lfirst(a))->version);
 }
 
-/* undo what the scripts after a version have done to the data, newest first */
+/* undo what scripts have done to the data, then leave a release for another */
 static void
-run_rollback_sections(Rollback *rollback)
+step_back(Rollback *rollback, SvRelease *from, SvRelease *to, List *undoing,
+		  List *scripts)
 {
-	List	   *releases = sv_catalog_releases(rollback->product, false);
-	ListCell   *lc;
+	ListCell   *lr;
+	ListCell   *ls;
 
-	list_sort(releases, compare_newest_first);
-	foreach(lc, releases)
-	{
-		SvRelease  *release = lfirst(lc);
-		char	   *text;
-		SvScript   *script;
-
-		if (sv_version_compare(release->version,
-							   rollback->from->version) > 0 ||
-			sv_version_compare(release->version, rollback->to->version) <= 0)
-			continue;
-		text = sv_catalog_script_of(rollback->product, release->version);
-		script = text ? sv_script_parse(text) : NULL;
-		if (script && script->rollback)
-			sv_apply_run(rollback->product, release,
-						 sv_script_parse(script->rollback));
-	}
+	sv_shift_begin(rollback->product, from, to, &rollback->needed);
+	forboth(lr, undoing, ls, scripts)
+		sv_apply_undo(rollback->product, lfirst(lr), lfirst(ls));
+	sv_shift_to(rollback->product, from, to);
+	sv_shift_end(rollback->product, from, to);
 }
 
 static void
@@ -290,17 +274,47 @@ record_rollback(const Rollback *rollback)
 	sv_catalog_record(&history);
 }
 
-/* one try, in a subtransaction of its own */
+/*
+ * One try, in a subtransaction of its own.  What is between here and there is
+ * stopped at only where its script's rollback section is to be run, newest
+ * first: it speaks of the schema that it has led to.
+ */
 static void
 attempt_rollback(void *argument)
 {
 	Rollback   *rollback = argument;
+	List	   *releases = sv_catalog_releases(rollback->product, false);
+	SvRelease  *current = rollback->from;
+	List	   *undoing = NIL;
+	List	   *scripts = NIL;
+	ListCell   *lc;
 
-	sv_shift_begin(rollback->product, rollback->from, rollback->to,
-				   &rollback->needed);
-	run_rollback_sections(rollback);
-	sv_shift_to(rollback->product, rollback->from, rollback->to);
-	sv_shift_end(rollback->product, rollback->from, rollback->to);
+	rollback->product->current = current->id;
+	list_sort(releases, compare_newest_first);
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+		SvScript   *script;
+
+		/* one that was made after the current is rolled back already */
+		if (release->id > rollback->from->id ||
+			sv_version_compare(release->version,
+							   rollback->from->version) > 0 ||
+			sv_version_compare(release->version, rollback->to->version) <= 0)
+			continue;
+		script = sv_apply_undoable(rollback->product, release);
+		if (script == NULL)
+			continue;
+		if (!release->retired && release->id != current->id)
+		{
+			step_back(rollback, current, release, undoing, scripts);
+			undoing = scripts = NIL;
+			current = release;
+		}
+		undoing = lappend(undoing, release);
+		scripts = lappend(scripts, script);
+	}
+	step_back(rollback, current, rollback->to, undoing, scripts);
 	record_rollback(rollback);
 }
 

@@ -468,6 +468,7 @@ extern void sv_redirect_init(void);
 extern Oid	sv_retain_schema(void);
 extern char *sv_retain_free_name(const char *name);
 extern void sv_retain_soften(List *objects, List *kept);
+extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
 extern void sv_retain_column(Oid relation, AttrNumber number);
 extern void sv_retain_change_key(Oid constraint, bool primary);
 extern void sv_retain_unique(Oid class_id, Oid object);
@@ -482,6 +483,7 @@ extern void sv_retain_return_column(Oid relation, AttrNumber number,
 extern void sv_retain_return_trigger(Oid trigger, const char *name);
 extern void sv_retain_return_relation(Oid relation, Oid schema,
 									  const char *name);
+extern void sv_retain_return_sequence(Oid sequence, const char *name);
 extern void sv_retain_return_home(Oid class_id, Oid object, Oid schema);
 extern List *sv_retain_unused(const SvProduct *product, List *retiring);
 extern List *sv_retain_parts_of(const ObjectAddress *whole);
@@ -699,15 +701,17 @@ extern void sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to);
 extern void sv_shift_to(const SvProduct *product, const SvRelease *from,
 						const SvRelease *to);
 extern void sv_shift_restore(const SvProduct *product,
-							 const SvRelease *current,
-							 const SvRelease *retired, List *others);
+							 const SvRelease *current, List *retired,
+							 List *others);
 
 /*-------------------------------------------------------------------------
  * apply.c: run a migration
  *-------------------------------------------------------------------------
  */
-extern void sv_apply_run(SvProduct *product, SvRelease *from,
-						 SvScript *script);
+extern SvScript *sv_apply_undoable(const SvProduct *product,
+								   const SvRelease *release);
+extern void sv_apply_undo(SvProduct *product, const SvRelease *release,
+						  const SvScript *script);
 
 /*-------------------------------------------------------------------------
  * guard.c: judge DDL by hand against the contracts of the live versions

@@ -176,7 +176,7 @@ sql_name(const SvEntry *now)
 	return quote_qualified_identifier(now->schema, now->name);
 }
 
-/* a sequence that a column owns shares its table's fate */
+/* a sequence that a column owns moves along with its table */
 static bool
 is_owned_sequence(const SvEntry *entry)
 {
@@ -187,6 +187,58 @@ is_owned_sequence(const SvEntry *entry)
 		(sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column) ||
 		 sequenceIsOwned(entry->physical, DEPENDENCY_INTERNAL, &table,
 						 &column));
+}
+
+/*
+ * Does a sequence go along with what owns it?  It does with an identity
+ * column, and with any that goes.
+ */
+static bool
+goes_along(const Shift *shift, const SvEntry *entry)
+{
+	const SvEntry *going;
+	const SvEntry *coming;
+	Oid			table;
+	int32		column;
+
+	if (entry->kind != RELKIND_SEQUENCE ||
+		!sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column))
+		return is_owned_sequence(entry);
+	going = entry_on(shift->going, table);
+	coming = entry_on(shift->coming, table);
+	return going && !(coming && column_of(coming->columns, column));
+}
+
+/* a column that comes from a parent follows it by itself */
+static bool
+is_inherited(const SvEntry *table, AttrNumber number)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM,
+										ObjectIdGetDatum(table->physical),
+										Int16GetDatum(number));
+	bool		result = HeapTupleIsValid(tuple) &&
+	((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount > 0;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
+}
+
+/* and so does a constraint */
+static bool
+is_inherited_constraint(const SvPart *constraint)
+{
+	HeapTuple	tuple;
+	bool		result;
+
+	if (constraint->flavour == 'i')
+		return false;
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint->object));
+	result = HeapTupleIsValid(tuple) &&
+		((Form_pg_constraint) GETSTRUCT(tuple))->coninhcount > 0;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
 }
 
 /*
@@ -226,7 +278,7 @@ drop_objects(const Shift *shift)
 
 		if (now == NULL || entry_on(shift->coming, going->physical) ||
 			!sv_catalog_is_base_schema(shift->product, now->schema) ||
-			is_owned_sequence(going))
+			sv_is_hidden(now->name) || goes_along(shift, going))
 			continue;
 		run(psprintf("DROP %s %s%s CASCADE", drop_keyword(going),
 					 sql_name(now), going->kind == SV_ENTRY_FUNCTION ?
@@ -256,7 +308,7 @@ drop_parts(const Pair *pair)
 		SvPart	   *constraint = part_on(pair->now->constraints,
 										 ((SvPart *) lfirst(lc))->object);
 
-		if (constraint == NULL ||
+		if (constraint == NULL || is_inherited_constraint(constraint) ||
 			part_on(pair->coming->constraints, constraint->object))
 			continue;
 		if (constraint->flavour == 'i')
@@ -272,6 +324,7 @@ drop_parts(const Pair *pair)
 		SvPart	   *column = lfirst(lc);
 
 		if (!sv_is_hidden(column->name) &&
+			!is_inherited(pair->now, column->number) &&
 			column_of(pair->coming->columns, column->number) == NULL)
 			run(psprintf("ALTER TABLE %s DROP COLUMN %s CASCADE",
 						 pair->table, quote_identifier(column->name)));
@@ -302,6 +355,7 @@ rename_columns(const Pair *pair)
 		SvPart	   *now = column_of(pair->now->columns, column->number);
 
 		if (now && !sv_is_hidden(now->name) &&
+			!is_inherited(pair->now, column->number) &&
 			strcmp(now->name, column->name) != 0)
 			renamed = lappend(renamed, column);
 	}
@@ -326,50 +380,73 @@ rename_columns(const Pair *pair)
 					  ((SvPart *) lfirst(lc))->name);
 }
 
+/* rename one constraint, index, trigger or label, as flavour and kind say */
 static void
-rename_parts(const Pair *pair)
+rename_part(const Pair *pair, const SvPart *part, const char *from,
+			const char *to)
+{
+	if (part->kind == SV_PART_TRIGGER)
+		run(psprintf("ALTER TRIGGER %s ON %s RENAME TO %s",
+					 quote_identifier(from), pair->table,
+					 quote_identifier(to)));
+	else if (part->kind == SV_PART_LABEL)
+		run(psprintf("ALTER TYPE %s RENAME VALUE %s TO %s", pair->table,
+					 quote_literal_cstr(from), quote_literal_cstr(to)));
+	else if (part->flavour == 'i')
+		run(psprintf("ALTER INDEX %s RENAME TO %s",
+					 quote_qualified_identifier(pair->now->schema, from),
+					 quote_identifier(to)));
+	else
+		run(psprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s",
+					 pair->table, quote_identifier(from),
+					 quote_identifier(to)));
+}
+
+static char *
+passing_name(Oid object)
+{
+	return psprintf("schemaver shift %u", object);
+}
+
+/*
+ * Constraints, triggers and labels that have another name give theirs up
+ * first, since two may have swapped them, in different tables too; with
+ * "finish" they take on the names of "to".
+ */
+static void
+rename_parts(const Pair *pair, List *coming, List *nows, bool finish)
 {
 	ListCell   *lc;
 
-	foreach(lc, pair->coming->constraints)
+	foreach(lc, coming)
 	{
-		SvPart	   *constraint = lfirst(lc);
-		SvPart	   *now = part_on(pair->now->constraints,
-								  constraint->object);
+		SvPart	   *part = lfirst(lc);
+		SvPart	   *now = part_on(nows, part->object);
 
 		if (now == NULL || sv_is_hidden(now->name) ||
-			strcmp(now->name, constraint->name) == 0)
+			strcmp(now->name, part->name) == 0 ||
+			(part->kind == SV_PART_CONSTRAINT &&
+			 is_inherited_constraint(now)))
 			continue;
-		if (now->flavour == 'i')
-			run(psprintf("ALTER INDEX %s RENAME TO %s",
-						 quote_qualified_identifier(pair->now->schema,
-													now->name),
-						 quote_identifier(constraint->name)));
-		else
-			run(psprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s",
-						 pair->table, quote_identifier(now->name),
-						 quote_identifier(constraint->name)));
+		rename_part(pair, part, now->name, finish ? part->name :
+					passing_name(part->object));
 	}
-	foreach(lc, pair->coming->triggers)
-	{
-		SvPart	   *trigger = lfirst(lc);
-		SvPart	   *now = part_on(pair->now->triggers, trigger->object);
+}
 
-		if (now && !sv_is_hidden(now->name) &&
-			strcmp(now->name, trigger->name) != 0)
-			run(psprintf("ALTER TRIGGER %s ON %s RENAME TO %s",
-						 quote_identifier(now->name), pair->table,
-						 quote_identifier(trigger->name)));
-	}
-	foreach(lc, pair->coming->labels)
-	{
-		SvPart	   *label = lfirst(lc);
-		SvPart	   *now = part_on(pair->now->labels, label->object);
+static void
+rename_all_parts(List *pairs, bool finish)
+{
+	ListCell   *lc;
 
-		if (now && strcmp(now->name, label->name) != 0)
-			run(psprintf("ALTER TYPE %s RENAME VALUE %s TO %s", pair->table,
-						 quote_literal_cstr(now->name),
-						 quote_literal_cstr(label->name)));
+	foreach(lc, pairs)
+	{
+		Pair	   *pair = lfirst(lc);
+
+		rename_parts(pair, pair->coming->constraints, pair->now->constraints,
+					 finish);
+		rename_parts(pair, pair->coming->triggers, pair->now->triggers,
+					 finish);
+		rename_parts(pair, pair->coming->labels, pair->now->labels, finish);
 	}
 }
 
@@ -414,8 +491,7 @@ rename_objects(const Shift *shift)
 			continue;
 		run(psprintf("ALTER %s RENAME TO %s",
 					 alter_target(coming, schema, now->name),
-					 quote_identifier(psprintf("schemaver shift %u",
-											   coming->physical))));
+					 quote_identifier(passing_name(coming->physical))));
 		renamed = lappend(renamed, coming);
 	}
 	foreach(lc, renamed)
@@ -424,8 +500,7 @@ rename_objects(const Shift *shift)
 
 		run(psprintf("ALTER %s RENAME TO %s",
 					 alter_target(coming, coming->schema,
-								  psprintf("schemaver shift %u",
-										   coming->physical)),
+								  passing_name(coming->physical)),
 					 quote_identifier(coming->name)));
 	}
 }
@@ -467,16 +542,12 @@ return_objects(const Shift *shift)
 		SvEntry    *now = sv_contract_resolve(coming);
 		Oid			schema = get_namespace_oid(coming->schema, false);
 
-		if (now == NULL || now->physical != coming->physical)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("version %s of product \"%s\" cannot be restored: %s is gone",
-							shift->to->label, shift->product->name,
-							quote_qualified_identifier(coming->schema,
-													   coming->name)),
-					 errhint("schemaver.verify() tells what was changed by hand.")));
 		if (sv_catalog_is_base_schema(shift->product, now->schema))
+		{
+			if (coming->kind == RELKIND_SEQUENCE && sv_is_hidden(now->name))
+				sv_retain_return_sequence(coming->physical, coming->name);
 			continue;
+		}
 		replace_named(shift, coming);
 		if (is_relation(coming->kind) && coming->kind != RELKIND_SEQUENCE)
 			sv_retain_return_relation(coming->physical, schema, coming->name);
@@ -509,6 +580,51 @@ return_sequences(const Pair *pair)
 	}
 }
 
+static void
+refuse_lost(const Shift *shift, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("version %s of product \"%s\" cannot be restored: %s is gone",
+					shift->to->label, shift->product->name, what),
+			 errdetail("It was dropped by hand.")));
+}
+
+/* nobody can bring back what was dropped by hand */
+static void
+check_lost(const Shift *shift)
+{
+	ListCell   *lc;
+	ListCell   *lp;
+
+	for (int i = 0; i < shift->to->nentries; i++)
+	{
+		SvEntry    *entry = sv_catalog_entry_alone(shift->to->entries[i]);
+
+		if (!OidIsValid(entry->physical))
+			refuse_lost(shift, quote_qualified_identifier(entry->schema,
+														  entry->name));
+	}
+	foreach(lc, shift->coming)
+	{
+		SvEntry    *coming = lfirst(lc);
+		SvEntry    *now = sv_contract_resolve(coming);
+		char	   *name = quote_qualified_identifier(coming->schema,
+													  coming->name);
+
+		if (now == NULL || now->physical != coming->physical)
+			refuse_lost(shift, name);
+		foreach(lp, is_relation(coming->kind) ? coming->columns : NIL)
+		{
+			SvPart	   *column = lfirst(lp);
+
+			if (column_of(now->columns, column->number) == NULL)
+				refuse_lost(shift, psprintf("column %s.%s", name,
+											quote_identifier(column->name)));
+		}
+	}
+}
+
 /* what is hidden in a table comes back under its name */
 static void
 return_parts(const Pair *pair)
@@ -520,7 +636,8 @@ return_parts(const Pair *pair)
 		SvPart	   *column = lfirst(lc);
 		SvPart	   *now = column_of(pair->now->columns, column->number);
 
-		if (now && sv_is_hidden(now->name))
+		if (now && sv_is_hidden(now->name) &&
+			!is_inherited(pair->now, column->number))
 			sv_retain_return_column(pair->now->physical, column->number,
 									column->name);
 	}
@@ -530,8 +647,9 @@ return_parts(const Pair *pair)
 		SvPart	   *now = part_on(pair->now->constraints,
 								  constraint->object);
 
-		if (now && strchr("pui", constraint->flavour) &&
-			(sv_is_hidden(now->name) || now->flavour != constraint->flavour))
+		if (now && strchr("puxi", constraint->flavour) &&
+			(strcmp(now->name, constraint->name) != 0 ||
+			 now->flavour != constraint->flavour))
 			sv_retain_return_unique(pair->now->physical, constraint);
 	}
 	foreach(lc, pair->coming->triggers)
@@ -663,10 +781,14 @@ set_defaults(const Shift *shift, const Pair *pair)
 	}
 }
 
-/* does every other supported version demand the same of the column? */
+/*
+ * Does every other supported version demand the same of the column, or not
+ * know it while its default fills it?
+ */
 static bool
 others_demand_not_null(Oid relation, AttrNumber number, List *others)
 {
+	bool		is_filled = sv_retain_is_filled(relation, number);
 	ListCell   *lr;
 	ListCell   *le;
 
@@ -680,7 +802,7 @@ others_demand_not_null(Oid relation, AttrNumber number, List *others)
 				continue;
 			column = column_of(sv_catalog_entry(lfirst_int(le))->columns,
 							   number);
-			if (column == NULL || !column->notnull)
+			if (column ? !column->notnull : !is_filled)
 				return false;
 		}
 	}
@@ -720,6 +842,7 @@ restore_not_null(const Pair *pair, List *others)
 		SvPart	   *now = column_of(pair->now->columns, column->number);
 
 		if (now == NULL || now->notnull || !column->notnull ||
+			is_inherited(pair->now, column->number) ||
 			!others_demand_not_null(pair->now->physical, column->number,
 									others))
 			continue;
@@ -735,35 +858,110 @@ restore_not_null(const Pair *pair, List *others)
 	}
 }
 
-/* does every other supported version have a constraint like that? */
+/* an identity that only what was rolled back had */
+static void
+drop_identities(const Pair *pair, List *others)
+{
+	ListCell   *lc;
+	ListCell   *le;
+	ListCell   *lr;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *now = column_of(pair->now->columns, column->number);
+		bool		needed = now == NULL || now->identity == ' ' ||
+		column->identity != ' ' || is_inherited(pair->now, column->number);
+
+		foreach(le, needed ? NIL : sv_catalog_entries_on(pair->now->physical))
+		{
+			SvPart	   *other =
+			column_of(sv_catalog_entry(lfirst_int(le))->columns,
+					  column->number);
+
+			foreach(lr, others)
+				needed |= other && other->identity != ' ' &&
+				sv_catalog_has_entry(lfirst(lr), lfirst_int(le));
+		}
+		if (!needed)
+			run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP IDENTITY",
+						 pair->table, quote_identifier(now->name)));
+	}
+}
+
+/* does an entry have a constraint like that, or none of its columns? */
 static bool
-others_have_constraint(Oid relation, const SvPart *constraint, List *others)
+can_live_with(const SvEntry *entry, const SvPart *constraint)
+{
+	ListCell   *lc;
+
+	foreach(lc, entry->constraints)
+	{
+		SvPart	   *other = lfirst(lc);
+
+		if (other->flavour == constraint->flavour && other->expression &&
+			constraint->expression &&
+			strcmp(other->expression, constraint->expression) == 0)
+			return true;
+	}
+	foreach(lc, constraint->columns)
+	{
+		if (column_of(entry->columns, lfirst_int(lc)))
+			return false;
+	}
+	return constraint->columns != NIL;
+}
+
+/* can every other supported version live with the constraint? */
+static bool
+others_allow(Oid relation, const SvPart *constraint, List *others)
 {
 	ListCell   *lr;
 	ListCell   *le;
-	ListCell   *lk;
 
 	foreach(lr, others)
 	{
 		foreach(le, sv_catalog_entries_on(relation))
 		{
-			bool		found = false;
-
-			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
-				continue;
-			foreach(lk, sv_catalog_entry(lfirst_int(le))->constraints)
-			{
-				SvPart	   *other = lfirst(lk);
-
-				found |= strcmp(other->name, constraint->name) == 0 &&
-					other->expression && constraint->expression &&
-					strcmp(other->expression, constraint->expression) == 0;
-			}
-			if (!found)
+			if (sv_catalog_has_entry(lfirst(lr), lfirst_int(le)) &&
+				!can_live_with(sv_catalog_entry(lfirst_int(le)), constraint))
 				return false;
 		}
 	}
 	return true;
+}
+
+/*
+ * Would a row that leaves out the columns of a CHECK be rejected?  That is
+ * what the versions that do not know them write.
+ */
+static bool
+rejects_defaults(const Pair *pair, const SvPart *check)
+{
+	StringInfoData query;
+	ListCell   *lc;
+
+	initStringInfo(&query);
+	foreach(lc, check->columns)
+	{
+		SvPart	   *now = column_of(pair->now->columns, lfirst_int(lc));
+		char	   *text = now && OidIsValid(now->object) ?
+		sv_contract_default_text(now->object) : NULL;
+
+		if (now == NULL || now->generated != ' ' || now->identity != ' ')
+			return false;
+		appendStringInfo(&query, "%s CAST(%s AS %s) AS %s",
+						 query.len ? "," : "SELECT 1 FROM (SELECT",
+						 text ? text : "NULL", now->type,
+						 quote_identifier(now->name));
+	}
+	if (query.len == 0)
+		return false;
+	appendStringInfo(&query, ") AS t WHERE NOT %.*s",
+					 (int) (strrchr(check->type, ')') + 1 - check->type) -
+					 (int) strlen("CHECK "), check->type + strlen("CHECK "));
+	run(query.data);
+	return SPI_processed > 0;
 }
 
 static void
@@ -774,13 +972,16 @@ restore_constraints(const Pair *pair, List *others)
 	foreach(lc, pair->coming->constraints)
 	{
 		SvPart	   *constraint = lfirst(lc);
-		char	   *text = constraint->expression;
+		char	   *text = constraint->type;
 
+		/* "type" is what it says under the names of "to", which are back */
 		if (strchr("cf", constraint->flavour) == NULL || text == NULL ||
 			part_on(pair->now->constraints, constraint->object) ||
 			OidIsValid(get_relation_constraint_oid(pair->now->physical,
 												   constraint->name, true)) ||
-			!others_have_constraint(pair->now->physical, constraint, others))
+			!others_allow(pair->now->physical, constraint, others) ||
+			(constraint->flavour == CONSTRAINT_CHECK &&
+			 rejects_defaults(pair, constraint)))
 			continue;
 		if (pair->now->kind != RELKIND_PARTITIONED_TABLE &&
 			strstr(text, " NOT VALID") == NULL)
@@ -832,6 +1033,33 @@ make_pairs(const Shift *shift, List *entries)
 		pairs = lappend(pairs, pair);
 	}
 	return pairs;
+}
+
+/*
+ * Constraints that the version to go to has and that every other supported
+ * version can live with.
+ */
+static void
+restore_all(const Shift *shift, List *supported)
+{
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach(lc, supported)
+	{
+		if (((SvRelease *) lfirst(lc))->id != shift->to->id)
+			others = lappend(others, lfirst(lc));
+	}
+	foreach(lc, make_pairs(shift, shift->coming))
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (!is_table(pair->now->kind))
+			continue;
+		restore_not_null(pair, others);
+		restore_constraints(pair, others);
+		restore_keys(pair);
+	}
 }
 
 static void
@@ -888,6 +1116,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	entries_without(to, from), NIL};
 	ListCell   *lc;
 
+	check_lost(&shift);
 	check_owner(&shift);
 	read_defaults(&shift);
 	SPI_connect();
@@ -906,8 +1135,9 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 
 		if (is_relation(pair->now->kind) && pair->now->kind != RELKIND_SEQUENCE)
 			rename_columns(pair);
-		rename_parts(pair);
 	}
+	rename_all_parts(make_pairs(&shift, shift.coming), false);
+	rename_all_parts(make_pairs(&shift, shift.coming), true);
 	return_objects(&shift);
 	foreach(lc, make_pairs(&shift, shift.coming))
 	{
@@ -924,6 +1154,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 		if (is_table(pair->now->kind) || pair->now->kind == RELKIND_VIEW)
 			set_defaults(&shift, pair);
 	}
+	restore_all(&shift, sv_catalog_releases(product, true));
 	SPI_finish();
 	sv_contract_leave(nestlevel);
 }
@@ -1000,7 +1231,10 @@ check_result(const SvProduct *product, const SvRelease *to, List *releases)
 	{
 		SvFinding  *finding = lfirst(lc);
 
-		if (finding->severity != SV_FATAL)
+		if (finding->severity != SV_FATAL &&
+			(finding->release->id != to->id ||
+			 (finding->severity != SV_BREAKS &&
+			  finding->severity != SV_KEPT)))
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
@@ -1038,33 +1272,44 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 }
 
 /*
- * Restore the constraints of the current release that a retired one, which
- * was rolled back, could not live with, unless one of the others could not
- * either.  The tables are changed as their owners.
+ * Restore what retired releases could not live with of what the current one
+ * expects, unless one of the others could not either.  The tables are changed
+ * as their owners.
  */
 void
 sv_shift_restore(const SvProduct *product, const SvRelease *current,
-				 const SvRelease *retired, List *others)
+				 List *retired, List *others)
 {
-	Shift		shift = {product, retired, current, NIL,
-	entries_without(current, retired), NIL};
+	Shift		shift = {product, NULL, current, NIL, NIL, NIL};
 	ListCell   *lc;
 
+	for (int i = 0; i < current->nentries; i++)
+	{
+		foreach(lc, retired)
+		{
+			if (!sv_catalog_has_entry(lfirst(lc), current->entries[i]))
+				break;
+		}
+		if (lc != NULL)
+			shift.coming = lappend(shift.coming,
+								   sv_catalog_entry(current->entries[i]));
+	}
 	SPI_connect();
 	foreach(lc, make_pairs(&shift, shift.coming))
 	{
 		Pair	   *pair = lfirst(lc);
-		Oid			user;
-		int			context;
+		SvIdentity	identity;
 
 		if (!is_table(pair->now->kind))
 			continue;
-		GetUserIdAndSecContext(&user, &context);
+		GetUserIdAndSecContext(&identity.user, &identity.context);
 		SetUserIdAndSecContext(owner_of(pair->now->physical),
-							   context | SECURITY_RESTRICTED_OPERATION);
+							   identity.context |
+							   SECURITY_RESTRICTED_OPERATION);
+		drop_identities(pair, others);
 		restore_not_null(pair, others);
 		restore_constraints(pair, others);
-		SetUserIdAndSecContext(user, context);
+		sv_catalog_become_caller(&identity);
 		restore_keys(pair);
 	}
 	SPI_finish();
