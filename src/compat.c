@@ -670,7 +670,7 @@ store_node(Relation view, AttrNumber number, Node *node)
 	ObjectAddressSet(address, AttrDefaultRelationId,
 					 StoreAttrDefault(view, number, node, true, false));
 	CommandCounterIncrement();
-	sv_retain_soften(list_make1(&address), NIL);
+	sv_retain_soften(list_make1(&address));
 }
 
 /* the defaults of a view's columns that no base has any more, by name */

@@ -465,7 +465,7 @@ extern void sv_redirect_init(void);
  */
 extern Oid	sv_retain_schema(void);
 extern char *sv_retain_free_name(const char *name);
-extern void sv_retain_soften(List *objects, List *kept);
+extern void sv_retain_soften(List *objects);
 extern void sv_retain_column(Oid relation, AttrNumber number);
 extern void sv_retain_change_key(Oid constraint, bool primary);
 extern void sv_retain_unique(Oid class_id, Oid object);
@@ -536,6 +536,8 @@ extern bool sv_standin_same_function(const SvFunction *a,
 									 const SvFunction *b);
 extern Oid	sv_standin_make_function(const SvFunction *original,
 									 const char *name, Oid schema);
+extern void sv_standin_become_function(Oid function,
+									   const SvFunction *model);
 extern void sv_standin_copy_acl(Oid catalog_id, HeapTuple from, HeapTuple to,
 								AttrNumber column,
 								const ObjectAddress *object, Oid owner);
@@ -623,12 +625,17 @@ typedef struct SvPutAway
 extern List *sv_replace_watch(Node *statement, List *releases);
 extern List *sv_replace_keep(List *watched, const SvProduct *product,
 							 const SvRelease *from);
+extern bool sv_replace_can_become(Oid class_id, Oid object, Oid model);
+extern void sv_replace_become(Oid class_id, Oid object, Oid model,
+							  const SvProduct *product,
+							  const SvRelease *from);
 
 /*-------------------------------------------------------------------------
  * settle.c: what a script drops and makes again just as it was
  *-------------------------------------------------------------------------
  */
 extern void sv_settle_put_away(List *put_away);
+extern bool sv_settle_is_in_use(Oid class_id, Oid object);
 
 /*-------------------------------------------------------------------------
  * expand.c: turn what drops into what retains, while apply() runs

@@ -661,3 +661,15 @@ sv_settle_put_away(List *put_away)
 	}
 	sv_contract_leave(nestlevel);
 }
+
+/*
+ * Does anything depend on what was put away, but for compatibility views?
+ */
+bool
+sv_settle_is_in_use(Oid class_id, Oid object)
+{
+	SvPutAway	old = {class_id, object, InvalidOid, ""};
+	Pair		pair = {&old, InvalidOid, NULL, false};
+
+	return is_in_use(NIL, &pair, class_id, object);
+}

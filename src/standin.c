@@ -313,6 +313,44 @@ sv_standin_make_function(const SvFunction *original, const char *name,
 }
 
 /*
+ * Let a function become what another one is, but for its name, its owner and
+ * its privileges; both have the same arguments and result.
+ */
+void
+sv_standin_become_function(Oid function, const SvFunction *model)
+{
+	Relation	catalog = table_open(ProcedureRelationId, RowExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(catalog);
+	HeapTuple	tuple = SearchSysCacheCopy1(PROCOID,
+											ObjectIdGetDatum(function));
+	Datum		values[Natts_pg_proc];
+	bool		nulls[Natts_pg_proc];
+	bool		replace[Natts_pg_proc];
+	ObjectAddress address;
+	ObjectAddress schema;
+	ListCell   *lc;
+
+	heap_deform_tuple(model->proc, desc, values, nulls);
+	memset(replace, true, sizeof(replace));
+	replace[Anum_pg_proc_oid - 1] = false;
+	replace[Anum_pg_proc_proname - 1] = false;
+	replace[Anum_pg_proc_pronamespace - 1] = false;
+	replace[Anum_pg_proc_proowner - 1] = false;
+	replace[Anum_pg_proc_proacl - 1] = false;
+	ObjectAddressSet(schema, NamespaceRelationId,
+					 ((Form_pg_proc) GETSTRUCT(tuple))->pronamespace);
+	tuple = heap_modify_tuple(tuple, desc, values, nulls, replace);
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	ObjectAddressSet(address, ProcedureRelationId, function);
+	deleteDependencyRecordsFor(ProcedureRelationId, function, true);
+	recordDependencyOn(&address, &schema, DEPENDENCY_NORMAL);
+	foreach(lc, model->references)
+		recordDependencyOn(&address, lfirst(lc), DEPENDENCY_NORMAL);
+	CommandCounterIncrement();
+}
+
+/*
  * Stand-ins
  */
 
@@ -450,7 +488,7 @@ finish_part(Oid class_id, Oid object)
 	ObjectAddress address;
 
 	ObjectAddressSet(address, class_id, object);
-	sv_retain_soften(list_make1(&address), NIL);
+	sv_retain_soften(list_make1(&address));
 	sv_standin_depend_on_extension(class_id, object);
 }
 
