@@ -273,7 +273,7 @@ sv_compat_create_schemas(const SvProduct *product, const SvRelease *release)
 					 errhint("Rename the existing schema, or choose another version number.")));
 		schema = NamespaceCreate(name, GetUserId(), false);
 		CommandCounterIncrement();
-		sv_standin_depend_on_extension(NamespaceRelationId, schema);
+		sv_catalog_depend_on_extension(NamespaceRelationId, schema);
 		sync_schema_rights(schema, get_namespace_oid(base, false));
 	}
 	sv_catalog_become_caller(&identity);
@@ -1018,7 +1018,7 @@ sync_view(const Wanted *wanted)
 		restore_defaults(view, wanted, saved);
 		changed = true;
 	}
-	sv_standin_depend_on_extension(RelationRelationId, view);
+	sv_catalog_depend_on_extension(RelationRelationId, view);
 	soften_dependencies(view, wanted);
 	changed |= sync_defaults(view, wanted);
 	changed |= sync_constraints(view, wanted);
@@ -1430,7 +1430,7 @@ mend_schemas(const SvProduct *product, const SvRelease *release)
 			schema = NamespaceCreate(lfirst(lv), GetUserId(), false);
 			CommandCounterIncrement();
 		}
-		sv_standin_depend_on_extension(NamespaceRelationId, schema);
+		sv_catalog_depend_on_extension(NamespaceRelationId, schema);
 		if (OidIsValid(base))
 			sync_schema_rights(schema, base);
 	}

@@ -47,6 +47,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -870,6 +871,17 @@ sv_retain_home(Oid class_id, Oid object, Oid schema)
 		(void) AlterObjectNamespace_oid(class_id, object, schema, moved);
 	sv_catalog_become_caller(&identity);
 	free_object_addresses(moved);
+	CommandCounterIncrement();
+
+	/* a function holds no data: DROP EXTENSION may take it along */
+	if (class_id == ProcedureRelationId &&
+		sv_contract_is_version_schema(schema))
+		sv_catalog_depend_on_extension(class_id, object);
+	else
+		deleteDependencyRecordsForSpecific(class_id, object,
+										   DEPENDENCY_AUTO_EXTENSION,
+										   ExtensionRelationId,
+										   sv_catalog_extension(false));
 	CommandCounterIncrement();
 	sv_contract_touch(class_id, object);
 }

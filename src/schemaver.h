@@ -258,6 +258,7 @@ typedef struct SvIdentity
 extern void sv_catalog_become_owner(SvIdentity *identity);
 extern void sv_catalog_become_caller(const SvIdentity *identity);
 extern Oid	sv_catalog_extension(bool missing_ok);
+extern void sv_catalog_depend_on_extension(Oid class_id, Oid object);
 extern bool sv_catalog_is_installed(void);
 extern Oid	sv_catalog_owner(void);
 extern List *sv_catalog_products(void);
@@ -529,7 +530,6 @@ typedef struct SvFunction
 	List	   *references;		/* what it depends on, ObjectAddress * */
 } SvFunction;
 
-extern void sv_standin_depend_on_extension(Oid class_id, Oid object);
 extern SvFunction *sv_standin_read_function(Oid function);
 extern bool sv_standin_is_trigger(const SvFunction *function);
 extern bool sv_standin_same_function(const SvFunction *a,
