@@ -116,6 +116,24 @@ sv_catalog_extension(bool missing_ok)
 }
 
 /*
+ * Have DROP EXTENSION take an object along.
+ */
+void
+sv_catalog_depend_on_extension(Oid class_id, Oid object)
+{
+	ObjectAddress depender;
+	ObjectAddress extension;
+	Oid			extension_id = sv_catalog_extension(false);
+
+	if (list_member_oid(getAutoExtensionsOfObject(class_id, object),
+						extension_id))
+		return;
+	ObjectAddressSet(depender, class_id, object);
+	ObjectAddressSet(extension, ExtensionRelationId, extension_id);
+	recordDependencyOn(&depender, &extension, DEPENDENCY_AUTO_EXTENSION);
+}
+
+/*
  * Is the extension there?  Cheaper than sv_catalog_extension().
  */
 bool

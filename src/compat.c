@@ -282,7 +282,7 @@ sv_compat_create_schemas(const SvProduct *product, const SvRelease *release)
 					 errhint("Rename the existing schema, or choose another version number.")));
 		schema = NamespaceCreate(name, GetUserId(), false);
 		CommandCounterIncrement();
-		sv_standin_depend_on_extension(NamespaceRelationId, schema);
+		sv_catalog_depend_on_extension(NamespaceRelationId, schema);
 		(void) sync_schema_rights(schema, get_namespace_oid(base, false),
 								  false);
 	}
@@ -728,7 +728,7 @@ store_node(Relation view, AttrNumber number, Node *node)
 	ObjectAddressSet(address, AttrDefaultRelationId,
 					 StoreAttrDefault(view, number, node, true, false));
 	CommandCounterIncrement();
-	sv_retain_soften(list_make1(&address), NIL);
+	sv_retain_soften(list_make1(&address));
 }
 
 /* the defaults of a view's columns that no base has any more, by name */
@@ -1156,7 +1156,7 @@ sync_view(const Wanted *wanted)
 		restore_defaults(view, wanted, saved);
 		changed = true;
 	}
-	sv_standin_depend_on_extension(RelationRelationId, view);
+	sv_catalog_depend_on_extension(RelationRelationId, view);
 	soften_dependencies(view, wanted);
 	changed |= sync_defaults(view, wanted);
 	changed |= sync_constraints(view, wanted);
@@ -1611,7 +1611,7 @@ mend_schemas(const SvProduct *product, const SvRelease *release)
 			schema = NamespaceCreate(lfirst(lv), GetUserId(), false);
 			CommandCounterIncrement();
 		}
-		sv_standin_depend_on_extension(NamespaceRelationId, schema);
+		sv_catalog_depend_on_extension(NamespaceRelationId, schema);
 		if (OidIsValid(base))
 			(void) sync_schema_rights(schema, base, false);
 	}

@@ -1105,7 +1105,7 @@ replace_drop(HTAB *doomed)
 	list_sort(others, compare_units);
 	foreach(lc, kept)
 		retain_unit(doomed, lfirst(lc), kept);
-	sv_retain_soften(parts, NIL);
+	sv_retain_soften(parts);
 	drop_others(others);
 }
 

@@ -35,6 +35,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
+#include "commands/event_trigger.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
@@ -455,8 +456,7 @@ make_address(Oid class_id, Oid object)
 static void
 soften(const OldView *old, Oid view)
 {
-	List	   *kept = list_make1(make_address(RelationRelationId, view));
-	List	   *parts = list_copy(kept);
+	List	   *parts = list_make1(make_address(RelationRelationId, view));
 	Relation	relation = relation_open(view, AccessShareLock);
 	ListCell   *lc;
 
@@ -472,7 +472,7 @@ soften(const OldView *old, Oid view)
 									 get_rewrite_oid(view,
 													 ((OldRule *) lfirst(lc))->name,
 													 false)));
-	sv_retain_soften(parts, kept);
+	sv_retain_soften(parts);
 }
 
 /* make a view as it was; returns its OID */
@@ -526,12 +526,11 @@ entry_of(const SvRelease *release, Oid object)
 	return NULL;
 }
 
-/* keep what a function was if it is something else now; NULL if it is not */
+/* keep what a function was, and link the contracts to that */
 static SvPutAway *
 keep_function(const SvFunction *old, const SvProduct *product,
 			  const SvRelease *from)
 {
-	SvFunction *now = sv_standin_read_function(old->oid);
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(old->proc);
 	const char *name = NameStr(form->proname);
 	const char *schema_name = get_namespace_name(form->pronamespace);
@@ -539,9 +538,6 @@ keep_function(const SvFunction *old, const SvProduct *product,
 	SvIdentity	identity;
 	Oid			schema;
 	Oid			kept;
-
-	if (now == NULL || sv_standin_same_function(old, now))
-		return NULL;
 
 	/* the script may have renamed it before */
 	entry = entry_of(from, old->oid);
@@ -562,17 +558,26 @@ keep_function(const SvFunction *old, const SvProduct *product,
 }
 
 static SvPutAway *
-keep_replaced_view(const OldView *old)
+keep_linked_view(const OldView *old)
 {
-	Oid			kept;
+	Oid			kept = keep_view(old);
 
-	if (get_rel_relkind(old->view) != RELKIND_VIEW ||
-		same_view(old, read_view(old->view)))
-		return NULL;
-	kept = keep_view(old);
 	sv_contract_move(RelationRelationId, old->view, kept);
 	return note(RelationRelationId, kept, get_rel_namespace(old->view),
 				get_rel_name(old->view));
+}
+
+/* has the statement changed what was read before it? */
+static bool
+is_replaced(const Watched *watched)
+{
+	SvFunction *now;
+
+	if (watched->view)
+		return get_rel_relkind(watched->view->view) == RELKIND_VIEW &&
+			!same_view(watched->view, read_view(watched->view->view));
+	now = sv_standin_read_function(watched->function->oid);
+	return now && !sv_standin_same_function(watched->function, now);
 }
 
 /*
@@ -591,12 +596,134 @@ sv_replace_keep(List *watched, const SvProduct *product,
 	foreach(lc, watched)
 	{
 		Watched    *entry = lfirst(lc);
-		SvPutAway  *put_away = entry->function ?
-		keep_function(entry->function, product, from) :
-		keep_replaced_view(entry->view);
+		SvPutAway  *put_away;
 
+		if (!is_replaced(entry))
+			continue;
+		put_away = entry->function ?
+			keep_function(entry->function, product, from) :
+			keep_linked_view(entry->view);
 		if (put_away)
 			kept = lappend(kept, put_away);
 	}
 	return kept;
+}
+
+/*
+ * Taking back what was replaced
+ */
+
+/* may the rows of a function take on what another one is? */
+static bool
+can_become_function(Oid function, Oid model)
+{
+	SvFunction *now = sv_standin_read_function(function);
+	SvFunction *then = sv_standin_read_function(model);
+	Form_pg_proc a;
+	Form_pg_proc b;
+
+	if (now == NULL || then == NULL)
+		return false;
+	a = (Form_pg_proc) GETSTRUCT(now->proc);
+	b = (Form_pg_proc) GETSTRUCT(then->proc);
+	return a->prokind == b->prokind && a->prokind != PROKIND_AGGREGATE &&
+		a->prorettype == b->prorettype && a->proretset == b->proretset &&
+		a->proargtypes.dim1 == b->proargtypes.dim1 &&
+		memcmp(a->proargtypes.values, b->proargtypes.values,
+			   a->proargtypes.dim1 * sizeof(Oid)) == 0;
+}
+
+/* may a view take on the definition of another one? */
+static bool
+can_become_view(Oid view, Oid model)
+{
+	OldView    *now;
+	OldView    *then;
+
+	if (get_rel_relkind(view) != RELKIND_VIEW ||
+		get_rel_relkind(model) != RELKIND_VIEW)
+		return false;
+	now = read_view(view);
+	then = read_view(model);
+	if (now->columns->natts != then->columns->natts)
+		return false;
+	for (int i = 0; i < now->columns->natts; i++)
+	{
+		Form_pg_attribute a = TupleDescAttr(now->columns, i);
+		Form_pg_attribute b = TupleDescAttr(then->columns, i);
+
+		if (strcmp(NameStr(a->attname), NameStr(b->attname)) != 0 ||
+			a->atttypid != b->atttypid || a->atttypmod != b->atttypmod ||
+			a->attcollation != b->attcollation)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Can an object become again what was kept of it, as CREATE OR REPLACE would
+ * do it, so that what depends on it stays?
+ */
+bool
+sv_replace_can_become(Oid class_id, Oid object, Oid model)
+{
+	if (class_id == ProcedureRelationId)
+		return can_become_function(object, model);
+	return class_id == RelationRelationId && can_become_view(object, model);
+}
+
+static void
+become_view(Oid view, Oid model)
+{
+	OldView    *then = read_view(model);
+	Exchange	exchange = {model, view};
+	OldRule    *rule = find_rule(then->rules, ViewSelectRuleName);
+	AlterTableCmd *command = makeNode(AlterTableCmd);
+
+	(void) exchange_relation(linitial(rule->actions), &exchange);
+	name_columns(linitial(rule->actions), then->columns);
+	(void) DefineQueryRewrite(rule->name, view, NULL, CMD_SELECT, true, true,
+							  rule->actions);
+	CommandCounterIncrement();
+	command->subtype = AT_ReplaceRelOptions;
+	command->def = (Node *) untransformRelOptions(then->options);
+	EventTriggerInhibitCommandCollection();
+	PG_TRY();
+	{
+		AlterTableInternal(view, list_make1(command), false);
+	}
+	PG_FINALLY();
+	{
+		EventTriggerUndoInhibitCommandCollection();
+	}
+	PG_END_TRY();
+	CommandCounterIncrement();
+}
+
+/*
+ * Let an object become again what was kept of it, which goes, and keep what
+ * it is now for the release that has it.  sv_replace_can_become() has said
+ * yes, and nothing depends on what was kept.
+ */
+void
+sv_replace_become(Oid class_id, Oid object, Oid model,
+				  const SvProduct *product, const SvRelease *from)
+{
+	ObjectAddress address;
+	SvIdentity	identity;
+
+	if (class_id == ProcedureRelationId)
+		(void) keep_function(sv_standin_read_function(object), product, from);
+	else
+		(void) keep_linked_view(read_view(object));
+	sv_catalog_become_owner(&identity);
+	if (class_id == ProcedureRelationId)
+		sv_standin_become_function(object, sv_standin_read_function(model));
+	else
+		become_view(object, model);
+	sv_contract_move(class_id, model, object);
+	ObjectAddressSet(address, class_id, model);
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+	sv_catalog_become_caller(&identity);
 }

@@ -47,6 +47,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -105,14 +106,14 @@ is_among(Oid class_id, Oid object, List *addresses)
 	return false;
 }
 
-/* does a hard dependency of something retained lead out of what is kept? */
+/* does a hard dependency lead to something else than what it is a part of? */
 static bool
-is_to_soften(Form_pg_depend form, const ObjectAddress *object, List *kept)
+is_to_soften(Form_pg_depend form, const ObjectAddress *object, Oid whole)
 {
 	return form->deptype == DEPENDENCY_NORMAL &&
 		(object->objectSubId == 0 || form->objsubid == object->objectSubId) &&
 		form->refclassid != NamespaceRelationId &&
-		!is_among(form->refclassid, form->refobjid, kept);
+		!(form->refclassid == RelationRelationId && form->refobjid == whole);
 }
 
 /* a rule never goes without its view, which must depend on the same itself */
@@ -127,19 +128,17 @@ let_view_follow(Form_pg_depend rule)
 												 rule->objid));
 	ObjectAddressSubSet(referenced, rule->refclassid, rule->refobjid,
 						rule->refobjsubid);
-	if (referenced.objectId != view.objectId &&
-		(get_rel_relkind(view.objectId) == RELKIND_VIEW ||
-		 get_rel_relkind(view.objectId) == RELKIND_MATVIEW))
+	if (get_rel_relkind(view.objectId) == RELKIND_VIEW ||
+		get_rel_relkind(view.objectId) == RELKIND_MATVIEW)
 		recordDependencyOn(&view, &referenced, DEPENDENCY_AUTO);
 }
 
 /*
- * Make the dependencies of some objects on anything but those in "kept"
- * automatic, so that they do not stand in the way of dropping that.  Both are
- * lists of ObjectAddress *.
+ * Make the dependencies of some objects, a list of ObjectAddress *, automatic,
+ * so that they do not stand in the way of dropping what they depend on.
  */
 void
-sv_retain_soften(List *objects, List *kept)
+sv_retain_soften(List *objects)
 {
 	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
 	ListCell   *lc;
@@ -147,6 +146,8 @@ sv_retain_soften(List *objects, List *kept)
 	foreach(lc, objects)
 	{
 		ObjectAddress *object = lfirst(lc);
+		Oid			whole = sv_contract_owning_relation(object->classId,
+														object->objectId);
 		ScanKeyData keys[2];
 		SysScanDesc scan;
 		HeapTuple	tuple;
@@ -159,7 +160,8 @@ sv_retain_soften(List *objects, List *kept)
 								  2, keys);
 		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		{
-			if (!is_to_soften((Form_pg_depend) GETSTRUCT(tuple), object, kept))
+			if (!is_to_soften((Form_pg_depend) GETSTRUCT(tuple), object,
+							  whole))
 				continue;
 			tuple = heap_copytuple(tuple);
 			((Form_pg_depend) GETSTRUCT(tuple))->deptype = DEPENDENCY_AUTO;
@@ -884,6 +886,17 @@ sv_retain_home(Oid class_id, Oid object, Oid schema)
 		(void) AlterObjectNamespace_oid(class_id, object, schema, moved);
 	sv_catalog_become_caller(&identity);
 	free_object_addresses(moved);
+	CommandCounterIncrement();
+
+	/* a function holds no data: DROP EXTENSION may take it along */
+	if (class_id == ProcedureRelationId &&
+		sv_contract_is_version_schema(schema))
+		sv_catalog_depend_on_extension(class_id, object);
+	else
+		deleteDependencyRecordsForSpecific(class_id, object,
+										   DEPENDENCY_AUTO_EXTENSION,
+										   ExtensionRelationId,
+										   sv_catalog_extension(false));
 	CommandCounterIncrement();
 	sv_contract_touch(class_id, object);
 }

@@ -545,7 +545,7 @@ soften(const Retype *retype)
 		ObjectAddressSet(*key, attached->class_id, attached->object);
 		objects = lappend(objects, key);
 	}
-	sv_retain_soften(objects, NIL);
+	sv_retain_soften(objects);
 }
 
 /* keys go on serving the old column under hidden names, the rest goes */

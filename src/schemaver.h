@@ -259,6 +259,7 @@ typedef struct SvIdentity
 extern void sv_catalog_become_owner(SvIdentity *identity);
 extern void sv_catalog_become_caller(const SvIdentity *identity);
 extern Oid	sv_catalog_extension(bool missing_ok);
+extern void sv_catalog_depend_on_extension(Oid class_id, Oid object);
 extern bool sv_catalog_is_installed(void);
 extern Oid	sv_catalog_owner(void);
 extern List *sv_catalog_products(void);
@@ -467,7 +468,7 @@ extern void sv_redirect_init(void);
  */
 extern Oid	sv_retain_schema(void);
 extern char *sv_retain_free_name(const char *name);
-extern void sv_retain_soften(List *objects, List *kept);
+extern void sv_retain_soften(List *objects);
 extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
 extern void sv_retain_column(Oid relation, AttrNumber number);
 extern void sv_retain_change_key(Oid constraint, bool primary);
@@ -534,13 +535,14 @@ typedef struct SvFunction
 	List	   *references;		/* what it depends on, ObjectAddress * */
 } SvFunction;
 
-extern void sv_standin_depend_on_extension(Oid class_id, Oid object);
 extern SvFunction *sv_standin_read_function(Oid function);
 extern bool sv_standin_is_trigger(const SvFunction *function);
 extern bool sv_standin_same_function(const SvFunction *a,
 									 const SvFunction *b);
 extern Oid	sv_standin_make_function(const SvFunction *original,
 									 const char *name, Oid schema);
+extern void sv_standin_become_function(Oid function,
+									   const SvFunction *model);
 extern void sv_standin_copy_acl(Oid catalog_id, HeapTuple from, HeapTuple to,
 								AttrNumber column,
 								const ObjectAddress *object, Oid owner);
@@ -659,12 +661,17 @@ typedef struct SvPutAway
 extern List *sv_replace_watch(Node *statement, List *releases);
 extern List *sv_replace_keep(List *watched, const SvProduct *product,
 							 const SvRelease *from);
+extern bool sv_replace_can_become(Oid class_id, Oid object, Oid model);
+extern void sv_replace_become(Oid class_id, Oid object, Oid model,
+							  const SvProduct *product,
+							  const SvRelease *from);
 
 /*-------------------------------------------------------------------------
  * settle.c: what a script drops and makes again just as it was
  *-------------------------------------------------------------------------
  */
 extern void sv_settle_put_away(List *put_away);
+extern bool sv_settle_is_in_use(Oid class_id, Oid object);
 
 /*-------------------------------------------------------------------------
  * directive.c: "up" and "down"

@@ -625,6 +625,13 @@ is_unique_key(const SvPutAway *old)
 	return relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX;
 }
 
+static bool
+same_function(Oid a, Oid b)
+{
+	return sv_standin_same_function(sv_standin_read_function(a),
+									sv_standin_read_function(b));
+}
+
 /*
  * The script has run: drop what was put away and stands there again just as
  * it was, and link the contracts to that.  "put_away" is a list of SvPutAway,
@@ -648,9 +655,7 @@ sv_settle_put_away(List *put_away)
 		Pair	   *pair = lfirst(lc);
 
 		if (pair->old->class_id == ProcedureRelationId)
-			pair->same =
-				sv_standin_same_function(sv_standin_read_function(pair->old->object),
-										 sv_standin_read_function(pair->twin));
+			pair->same = same_function(pair->old->object, pair->twin);
 	}
 	narrow_pairs(pairs, put_away);
 	drop_pairs(pairs);
@@ -660,4 +665,16 @@ sv_settle_put_away(List *put_away)
 			settle_unique(lfirst(lc));
 	}
 	sv_contract_leave(nestlevel);
+}
+
+/*
+ * Does anything depend on what was put away, but for compatibility views?
+ */
+bool
+sv_settle_is_in_use(Oid class_id, Oid object)
+{
+	SvPutAway	old = {class_id, object, InvalidOid, ""};
+	Pair		pair = {&old, InvalidOid, NULL, false};
+
+	return is_in_use(NIL, &pair, class_id, object);
 }

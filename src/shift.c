@@ -37,6 +37,7 @@
 #include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -189,6 +190,43 @@ is_owned_sequence(const SvEntry *entry)
 						 &column));
 }
 
+static Oid
+class_of(const SvEntry *entry)
+{
+	if (entry->kind == SV_ENTRY_FUNCTION)
+		return ProcedureRelationId;
+	return entry->kind == SV_ENTRY_TYPE ? TypeRelationId : RelationRelationId;
+}
+
+/* the arguments of a function as they are called now, in parentheses */
+static char *
+arguments_of(const SvEntry *entry)
+{
+	Datum		result;
+
+	if (entry->kind != SV_ENTRY_FUNCTION)
+		return "";
+	result = DirectFunctionCall1(pg_get_function_identity_arguments,
+							   ObjectIdGetDatum(entry->physical));
+	return psprintf("(%s)", TextDatumGetCString(result));
+}
+
+/* was one replaced by the other in place, so that it can be so again? */
+static bool
+is_replaced(const Shift *shift, const SvEntry *coming, const SvEntry *going)
+{
+	SvEntry    *then = coming ? sv_contract_resolve(coming) : NULL;
+	SvEntry    *now = going ? sv_contract_resolve(going) : NULL;
+
+	return then && now && then->physical != now->physical &&
+		coming->physical == then->physical &&
+		!sv_catalog_is_base_schema(shift->product, then->schema) &&
+		sv_catalog_is_base_schema(shift->product, now->schema) &&
+		sv_replace_can_become(class_of(coming), now->physical,
+							  then->physical) &&
+		!sv_settle_is_in_use(class_of(coming), then->physical);
+}
+
 /*
  * Does a sequence go along with what owns it?  It does with an identity
  * column, and with any that goes.
@@ -278,11 +316,11 @@ drop_objects(const Shift *shift)
 
 		if (now == NULL || entry_on(shift->coming, going->physical) ||
 			!sv_catalog_is_base_schema(shift->product, now->schema) ||
-			sv_is_hidden(now->name) || goes_along(shift, going))
+			sv_is_hidden(now->name) || goes_along(shift, going) ||
+			is_replaced(shift, entry_named(shift->coming, going), going))
 			continue;
 		run(psprintf("DROP %s %s%s CASCADE", drop_keyword(going),
-					 sql_name(now), going->kind == SV_ENTRY_FUNCTION ?
-					 psprintf("(%s)", going->args) : ""));
+					 sql_name(now), arguments_of(going)));
 	}
 }
 
@@ -456,8 +494,7 @@ alter_target(const SvEntry *entry, const char *schema, const char *name)
 {
 	return psprintf("%s %s%s", drop_keyword(entry),
 					quote_qualified_identifier(schema, name),
-					entry->kind == SV_ENTRY_FUNCTION ?
-					psprintf("(%s)", entry->args) : "");
+					arguments_of(entry));
 }
 
 /*
@@ -509,12 +546,15 @@ rename_objects(const Shift *shift)
  * Bringing back
  */
 
-static Oid
-class_of(const SvEntry *entry)
+/* what was replaced in place is put in place of its successor */
+static void
+become(const Shift *shift, const SvEntry *coming)
 {
-	if (entry->kind == SV_ENTRY_FUNCTION)
-		return ProcedureRelationId;
-	return entry->kind == SV_ENTRY_TYPE ? TypeRelationId : RelationRelationId;
+	const SvEntry *going = entry_named(shift->going, coming);
+
+	sv_replace_become(class_of(coming),
+					  sv_contract_resolve(going)->physical, coming->physical,
+					  shift->product, shift->from);
 }
 
 /* what has replaced it in the base schemas under the same name goes first */
@@ -546,6 +586,11 @@ return_objects(const Shift *shift)
 		{
 			if (coming->kind == RELKIND_SEQUENCE && sv_is_hidden(now->name))
 				sv_retain_return_sequence(coming->physical, coming->name);
+			continue;
+		}
+		if (is_replaced(shift, coming, entry_named(shift->going, coming)))
+		{
+			become(shift, coming);
 			continue;
 		}
 		replace_named(shift, coming);

@@ -40,51 +40,33 @@
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
-#include "commands/tablecmds.h"
-#include "common/int.h"
-#include "storage/lmgr.h"
-#include "utils/fmgrprotos.h"
 #include "commands/event_trigger.h"
+#include "commands/tablecmds.h"
 #include "commands/typecmds.h"
+#include "common/int.h"
 #include "nodes/makefuncs.h"
 #include "nodes/readfuncs.h"
 #include "parser/parser.h"
+#include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-
-/*
- * Have DROP EXTENSION take an object along.
- */
-void
-sv_standin_depend_on_extension(Oid class_id, Oid object)
-{
-	ObjectAddress depender;
-	ObjectAddress extension;
-	Oid			extension_id = sv_catalog_extension(false);
-
-	if (list_member_oid(getAutoExtensionsOfObject(class_id, object),
-						extension_id))
-		return;
-	ObjectAddressSet(depender, class_id, object);
-	ObjectAddressSet(extension, ExtensionRelationId, extension_id);
-	recordDependencyOn(&depender, &extension, DEPENDENCY_AUTO_EXTENSION);
-}
 
 /*
  * Reading functions
@@ -289,7 +271,7 @@ depend(const ObjectAddress *function, const SvFunction *original, Oid schema)
 	recordDependencyOnNewAcl(ProcedureRelationId, function->objectId, 0,
 							 form->proowner,
 							 isnull ? NULL : DatumGetAclPCopy(acl));
-	sv_standin_depend_on_extension(ProcedureRelationId, function->objectId);
+	sv_catalog_depend_on_extension(ProcedureRelationId, function->objectId);
 }
 
 /*
@@ -310,6 +292,44 @@ sv_standin_make_function(const SvFunction *original, const char *name,
 	depend(&function, original, schema);
 	CommandCounterIncrement();
 	return function.objectId;
+}
+
+/*
+ * Let a function become what another one is, but for its name, its owner and
+ * its privileges; both have the same arguments and result.
+ */
+void
+sv_standin_become_function(Oid function, const SvFunction *model)
+{
+	Relation	catalog = table_open(ProcedureRelationId, RowExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(catalog);
+	HeapTuple	tuple = SearchSysCacheCopy1(PROCOID,
+											ObjectIdGetDatum(function));
+	Datum		values[Natts_pg_proc];
+	bool		nulls[Natts_pg_proc];
+	bool		replace[Natts_pg_proc];
+	ObjectAddress address;
+	ObjectAddress schema;
+	ListCell   *lc;
+
+	heap_deform_tuple(model->proc, desc, values, nulls);
+	memset(replace, true, sizeof(replace));
+	replace[Anum_pg_proc_oid - 1] = false;
+	replace[Anum_pg_proc_proname - 1] = false;
+	replace[Anum_pg_proc_pronamespace - 1] = false;
+	replace[Anum_pg_proc_proowner - 1] = false;
+	replace[Anum_pg_proc_proacl - 1] = false;
+	ObjectAddressSet(schema, NamespaceRelationId,
+					 ((Form_pg_proc) GETSTRUCT(tuple))->pronamespace);
+	tuple = heap_modify_tuple(tuple, desc, values, nulls, replace);
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	ObjectAddressSet(address, ProcedureRelationId, function);
+	deleteDependencyRecordsFor(ProcedureRelationId, function, true);
+	recordDependencyOn(&address, &schema, DEPENDENCY_NORMAL);
+	foreach(lc, model->references)
+		recordDependencyOn(&address, lfirst(lc), DEPENDENCY_NORMAL);
+	CommandCounterIncrement();
 }
 
 /*
@@ -450,8 +470,8 @@ finish_part(Oid class_id, Oid object)
 	ObjectAddress address;
 
 	ObjectAddressSet(address, class_id, object);
-	sv_retain_soften(list_make1(&address), NIL);
-	sv_standin_depend_on_extension(class_id, object);
+	sv_retain_soften(list_make1(&address));
+	sv_catalog_depend_on_extension(class_id, object);
 }
 
 static Oid
@@ -744,7 +764,7 @@ make_sequence(Oid original, Form_pg_sequence form, int64 increment,
 				 increment, form->seqmin, form->seqmax, start,
 				 form->seqcache));
 	copy_sequence_rights(original, get_relname_relid(name, schema));
-	sv_standin_depend_on_extension(RelationRelationId,
+	sv_catalog_depend_on_extension(RelationRelationId,
 								   get_relname_relid(name, schema));
 }
 

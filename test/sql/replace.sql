@@ -360,6 +360,56 @@ SELECT oid::regoper FROM pg_operator
 WHERE oprnamespace::regnamespace::text LIKE 'rep\_%';
 SELECT schemaver.reconcile();
 
+--
+-- Taken back and done again: what depends on something replaced stays
+--
+SELECT schemaver.apply($$
+	CREATE TYPE kind AS ENUM ('small', 'large');
+	CREATE FUNCTION net(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 2';
+	CREATE FUNCTION gone(kind) RETURNS kind LANGUAGE sql AS 'SELECT $1';
+	CREATE FUNCTION old_name(kind) RETURNS kind LANGUAGE sql AS 'SELECT $1';
+	CREATE TABLE part (id int PRIMARY KEY DEFAULT net(21), k kind, name text);
+	CREATE VIEW loud AS SELECT id, upper(name) AS name, net(id) AS n FROM part;
+	CREATE VIEW louder AS SELECT * FROM loud;
+	CREATE VIEW ids AS SELECT id FROM part;
+	CREATE SEQUENCE count;
+	INSERT INTO part VALUES (1, 'small', 'a');
+$$, '6.0.0');
+SELECT schemaver.register('6.0.0');
+PREPARE old AS SELECT net(id), gone('large'), old_name(k), k = 'small'::kind,
+	louder.*, ids.* FROM louder JOIN ids USING (id) JOIN part USING (id);
+EXECUTE old;
+SELECT schemaver.unregister();
+\set script 'CREATE OR REPLACE FUNCTION net(int) RETURNS int LANGUAGE sql AS $f$SELECT $1 * 3$f$; DROP FUNCTION gone; ALTER FUNCTION old_name RENAME TO new_name; ALTER TYPE kind RENAME TO size; DROP SEQUENCE count; CREATE OR REPLACE VIEW loud AS SELECT id, lower(name) AS name, net(id) AS n FROM part; CREATE OR REPLACE VIEW ids AS SELECT id, name FROM part'
+SELECT schemaver.apply(:'script', '6.1.0');
+SELECT schemaver.register('6.1.0');
+PREPARE new AS SELECT net(id), new_name(k), k = 'small'::size, louder.*, ids.*
+	FROM louder JOIN ids USING (id) JOIN part USING (id);
+EXECUTE new;
+SELECT schemaver.rollback('6.0.0');
+EXECUTE new;
+SELECT schemaver.register('6.0.0');
+EXECUTE old;
+SELECT nextval('count');
+SELECT schemaver.unregister();
+EXECUTE old;
+\d part
+SELECT schemaver.reconcile();
+SELECT schemaver.apply(:'script', '6.1.0');
+SELECT schemaver.register('6.1.0');
+EXECUTE new;
+SELECT schemaver.register('6.0.0');
+EXECUTE old;
+SELECT nextval('count');
+SELECT schemaver.unregister();
+EXECUTE new;
+SELECT schemaver.reconcile();
+SELECT schemaver.retire('6.0.0');
+SELECT oid::regproc FROM pg_proc
+WHERE pronamespace::regnamespace::text LIKE 'rep\_%';
+SELECT oid::regclass FROM pg_class
+WHERE relnamespace::regnamespace::text ~ '^(rep_|schemaver_retained)';
+
 \c :home
 DROP DATABASE sv_replace;
 DROP ROLE sv_replace_reader;
