@@ -1627,6 +1627,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 			forget_required((AlterTableStmt *) pstmt->utilityStmt);
 			remember_defaults((AlterTableStmt *) pstmt->utilityStmt);
 			pstmt = turn_types(pstmt, next, query, params);
+			if (pstmt)
+				pstmt = sv_fill_turn(pstmt, query, params);
 		}
 		if (pstmt == NULL)
 		{

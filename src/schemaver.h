@@ -20,8 +20,10 @@
 #include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
 #include "fmgr.h"
+#include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "nodes/plannodes.h"
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/relcache.h"
@@ -547,6 +549,14 @@ extern void sv_standin_drop(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
 extern bool sv_standin_sync(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
+
+/*-------------------------------------------------------------------------
+ * fill.c: add columns with volatile defaults without a rewrite
+ *-------------------------------------------------------------------------
+ */
+extern void sv_fill_rows(Oid relation, bool only, const char *assignments);
+extern PlannedStmt *sv_fill_turn(PlannedStmt *pstmt, const char *query,
+								 ParamListInfo params);
 
 /*-------------------------------------------------------------------------
  * require.c: columns that the newest version requires and older ones do not
