@@ -1828,10 +1828,9 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 
 	/* the new version needs views that hide their columns as well */
 	foreach(lc, migration.hiding)
-	{
 		sv_contract_touch(RelationRelationId, lfirst_oid(lc));
+	foreach(lc, sv_sync_tables())
 		freeze(lfirst_oid(lc));
-	}
 	foreach(lc, script ? sv_directive_split(product, from, script) : NIL)
 	{
 		add_hiding(lfirst_oid(lc));

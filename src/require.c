@@ -1025,6 +1025,7 @@ settle_column(const SvProduct *product, const SvRelease *from,
 	if (entry)
 	{
 		value = parse_directive(directive, entry, relation, missing->column);
+		certain = !may_be_null(value, &relation);
 		keeps = is_known(missing);
 	}
 	if (value == NULL)
@@ -1040,7 +1041,7 @@ settle_column(const SvProduct *product, const SvRelease *from,
 		fill_in(product, missing, value, keeps);
 		mend(missing);
 		if (!certain && script_state.missing == MISSING_REFUSE &&
-			is_used(missing))
+			directive == NULL && is_used(missing))
 			warn_of_null(missing);
 	}
 	if (!certain && script_state.missing == MISSING_NULLABLE)

@@ -510,6 +510,7 @@ typedef struct SvSyncPair
 /* the pairs of a table by column numbers, expressions as node trees */
 typedef struct SvSyncFrozen SvSyncFrozen;
 
+extern List *sv_sync_tables(void);
 extern List *sv_sync_pairs(Oid relation);
 extern void sv_sync_set(Oid relation, List *pairs);
 extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
