@@ -422,7 +422,7 @@ is_for_required(const Told *told)
 	HeapTuple	tuple;
 	bool		notnull;
 
-	if (!told->is_new || pair_with(sv_sync_pairs(told->relation), told))
+	if (pair_with(sv_sync_pairs(told->relation), told))
 		return false;
 	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(told->relation),
 							Int16GetDatum(told->number));

@@ -574,6 +574,8 @@ extern void sv_require_settle(const SvProduct *product, const SvRelease *from,
 extern void sv_require_relax(const SvProduct *product);
 extern void sv_require_forget(Oid relation, const char *column);
 extern bool sv_require_is_filled(Oid relation, AttrNumber column);
+extern void sv_require_shift(const SvProduct *product, const SvRelease *from,
+							 const SvRelease *to, Oid relation);
 extern List *sv_require_unneeded(const SvProduct *product);
 extern void sv_require_free(const SvProduct *product, Oid relation);
 

@@ -767,7 +767,7 @@ others_have_constraint(Oid relation, const SvPart *constraint, List *others)
 }
 
 static void
-restore_constraints(const Pair *pair, List *others)
+restore_constraints(const Pair *pair, List *others, bool validate)
 {
 	ListCell   *lc;
 
@@ -782,7 +782,7 @@ restore_constraints(const Pair *pair, List *others)
 												   constraint->name, true)) ||
 			!others_have_constraint(pair->now->physical, constraint, others))
 			continue;
-		if (pair->now->kind != RELKIND_PARTITIONED_TABLE &&
+		if (!validate && pair->now->kind != RELKIND_PARTITIONED_TABLE &&
 			strstr(text, " NOT VALID") == NULL)
 			text = psprintf("%s NOT VALID", text);
 		run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", pair->table,
@@ -923,6 +923,13 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 
 		if (is_table(pair->now->kind) || pair->now->kind == RELKIND_VIEW)
 			set_defaults(&shift, pair);
+		if (!is_table(pair->now->kind))
+			continue;
+		sv_require_shift(product, from, to, pair->now->physical);
+
+		/* as when the script ran first, what older versions write is checked */
+		if (sv_version_compare(to->version, from->version) > 0)
+			restore_constraints(pair, NIL, true);
 	}
 	SPI_finish();
 	sv_contract_leave(nestlevel);
@@ -1063,7 +1070,7 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 		SetUserIdAndSecContext(owner_of(pair->now->physical),
 							   context | SECURITY_RESTRICTED_OPERATION);
 		restore_not_null(pair, others);
-		restore_constraints(pair, others);
+		restore_constraints(pair, others, false);
 		SetUserIdAndSecContext(user, context);
 		restore_keys(pair);
 	}
