@@ -1627,6 +1627,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 			forget_required((AlterTableStmt *) pstmt->utilityStmt);
 			remember_defaults((AlterTableStmt *) pstmt->utilityStmt);
 			pstmt = turn_types(pstmt, next, query, params);
+			if (pstmt)
+				pstmt = sv_fill_turn(pstmt, query, params);
 		}
 		if (pstmt == NULL)
 		{
@@ -1797,32 +1799,6 @@ find_hiding(const SvRelease *from)
 	return tables;
 }
 
-/* tables with columns that are kept in step, hidden or not */
-static List *
-find_synced(void)
-{
-	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	List	   *tables = NIL;
-
-	ScanKeyInit(&key, Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ,
-				DirectFunctionCall1(namein,
-									CStringGetDatum(SV_SYNC_TRIGGER)));
-	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
-
-		if (!OidIsValid(form->tgparentid))
-			tables = lappend_oid(tables, form->tgrelid);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return tables;
-}
-
 /*
  * From here on retain what a script drops and one of these releases needs;
  * columns whose directives ask for it are split.
@@ -1853,7 +1829,7 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	/* the new version needs views that hide their columns as well */
 	foreach(lc, migration.hiding)
 		sv_contract_touch(RelationRelationId, lfirst_oid(lc));
-	foreach(lc, find_synced())
+	foreach(lc, sv_sync_tables())
 		freeze(lfirst_oid(lc));
 	foreach(lc, script ? sv_directive_split(product, from, script) : NIL)
 	{

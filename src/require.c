@@ -430,6 +430,19 @@ value_of_default(Oid relation, AttrNumber column)
 	return NULL;
 }
 
+static bool
+is_not_null(Oid relation, AttrNumber column)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
+										Int16GetDatum(column));
+	bool		notnull = HeapTupleIsValid(tuple) &&
+	((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return notnull;
+}
+
 /* may an expression give NULL, as far as can be told? */
 static bool
 may_be_null(Node *node, Oid *relation)
@@ -443,17 +456,7 @@ may_be_null(Node *node, Oid *relation)
 		case T_CoalesceExpr:
 			return may_be_null(llast(((CoalesceExpr *) node)->args), relation);
 		case T_Var:
-			{
-				HeapTuple	tuple = SearchSysCache2(ATTNUM,
-													ObjectIdGetDatum(*relation),
-													Int16GetDatum(((Var *) node)->varattno));
-				bool		notnull = HeapTupleIsValid(tuple) &&
-				((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-
-				if (HeapTupleIsValid(tuple))
-					ReleaseSysCache(tuple);
-				return !notnull;
-			}
+			return !is_not_null(*relation, ((Var *) node)->varattno);
 		case T_CaseExpr:
 			if (((CaseExpr *) node)->defresult == NULL)
 				return true;
@@ -646,37 +649,6 @@ find_directive(const SvProduct *product, const SvScript *script,
 	return NULL;
 }
 
-/* what a directive says must be right even where no version needs it */
-static void
-check_directives(const SvProduct *product, const SvRelease *from,
-				 const SvScript *script)
-{
-	ListCell   *lc;
-
-	foreach(lc, script->up)
-	{
-		const SvDirective *directive = lfirst(lc);
-		Oid			relation = relation_of(product, directive);
-		AttrNumber	column = number_of(relation, directive);
-		const SvEntry *entry = entry_of(from, relation);
-		HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
-											Int16GetDatum(column));
-		bool		notnull = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-
-		ReleaseSysCache(tuple);
-		if (!notnull)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("directive \"up\" in line %d is for column \"%s\" of table \"%s\", which is not NOT NULL",
-							directive->line, directive->column,
-							directive->relation),
-					 errdetail("It says what older versions write into a column that requires a value."),
-					 errhint("Remove the directive, or set the column NOT NULL.")));
-		if (entry)
-			(void) parse_directive(directive, entry, relation, column);
-	}
-}
-
 /*
  * Filling in
  */
@@ -762,6 +734,20 @@ fill_in(const SvProduct *product, const Missing *missing, Node *value,
 	sv_sync_set(missing->relation, lappend(pairs, pair));
 }
 
+/* does a CHECK hold a column to NOT NULL for all but some versions? */
+static bool
+is_checked(Oid relation, AttrNumber column)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, sv_contract_required(table))
+		found |= ((SvRequired *) lfirst(lc))->column == column;
+	relation_close(table, AccessShareLock);
+	return found;
+}
+
 /*
  * Do versions that leave a column of a table NULL, or out, get by with that?
  * They do if it is filled in for them, or may be NULL for them.
@@ -770,8 +756,6 @@ bool
 sv_require_is_filled(Oid relation, AttrNumber column)
 {
 	char	   *name = get_attname(relation, column, true);
-	Relation	table;
-	bool		found = false;
 	ListCell   *lc;
 
 	if (name == NULL)
@@ -783,14 +767,7 @@ sv_require_is_filled(Oid relation, AttrNumber column)
 		if (strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0')
 			return true;
 	}
-	table = relation_open(relation, AccessShareLock);
-	if (!TupleDescAttr(RelationGetDescr(table), column - 1)->attnotnull)
-	{
-		foreach(lc, sv_contract_required(table))
-			found |= ((SvRequired *) lfirst(lc))->column == column;
-	}
-	relation_close(table, AccessShareLock);
-	return found;
+	return is_checked(relation, column) && !is_not_null(relation, column);
 }
 
 /*
@@ -1025,6 +1002,7 @@ settle_column(const SvProduct *product, const SvRelease *from,
 	if (entry)
 	{
 		value = parse_directive(directive, entry, relation, missing->column);
+		certain = !may_be_null(value, &relation);
 		keeps = is_known(missing);
 	}
 	if (value == NULL)
@@ -1040,7 +1018,7 @@ settle_column(const SvProduct *product, const SvRelease *from,
 		fill_in(product, missing, value, keeps);
 		mend(missing);
 		if (!certain && script_state.missing == MISSING_REFUSE &&
-			is_used(missing))
+			directive == NULL && is_used(missing))
 			warn_of_null(missing);
 	}
 	if (!certain && script_state.missing == MISSING_NULLABLE)
@@ -1062,7 +1040,6 @@ sv_require_settle(const SvProduct *product, const SvRelease *from,
 {
 	ListCell   *lc;
 
-	check_directives(product, from, script);
 	foreach(lc, group_findings(findings))
 		settle_column(product, from, script, lfirst(lc));
 }
@@ -1131,24 +1108,30 @@ is_check_needed(const SvProduct *product, List *releases,
 	return false;
 }
 
-/* does a supported version still get the column filled in? */
+/*
+ * Are there supported versions on both sides of a pair?  What is computed for
+ * versions that are retired is computed for nobody.
+ */
 static bool
 is_pair_needed(const SvProduct *product, List *releases,
 			   const SvSyncPair *pair)
 {
 	SvVersion  *version = sv_version_parse(pair->label);
+	bool		has_old = false;
+	bool		has_new = false;
 	ListCell   *lc;
 
-	if (strcmp(pair->product, product->name) != 0 ||
-		!fills(pair, pair->new_column))
+	if (strcmp(pair->product, product->name) != 0)
 		return true;
 	foreach(lc, releases)
 	{
 		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
 							   version) <= 0)
-			return true;
+			has_old = true;
+		else
+			has_new = true;
 	}
-	return false;
+	return has_old && has_new;
 }
 
 static List *
@@ -1282,6 +1265,21 @@ set_not_null(Oid relation, const SvRequired *required)
 						  quote_identifier(required->name)));
 }
 
+/* what was NOT NULL only for versions that are gone may be NULL again */
+static void
+drop_undemanded(const SvProduct *product, Oid relation, const char *column)
+{
+	AttrNumber	number = get_attnum(relation, column);
+	const SvPart *part = column_of(entry_of(sv_catalog_release(product,
+															   product->current),
+											relation), number);
+
+	if (part && !part->notnull && is_not_null(relation, number))
+		run_as_owner(relation,
+					 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL",
+							  sql_name(relation), quote_identifier(column)));
+}
+
 /*
  * Take away from a table what is kept here for versions that are not
  * supported any more: columns are NOT NULL for all.  The caller has locked
@@ -1292,6 +1290,7 @@ sv_require_free(const SvProduct *product, Oid relation)
 {
 	List	   *releases = sv_catalog_releases(product, true);
 	List	   *unneeded;
+	List	   *pairs;
 	ListCell   *lc;
 
 	LockRelationOid(relation, AccessExclusiveLock);
@@ -1300,5 +1299,92 @@ sv_require_free(const SvProduct *product, Oid relation)
 		set_not_null(relation, lfirst(lc));
 	if (unneeded != NIL)
 		promote_keys(product, relation);
-	sv_sync_set(relation, needed_pairs(product, releases, relation));
+	pairs = needed_pairs(product, releases, relation);
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		if (is_pair_needed(product, releases, lfirst(lc)))
+			continue;
+		drop_undemanded(product, relation,
+						((SvSyncPair *) lfirst(lc))->new_column);
+	}
+	sv_sync_set(relation, pairs);
+}
+
+/*
+ * When another version becomes the current one
+ */
+
+/* the versions of releases that may leave a column NULL: an array's text */
+static char *
+versions_without(List *releases, Oid relation, AttrNumber column)
+{
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	appendStringInfoChar(&text, '{');
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+		const SvEntry *entry = entry_of(release, relation);
+		const SvPart *part = column_of(entry, column);
+
+		if (entry && (part == NULL || !part->notnull))
+			appendStringInfo(&text, "%s\"%s\"", text.len > 1 ? "," : "",
+							 sv_version_text(release->version));
+	}
+	appendStringInfoChar(&text, '}');
+	return text.data;
+}
+
+/* CHECKs on columns that a version may leave NULL go */
+static void
+drop_undemanded_checks(const SvRelease *release, Oid relation)
+{
+	const SvEntry *entry = entry_of(release, relation);
+	Relation	table = relation_open(relation, AccessShareLock);
+	List	   *required = sv_contract_required(table);
+	ListCell   *lc;
+
+	relation_close(table, AccessShareLock);
+	foreach(lc, required)
+	{
+		AttrNumber	column = ((SvRequired *) lfirst(lc))->column;
+		const SvPart *part = column_of(entry, column);
+
+		if (part == NULL || !part->notnull)
+			drop_checks(relation, column);
+	}
+}
+
+/*
+ * A table's columns are to be NOT NULL as a release says that becomes the
+ * current one.  Back to an older one, what only newer ones demand is not
+ * demanded any more, but goes on to be filled in for them.  Forward again,
+ * what older ones may leave NULL is checked for all others.
+ */
+void
+sv_require_shift(const SvProduct *product, const SvRelease *from,
+				 const SvRelease *to, Oid relation)
+{
+	List	   *releases = sv_catalog_releases(product, true);
+	const SvEntry *entry = entry_of(to, relation);
+	ListCell   *lc;
+
+	drop_undemanded_checks(to, relation);
+	if (entry == NULL || sv_version_compare(to->version, from->version) < 0)
+		return;
+	foreach(lc, entry->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		Relaxed		relaxed = {relation, column->number, NULL};
+
+		if (!column->notnull || column->number == 0 ||
+			is_not_null(relation, column->number) ||
+			is_checked(relation, column->number))
+			continue;
+		relaxed.versions = versions_without(releases, relation,
+											column->number);
+		relax(product, &relaxed);
+	}
 }

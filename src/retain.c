@@ -1347,6 +1347,64 @@ sv_retain_return_unique(Oid relation, const SvPart *part)
 	sv_contract_touch(RelationRelationId, relation);
 }
 
+/* does an index say anything of a column that is hidden? */
+static bool
+mentions_hidden(Oid index, Oid relation)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(index));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		found = form->refclassid == RelationRelationId &&
+			form->refobjid == relation && form->refobjsubid > 0 &&
+			sv_is_hidden(get_attname(relation, form->refobjsubid, false));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/*
+ * Give the plain indexes of a table whose columns are all visible again the
+ * names that they had.
+ */
+void
+sv_retain_return_indexes(Oid relation)
+{
+	Relation	table = relation_open(relation, AccessExclusiveLock);
+	List	   *indexes = list_copy(RelationGetIndexList(table));
+	ListCell   *lc;
+
+	relation_close(table, NoLock);
+	foreach(lc, indexes)
+	{
+		Oid			index = lfirst_oid(lc);
+		char	   *name = get_rel_name(index);
+
+		if (!sv_is_hidden(name) || OidIsValid(get_index_constraint(index)) ||
+			mentions_hidden(index, relation) ||
+			!is_free_name(name + strlen(SV_HIDDEN_PREFIX),
+						  get_rel_namespace(index)))
+			continue;
+		RenameRelationInternal(index, name + strlen(SV_HIDDEN_PREFIX), true,
+							   true);
+		CommandCounterIncrement();
+		sv_contract_touch(RelationRelationId, relation);
+	}
+}
+
 /*
  * Give a hidden column of a table, and of its heirs, the name that a contract
  * says.

@@ -63,7 +63,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -771,20 +770,6 @@ sv_retype_move_sequences(Oid relation, AttrNumber from, AttrNumber to,
 	set_identity(relation, to, identity);
 }
 
-/* give the rows that are there their values; triggers are not to notice */
-static void
-fill_rows(const Retype *retype, const char *up)
-{
-	int			nestlevel = NewGUCNestLevel();
-
-	(void) set_config_option("session_replication_role", "replica",
-							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 0, false);
-	run(psprintf("UPDATE %s SET %s = %s", table_name(retype->relation),
-				 quote_identifier(retype->name), up));
-	AtEOXact_GUC(false, nestlevel);
-}
-
 static void
 make_attached(const Retype *retype)
 {
@@ -896,7 +881,8 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 	add_column(retype);
 	number = get_attnum(retype->relation, retype->name);
 	copy_properties(retype, number);
-	fill_rows(retype, up);
+	sv_fill_rows(retype->relation, false,
+				 psprintf("%s = %s", quote_identifier(retype->name), up));
 	move_default(retype, number, sequences);
 	if (retype->notnull && !retype->identity)
 		run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",

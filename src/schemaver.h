@@ -20,8 +20,10 @@
 #include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
 #include "fmgr.h"
+#include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "nodes/plannodes.h"
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/relcache.h"
@@ -479,6 +481,7 @@ extern void sv_retain_hide_sequence(Oid sequence);
 extern void sv_retain_relation(Oid relation, List *kept);
 extern void sv_retain_home(Oid class_id, Oid object, Oid schema);
 extern void sv_retain_return_unique(Oid relation, const SvPart *part);
+extern void sv_retain_return_indexes(Oid relation);
 extern void sv_retain_return_column(Oid relation, AttrNumber number,
 									const char *name);
 extern void sv_retain_return_trigger(Oid trigger, const char *name);
@@ -514,6 +517,7 @@ typedef struct SvSyncPair
 /* the pairs of a table by column numbers, expressions as node trees */
 typedef struct SvSyncFrozen SvSyncFrozen;
 
+extern List *sv_sync_tables(void);
 extern List *sv_sync_pairs(Oid relation);
 extern void sv_sync_set(Oid relation, List *pairs);
 extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
@@ -556,6 +560,14 @@ extern bool sv_standin_sync(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
 
 /*-------------------------------------------------------------------------
+ * fill.c: add columns with volatile defaults without a rewrite
+ *-------------------------------------------------------------------------
+ */
+extern void sv_fill_rows(Oid relation, bool only, const char *assignments);
+extern PlannedStmt *sv_fill_turn(PlannedStmt *pstmt, const char *query,
+								 ParamListInfo params);
+
+/*-------------------------------------------------------------------------
  * require.c: columns that the newest version requires and older ones do not
  *-------------------------------------------------------------------------
  */
@@ -570,6 +582,8 @@ extern void sv_require_settle(const SvProduct *product, const SvRelease *from,
 extern void sv_require_relax(const SvProduct *product);
 extern void sv_require_forget(Oid relation, const char *column);
 extern bool sv_require_is_filled(Oid relation, AttrNumber column);
+extern void sv_require_shift(const SvProduct *product, const SvRelease *from,
+							 const SvRelease *to, Oid relation);
 extern List *sv_require_unneeded(const SvProduct *product);
 extern void sv_require_free(const SvProduct *product, Oid relation);
 

@@ -324,6 +324,74 @@ drop_objects(const Shift *shift)
 	}
 }
 
+/* what generates a column's values belongs to the one that will be visible */
+static void
+return_sequences(const Pair *pair)
+{
+	Oid			relation = pair->now->physical;
+	ListCell   *lp;
+
+	foreach(lp, sv_sync_pairs(relation))
+	{
+		SvSyncPair *columns = lfirst(lp);
+		AttrNumber	old_number = get_attnum(relation, columns->old_column);
+		AttrNumber	new_number = get_attnum(relation, columns->new_column);
+		SvPart	   *coming = column_of(pair->coming->columns, old_number);
+
+		if (coming)
+			sv_retype_move_sequences(relation, new_number, old_number,
+									 coming->identity);
+		else if ((coming = column_of(pair->coming->columns, new_number)))
+			sv_retype_move_sequences(relation, old_number, new_number,
+									 coming->identity);
+	}
+}
+
+static void
+refuse_lost(const Shift *shift, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("version %s of product \"%s\" cannot be restored: %s is gone",
+					shift->to->label, shift->product->name, what),
+			 errdetail("It was dropped by hand.")));
+}
+
+/* nobody can bring back what was dropped by hand */
+static void
+check_lost(const Shift *shift)
+{
+	ListCell   *lc;
+	ListCell   *lp;
+
+	for (int i = 0; i < shift->to->nentries; i++)
+	{
+		SvEntry    *entry = sv_catalog_entry_alone(shift->to->entries[i]);
+
+		if (!OidIsValid(entry->physical))
+			refuse_lost(shift, quote_qualified_identifier(entry->schema,
+														  entry->name));
+	}
+	foreach(lc, shift->coming)
+	{
+		SvEntry    *coming = lfirst(lc);
+		SvEntry    *now = sv_contract_resolve(coming);
+		char	   *name = quote_qualified_identifier(coming->schema,
+													  coming->name);
+
+		if (now == NULL || now->physical != coming->physical)
+			refuse_lost(shift, name);
+		foreach(lp, is_relation(coming->kind) ? coming->columns : NIL)
+		{
+			SvPart	   *column = lfirst(lp);
+
+			if (column_of(now->columns, column->number) == NULL)
+				refuse_lost(shift, psprintf("column %s.%s", name,
+											quote_identifier(column->name)));
+		}
+	}
+}
+
 /* columns, triggers and constraints of a table that both versions have */
 static void
 drop_parts(const Pair *pair)
@@ -602,74 +670,6 @@ return_objects(const Shift *shift)
 	}
 }
 
-/* what generates a column's values belongs to the one that is visible */
-static void
-return_sequences(const Pair *pair)
-{
-	Oid			relation = pair->now->physical;
-	ListCell   *lp;
-
-	foreach(lp, sv_sync_pairs(relation))
-	{
-		SvSyncPair *columns = lfirst(lp);
-		AttrNumber	old_number = get_attnum(relation, columns->old_column);
-		AttrNumber	new_number = get_attnum(relation, columns->new_column);
-		SvPart	   *coming = column_of(pair->coming->columns, old_number);
-
-		if (coming)
-			sv_retype_move_sequences(relation, new_number, old_number,
-									 coming->identity);
-		else if ((coming = column_of(pair->coming->columns, new_number)))
-			sv_retype_move_sequences(relation, old_number, new_number,
-									 coming->identity);
-	}
-}
-
-static void
-refuse_lost(const Shift *shift, const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("version %s of product \"%s\" cannot be restored: %s is gone",
-					shift->to->label, shift->product->name, what),
-			 errdetail("It was dropped by hand.")));
-}
-
-/* nobody can bring back what was dropped by hand */
-static void
-check_lost(const Shift *shift)
-{
-	ListCell   *lc;
-	ListCell   *lp;
-
-	for (int i = 0; i < shift->to->nentries; i++)
-	{
-		SvEntry    *entry = sv_catalog_entry_alone(shift->to->entries[i]);
-
-		if (!OidIsValid(entry->physical))
-			refuse_lost(shift, quote_qualified_identifier(entry->schema,
-														  entry->name));
-	}
-	foreach(lc, shift->coming)
-	{
-		SvEntry    *coming = lfirst(lc);
-		SvEntry    *now = sv_contract_resolve(coming);
-		char	   *name = quote_qualified_identifier(coming->schema,
-													  coming->name);
-
-		if (now == NULL || now->physical != coming->physical)
-			refuse_lost(shift, name);
-		foreach(lp, is_relation(coming->kind) ? coming->columns : NIL)
-		{
-			SvPart	   *column = lfirst(lp);
-
-			if (column_of(now->columns, column->number) == NULL)
-				refuse_lost(shift, psprintf("column %s.%s", name,
-											quote_identifier(column->name)));
-		}
-	}
-}
-
 /* what is hidden in a table comes back under its name */
 static void
 return_parts(const Pair *pair)
@@ -720,7 +720,7 @@ follow_pairs(List *pairs)
 		if (!is_table(pair->now->kind))
 			continue;
 		sv_expand_follow_names();
-		return_sequences(pair);
+		sv_retain_return_indexes(pair->now->physical);
 	}
 }
 
@@ -987,18 +987,24 @@ rejects_defaults(const Pair *pair, const SvPart *check)
 	ListCell   *lc;
 
 	initStringInfo(&query);
-	foreach(lc, check->columns)
+	foreach(lc, pair->coming->columns)
 	{
-		SvPart	   *now = column_of(pair->now->columns, lfirst_int(lc));
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *now = column_of(pair->now->columns, column->number);
 		char	   *text = now && OidIsValid(now->object) ?
 		sv_contract_default_text(now->object) : NULL;
 
-		if (now == NULL || now->generated != ' ' || now->identity != ' ')
+		if (now == NULL)
+			continue;
+		if (list_member_int(check->columns, now->number) &&
+			(now->generated != ' ' || now->identity != ' '))
 			return false;
+		if (now->generated != ' ')
+			text = NULL;
 		appendStringInfo(&query, "%s CAST(%s AS %s) AS %s",
 						 query.len ? "," : "SELECT 1 FROM (SELECT",
 						 text ? text : "NULL", now->type,
-						 quote_identifier(now->name));
+						 quote_identifier(column->name));
 	}
 	if (query.len == 0)
 		return false;
@@ -1010,7 +1016,7 @@ rejects_defaults(const Pair *pair, const SvPart *check)
 }
 
 static void
-restore_constraints(const Pair *pair, List *others)
+restore_constraints(const Pair *pair, List *others, bool validate)
 {
 	ListCell   *lc;
 
@@ -1028,7 +1034,7 @@ restore_constraints(const Pair *pair, List *others)
 			(constraint->flavour == CONSTRAINT_CHECK &&
 			 rejects_defaults(pair, constraint)))
 			continue;
-		if (pair->now->kind != RELKIND_PARTITIONED_TABLE &&
+		if (!validate && pair->now->kind != RELKIND_PARTITIONED_TABLE &&
 			strstr(text, " NOT VALID") == NULL)
 			text = psprintf("%s NOT VALID", text);
 		run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", pair->table,
@@ -1102,7 +1108,7 @@ restore_all(const Shift *shift, List *supported)
 		if (!is_table(pair->now->kind))
 			continue;
 		restore_not_null(pair, others);
-		restore_constraints(pair, others);
+		restore_constraints(pair, others, false);
 		restore_keys(pair);
 	}
 }
@@ -1171,7 +1177,10 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 		Pair	   *pair = lfirst(lc);
 
 		if (pair->going && is_table(pair->now->kind))
+		{
+			return_sequences(pair);
 			drop_parts(pair);
+		}
 	}
 	rename_objects(&shift);
 	foreach(lc, make_pairs(&shift, shift.coming))
@@ -1198,6 +1207,13 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 
 		if (is_table(pair->now->kind) || pair->now->kind == RELKIND_VIEW)
 			set_defaults(&shift, pair);
+		if (!is_table(pair->now->kind))
+			continue;
+		sv_require_shift(product, from, to, pair->now->physical);
+
+		/* as when the script ran first, what older versions write is checked */
+		if (sv_version_compare(to->version, from->version) > 0)
+			restore_constraints(pair, NIL, true);
 	}
 	restore_all(&shift, sv_catalog_releases(product, true));
 	SPI_finish();
@@ -1353,7 +1369,7 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 							   SECURITY_RESTRICTED_OPERATION);
 		drop_identities(pair, others);
 		restore_not_null(pair, others);
-		restore_constraints(pair, others);
+		restore_constraints(pair, others, false);
 		sv_catalog_become_caller(&identity);
 		restore_keys(pair);
 	}
