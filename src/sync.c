@@ -136,7 +136,7 @@ typedef struct Step
 	const Direction *backward;	/* NULL: there is no way back */
 	ExprState  *forward_state;
 	ExprState  *backward_state;
-	bool		done;			/* this row went backward */
+	bool		left_out;		/* of this row the writer wrote nothing */
 } Step;
 
 /* a query's use of a plan; hangs on the FmgrInfo, lives as long */
@@ -895,12 +895,29 @@ compute(Run *run, const Step *step, const Direction *direction,
 	run->row->tts_isnull[n] = isnull;
 }
 
+/* does an earlier step compute the source of a step from what is there? */
+static bool
+is_fed(const Run *run, const Step *step)
+{
+	for (const Step *other = run->steps; other < step; other++)
+	{
+		if (other->forward->target == step->forward->source &&
+			(other->forward->source == InvalidAttrNumber ||
+			 !is_null(run, other->forward->source) || is_fed(run, other)))
+			return true;
+	}
+	return false;
+}
+
 /* did the writer leave out his side, and the other has a default? */
 static bool
-is_left_out(const Run *run, const Direction *forward)
+is_left_out(const Run *run, const Step *step)
 {
+	const Direction *forward = step->forward;
+
 	return forward->source != InvalidAttrNumber &&
-		is_null(run, forward->source) && !is_null(run, forward->target);
+		is_null(run, forward->source) && !is_null(run, forward->target) &&
+		!is_fed(run, step);
 }
 
 /*
@@ -915,17 +932,17 @@ compute_insert(Run *run)
 	{
 		Step	   *step = &run->steps[i];
 
-		step->done = step->backward && is_left_out(run, step->forward);
-		if (step->done)
+		step->left_out = is_left_out(run, step);
+		if (step->left_out && step->backward)
 			compute(run, step, step->backward, step->backward_state, false);
 	}
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		Step	   *step = &run->steps[i];
 
-		if (!step->done)
+		if (!step->left_out || step->backward == NULL)
 			compute(run, step, step->forward, step->forward_state,
-					is_left_out(run, step->forward));
+					step->left_out);
 	}
 }
 
