@@ -1443,7 +1443,8 @@ set_one(Oid relation, List *pairs)
 	else
 		drop_trigger(trigger_oid);
 	CommandCounterIncrement();
-	sv_contract_touch(RelationRelationId, relation);
+	if (sv_contract_collecting())
+		sv_contract_touch(RelationRelationId, relation);
 }
 
 /*
@@ -1454,7 +1455,7 @@ set_one(Oid relation, List *pairs)
  *
  * Locks in ShareRowExclusiveLock what gets a trigger, in AccessExclusiveLock
  * what loses it, until the transaction ends.  Event triggers do not see it:
- * contract.c is told.
+ * contract.c is told, if it collects.
  */
 void
 sv_sync_set(Oid relation, List *pairs)
@@ -1538,6 +1539,23 @@ sv_sync_freeze(Oid relation)
 	return frozen->pairs != NIL ? frozen : NULL;
 }
 
+/* the name of a column, NULL if it is gone; "" for none */
+static char *
+thaw_name(Oid relation, AttrNumber number)
+{
+	HeapTuple	tuple;
+	char	   *name;
+
+	if (number == InvalidAttrNumber)
+		return "";
+	tuple = SearchSysCacheAttNum(relation, number);
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	name = pstrdup(NameStr(((Form_pg_attribute) GETSTRUCT(tuple))->attname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
 /* is a column that the tree mentions gone? */
 static bool
 mentions_dropped(Oid relation, Node *node)
@@ -1546,7 +1564,7 @@ mentions_dropped(Oid relation, Node *node)
 
 	foreach(lc, pull_var_clause(node, 0))
 	{
-		if (get_attname(relation, ((Var *) lfirst(lc))->varattno, true) == NULL)
+		if (thaw_name(relation, ((Var *) lfirst(lc))->varattno) == NULL)
 			return true;
 	}
 	return false;
@@ -1564,14 +1582,6 @@ thaw_text(Oid relation, Node *node, const char *frozen_text, char *text)
 		return "";
 	now = deparse(relation, node);
 	return strcmp(now, frozen_text) == 0 ? text : now;
-}
-
-/* get_attname(), which finds no dropped columns; "" stays "" */
-static char *
-thaw_name(Oid relation, AttrNumber number)
-{
-	return number == InvalidAttrNumber ? "" :
-		get_attname(relation, number, true);
 }
 
 /* the pair as things are called now, NULL if a column of it is gone */
