@@ -462,10 +462,13 @@ expand_generated(Relation relation, Node *node)
 	{
 		AttrNumber	number = ((Var *) lfirst(lc))->varattno;
 
-		if (TupleDescAttr(desc, number - 1)->attgenerated != '\0')
-			targets = lappend(targets,
-							  makeTargetEntry((Expr *) build_column_default(relation, number),
-											  number, NULL, false));
+		Node	   *value;
+
+		if (TupleDescAttr(desc, number - 1)->attgenerated == '\0')
+			continue;
+		value = build_column_default(relation, number);
+		targets = lappend(targets, makeTargetEntry((Expr *) value, number,
+												   NULL, false));
 	}
 	if (targets == NIL)
 		return node;
@@ -481,7 +484,8 @@ set_inputs(Direction *direction, Node *node)
 	int			number = -1;
 
 	pull_varattnos(node, 1, &numbers);
-	direction->inputs = palloc(sizeof(AttrNumber) * (bms_num_members(numbers) + 1));
+	direction->inputs = palloc(sizeof(AttrNumber) *
+							   (bms_num_members(numbers) + 1));
 	while ((number = bms_next_member(numbers, number)) >= 0)
 		direction->inputs[direction->ninputs++] =
 			number + FirstLowInvalidHeapAttributeNumber;
@@ -1011,7 +1015,8 @@ may_see(Run *run, AttrNumber number, TupleTableSlot *before)
 		return true;
 	if (check_enable_rls(relation, InvalidOid, true) == RLS_ENABLED)
 		return false;
-	return pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+	return pg_class_aclcheck(relation, GetUserId(),
+							 ACL_SELECT) == ACLCHECK_OK ||
 		pg_attribute_aclcheck(relation, number, GetUserId(),
 							  ACL_SELECT) == ACLCHECK_OK;
 }
@@ -1142,11 +1147,12 @@ note_moved(const SyncPlan *plan, HeapTuple tuple)
 	if (moved->tuple)
 		heap_freetuple(moved->tuple);
 	moved->tuple = NULL;
-	if (moved->desc == NULL || moved->from != plan->relation)
+	if (moved->desc == NULL || !equalTupleDescs(moved->desc, plan->desc))
 	{
 		if (moved->desc)
 			FreeTupleDesc(moved->desc);
-		moved->desc = CreateTupleDescCopy(plan->desc);
+		moved->desc = NULL;
+		moved->desc = CreateTupleDescCopyConstr(plan->desc);
 	}
 	moved->root = plan->root;
 	moved->from = plan->relation;
@@ -1163,7 +1169,8 @@ number_there(const char *name, int likely_number)
 		int			n = (likely_number + i) % moved->desc->natts;
 		Form_pg_attribute column = TupleDescAttr(moved->desc, n);
 
-		if (!column->attisdropped && strcmp(NameStr(column->attname), name) == 0)
+		if (!column->attisdropped &&
+			strcmp(NameStr(column->attname), name) == 0)
 			return n + 1;
 	}
 	return 0;
