@@ -143,7 +143,7 @@ typedef struct Step
 	const Direction *backward;	/* NULL: there is no way back */
 	ExprState  *forward_state;
 	ExprState  *backward_state;
-	bool		done;			/* this row went backward */
+	bool		left_out;		/* of this row the writer wrote nothing */
 } Step;
 
 /* a query's use of a plan; hangs on the FmgrInfo, lives as long */
@@ -469,10 +469,13 @@ expand_generated(Relation relation, Node *node)
 	{
 		AttrNumber	number = ((Var *) lfirst(lc))->varattno;
 
-		if (TupleDescAttr(desc, number - 1)->attgenerated != '\0')
-			targets = lappend(targets,
-							  makeTargetEntry((Expr *) build_column_default(relation, number),
-											  number, NULL, false));
+		Node	   *value;
+
+		if (TupleDescAttr(desc, number - 1)->attgenerated == '\0')
+			continue;
+		value = build_column_default(relation, number);
+		targets = lappend(targets, makeTargetEntry((Expr *) value, number,
+												   NULL, false));
 	}
 	if (targets == NIL)
 		return node;
@@ -488,7 +491,8 @@ set_inputs(Direction *direction, Node *node)
 	int			number = -1;
 
 	pull_varattnos(node, 1, &numbers);
-	direction->inputs = palloc(sizeof(AttrNumber) * (bms_num_members(numbers) + 1));
+	direction->inputs = palloc(sizeof(AttrNumber) *
+							   (bms_num_members(numbers) + 1));
 	while ((number = bms_next_member(numbers, number)) >= 0)
 		direction->inputs[direction->ninputs++] =
 			number + FirstLowInvalidHeapAttributeNumber;
@@ -902,12 +906,29 @@ compute(Run *run, const Step *step, const Direction *direction,
 	run->row->tts_isnull[n] = isnull;
 }
 
+/* does an earlier step compute the source of a step from what is there? */
+static bool
+is_fed(const Run *run, const Step *step)
+{
+	for (const Step *other = run->steps; other < step; other++)
+	{
+		if (other->forward->target == step->forward->source &&
+			(other->forward->source == InvalidAttrNumber ||
+			 !is_null(run, other->forward->source) || is_fed(run, other)))
+			return true;
+	}
+	return false;
+}
+
 /* did the writer leave out his side, and the other has a default? */
 static bool
-is_left_out(const Run *run, const Direction *forward)
+is_left_out(const Run *run, const Step *step)
 {
+	const Direction *forward = step->forward;
+
 	return forward->source != InvalidAttrNumber &&
-		is_null(run, forward->source) && !is_null(run, forward->target);
+		is_null(run, forward->source) && !is_null(run, forward->target) &&
+		!is_fed(run, step);
 }
 
 /*
@@ -922,17 +943,17 @@ compute_insert(Run *run)
 	{
 		Step	   *step = &run->steps[i];
 
-		step->done = step->backward && is_left_out(run, step->forward);
-		if (step->done)
+		step->left_out = is_left_out(run, step);
+		if (step->left_out && step->backward)
 			compute(run, step, step->backward, step->backward_state, false);
 	}
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		Step	   *step = &run->steps[i];
 
-		if (!step->done)
+		if (!step->left_out || step->backward == NULL)
 			compute(run, step, step->forward, step->forward_state,
-					is_left_out(run, step->forward));
+					step->left_out);
 	}
 }
 
@@ -1001,7 +1022,8 @@ may_see(Run *run, AttrNumber number, TupleTableSlot *before)
 		return true;
 	if (check_enable_rls(relation, InvalidOid, true) == RLS_ENABLED)
 		return false;
-	return pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+	return pg_class_aclcheck(relation, GetUserId(),
+							 ACL_SELECT) == ACLCHECK_OK ||
 		pg_attribute_aclcheck(relation, number, GetUserId(),
 							  ACL_SELECT) == ACLCHECK_OK;
 }
@@ -1132,11 +1154,12 @@ note_moved(const SyncPlan *plan, HeapTuple tuple)
 	if (moved->tuple)
 		heap_freetuple(moved->tuple);
 	moved->tuple = NULL;
-	if (moved->desc == NULL || moved->from != plan->relation)
+	if (moved->desc == NULL || !equalTupleDescs(moved->desc, plan->desc))
 	{
 		if (moved->desc)
 			FreeTupleDesc(moved->desc);
-		moved->desc = CreateTupleDescCopy(plan->desc);
+		moved->desc = NULL;
+		moved->desc = CreateTupleDescCopyConstr(plan->desc);
 	}
 	moved->root = plan->root;
 	moved->from = plan->relation;
@@ -1153,7 +1176,8 @@ number_there(const char *name, int likely_number)
 		int			n = (likely_number + i) % moved->desc->natts;
 		Form_pg_attribute column = TupleDescAttr(moved->desc, n);
 
-		if (!column->attisdropped && strcmp(NameStr(column->attname), name) == 0)
+		if (!column->attisdropped &&
+			strcmp(NameStr(column->attname), name) == 0)
 			return n + 1;
 	}
 	return 0;
@@ -1470,7 +1494,8 @@ set_one(Oid relation, List *pairs)
 	else
 		drop_trigger(trigger_oid);
 	CommandCounterIncrement();
-	sv_contract_touch(RelationRelationId, relation);
+	if (sv_contract_collecting())
+		sv_contract_touch(RelationRelationId, relation);
 }
 
 /*
@@ -1481,7 +1506,7 @@ set_one(Oid relation, List *pairs)
  *
  * Locks in ShareRowExclusiveLock what gets a trigger, in AccessExclusiveLock
  * what loses it, until the transaction ends.  Event triggers do not see it:
- * contract.c is told.
+ * contract.c is told, if it collects.
  */
 void
 sv_sync_set(Oid relation, List *pairs)
@@ -1565,6 +1590,23 @@ sv_sync_freeze(Oid relation)
 	return frozen->pairs != NIL ? frozen : NULL;
 }
 
+/* the name of a column, NULL if it is gone; "" for none */
+static char *
+thaw_name(Oid relation, AttrNumber number)
+{
+	HeapTuple	tuple;
+	char	   *name;
+
+	if (number == InvalidAttrNumber)
+		return "";
+	tuple = SearchSysCacheAttNum(relation, number);
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	name = pstrdup(NameStr(((Form_pg_attribute) GETSTRUCT(tuple))->attname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
 /* is a column that the tree mentions gone? */
 static bool
 mentions_dropped(Oid relation, Node *node)
@@ -1573,7 +1615,7 @@ mentions_dropped(Oid relation, Node *node)
 
 	foreach(lc, pull_var_clause(node, 0))
 	{
-		if (get_attname(relation, ((Var *) lfirst(lc))->varattno, true) == NULL)
+		if (thaw_name(relation, ((Var *) lfirst(lc))->varattno) == NULL)
 			return true;
 	}
 	return false;
@@ -1591,14 +1633,6 @@ thaw_text(Oid relation, Node *node, const char *frozen_text, char *text)
 		return "";
 	now = deparse(relation, node);
 	return strcmp(now, frozen_text) == 0 ? text : now;
-}
-
-/* get_attname(), which finds no dropped columns; "" stays "" */
-static char *
-thaw_name(Oid relation, AttrNumber number)
-{
-	return number == InvalidAttrNumber ? "" :
-		get_attname(relation, number, true);
 }
 
 /* the pair as things are called now, NULL if a column of it is gone */

@@ -3,7 +3,7 @@
 
 BEGIN;
 CREATE EXTENSION schemaver;
-SELECT plan(64);
+SELECT plan(65);
 
 -- Functions: how they are called, what they give, who may call them
 PREPARE functions AS
@@ -41,6 +41,7 @@ SELECT bag_eq('functions', $$ VALUES
 	('unregister()', 'boolean', 'v', 'u', true, false),
 	('wait_for_drain(version schemaver.version, product text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval)',
 	 'void', 'v', 'u', true, false),
+	('sync()', 'trigger', 'v', 'u', true, false),
 	('status(product text DEFAULT NULL::text, format text DEFAULT ''text''::text)',
 	 'SETOF text', 'v', 'u', true, false),
 	('full_schema(version schemaver.version, product text DEFAULT NULL::text)',
@@ -58,6 +59,8 @@ SELECT throws_ok('SELECT schemaver.guard_ddl()', '39P03', NULL,
 	'guard_ddl() is for event triggers');
 SELECT throws_ok('SELECT schemaver.guard_drop()', '39P03', NULL,
 	'guard_drop() is for event triggers');
+SELECT throws_ok('SELECT schemaver.sync()', '39P01', NULL,
+	'sync() is for triggers');
 
 -- Aggregates
 SELECT bag_eq($$
