@@ -30,7 +30,9 @@ BEGIN
 		WHEN t.typtype = 'e' THEN labels[1 + k % cardinality(labels)]
 		WHEN t.typcategory = 'A' THEN '{}'
 		WHEN t.typcategory = 'R' THEN 'empty'
-		WHEN t.typcategory = 'N' THEN (1000 + k)::text
+		-- above what sequences give
+		WHEN t.typname = 'int2' THEN (30000 + k)::text
+		WHEN t.typcategory = 'N' THEN (1000000 + k)::text
 		WHEN t.typcategory = 'B' THEN (k % 2 = 0)::text
 		WHEN t.typcategory = 'S' AND length BETWEEN 1 AND 6
 			THEN right(repeat('0', length) || k, length)
@@ -267,8 +269,8 @@ RETURNS text LANGUAGE sql AS $$
 		UNION ALL SELECT xmin, 'i' || indexrelid FROM pg_index
 			WHERE indrelid = relation
 		UNION ALL SELECT xmin, 't' || oid FROM pg_type
-			WHERE typnamespace = 'public'::regnamespace AND typtype <> 'c'
-			) AS u (xmin, part)
+			WHERE typnamespace = 'public'::regnamespace
+				AND typtype IN ('d', 'e')) AS u (xmin, part)
 $$;
 
 -- To find out what works takes long, so it is kept for as long as the relation

@@ -71,9 +71,9 @@ typedef struct Statement
 	char	   *text;
 	bool		usable;			/* has worked so far */
 	bool		writes;
-	bool		slow;			/* run it no oftener than must be */
 	bool		planned;		/* only explain it */
-	double		duration;		/* in milliseconds, when first run */
+	double		duration;		/* in milliseconds, when first run before or
+								 * after */
 	Outcome		outcomes[2][2]; /* by when and form */
 } Statement;
 
@@ -81,7 +81,7 @@ typedef struct Statement
 typedef struct Session
 {
 	PGconn	   *conn;
-	int			version;
+	int			version;		/* -1 in "plain" */
 	int			count;
 	Statement  *statements;
 } Session;
@@ -391,7 +391,8 @@ statement_name(int number)
  * of it: what works as it is will work when prepared, and what fails as it is
  * will fail when prepared.  So "plain" sees it as it is before, and what was
  * prepared after; "versions" what was prepared before, and both after.  What
- * is read is run in both forms before, to see whether it gives the same rows.
+ * is read is run in both forms before, to see whether it gives the same rows,
+ * and what writes but takes long is not run in the second form after.
  */
 static bool
 is_wanted(const Session *session, const Statement *statement, int when,
@@ -401,8 +402,8 @@ is_wanted(const Session *session, const Statement *statement, int when,
 		return false;
 	if (session->version < 0)
 		return (when == BEFORE) == (form == DIRECT) || !statement->writes;
-	return form == PREPARED || (when == AFTER && !statement->slow) ||
-		!statement->writes;
+	return form == PREPARED || !statement->writes ||
+		(when == AFTER && statement->duration < SLOW);
 }
 
 static void
@@ -444,7 +445,7 @@ take_chunk(Session *session, int start, int when, int form)
 		if (!is_wanted(session, statement, when, form))
 			continue;
 		take_outcome(session->conn, &statement->outcomes[when][form], 2);
-		if (when == BEFORE && form == DIRECT)
+		if ((when == AFTER) == (form == PREPARED))
 			statement->duration = milliseconds() - last;
 		last = milliseconds();
 	}
@@ -550,7 +551,7 @@ breakage(const Statement *statement, const char **message)
 }
 
 static void
-free_session(Session *session)
+free_statements(Session *session)
 {
 	for (int i = 0; i < session->count; i++)
 	{
@@ -565,8 +566,8 @@ free_session(Session *session)
 		free(statement->text);
 	}
 	free(session->statements);
-	PQfinish(session->conn);
-	memset(session, 0, sizeof(*session));
+	session->statements = NULL;
+	session->count = 0;
 }
 
 /*
@@ -685,10 +686,7 @@ spare_slow(Replay *replay, Session *session)
 				continue;
 			if (n++ == replay->version % nwrites &&
 				(nobjects + replay->version) % 4 == 0)
-			{
-				statement->slow = true;
 				continue;
-			}
 			statement->text = print("EXPLAIN %s", text);
 			statement->planned = true;
 			free(text);
@@ -712,7 +710,8 @@ note_slow(Replay *replay, const Session *session)
 		{
 			const Statement *statement = &session->statements[j];
 
-			if (!statement->writes || statement->planned)
+			if (!statement->writes || statement->planned ||
+				!statement->usable)
 				continue;
 			duration += statement->duration;
 			n++;
@@ -780,7 +779,6 @@ copy_statements(const Session *from, Session *to)
 		statement->kind = copy(from->statements[i].kind);
 		statement->text = copy(from->statements[i].text);
 		statement->writes = from->statements[i].writes;
-		statement->slow = from->statements[i].slow;
 		statement->planned = from->statements[i].planned;
 		statement->usable = true;
 		to->count++;
@@ -839,7 +837,8 @@ leave_oldest(Replay *replay)
 
 	/* a connection that was closed may be live for a moment yet */
 	execute(oldest->conn, "SELECT schemaver.unregister()");
-	free_session(oldest);
+	free_statements(oldest);
+	PQfinish(oldest->conn);
 	return version;
 }
 
@@ -951,13 +950,11 @@ prepare_step(Replay *replay)
 	execute(replay->observer,
 			"TRUNCATE before; "
 			"INSERT INTO before SELECT * FROM pg_temp.inventory");
-	plain->conn = connect_to("plain");
-	plain->version = -1;
 	read_statements(replay, plain);
 	run_all(&plain, 1, BEFORE, DIRECT);
+	drop_failed(plain, DIRECT);
 	note_slow(replay, plain);
 	spare_slow(replay, plain);
-	drop_failed(plain, DIRECT);
 	prepare_all(plain);
 	for (int i = 0; i < replay->nsessions; i++)
 		drop_broken(&replay->sessions[i]);
@@ -1405,6 +1402,7 @@ take_step(Replay *replay, const char *script, int number)
 	Fate		fate;
 
 	run_sessions(replay, error == NULL, AFTER);
+	note_slow(replay, &replay->plain);
 	harm = judge_plain(replay, differences);
 	show_causes(differences);
 	fate = judge_versions(replay, error);
@@ -1443,7 +1441,8 @@ replay_step(Replay *replay, const char *path, int number)
 	{
 		printf("    not run, it fails plainly: %s\n", error);
 		replay->nnot_run++;
-		free_session(&replay->sessions[0]);
+		free_statements(&replay->sessions[0]);
+		PQfinish(replay->sessions[0].conn);
 		memmove(replay->sessions, replay->sessions + 1,
 				--replay->nsessions * sizeof(Session));
 	}
@@ -1453,7 +1452,8 @@ replay_step(Replay *replay, const char *path, int number)
 		forget_written(replay);
 		populate(replay);
 	}
-	free_session(&replay->plain);
+	free_statements(&replay->plain);
+	execute(replay->plain.conn, "DEALLOCATE ALL");
 	free(error);
 	free(script);
 	fflush(stdout);
@@ -1465,6 +1465,8 @@ begin(Replay *replay, const char *functions)
 	char	   *text = read_file(functions);
 	PGconn	   *conn = connect_to("versions");
 
+	replay->plain.conn = connect_to("plain");
+	replay->plain.version = -1;
 	replay->observer = connect_to("plain");
 	execute(replay->observer, "SET search_path = public, pg_temp");
 	execute(replay->observer, text);
@@ -1481,6 +1483,7 @@ end(Replay *replay)
 	while (replay->nsessions > 0)
 		retire_oldest(replay);
 	PQfinish(replay->observer);
+	PQfinish(replay->plain.conn);
 }
 
 static void
