@@ -1347,6 +1347,19 @@ sv_retain_return_unique(Oid relation, const SvPart *part)
 	sv_contract_touch(RelationRelationId, relation);
 }
 
+/* does the table have the column of a parent, which alone can change it? */
+static bool
+is_inherited(Oid relation, AttrNumber number)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
+										Int16GetDatum(number));
+	bool		inherited =
+	((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount > 0;
+
+	ReleaseSysCache(tuple);
+	return inherited;
+}
+
 /*
  * Give a hidden column of a table, and of its heirs, the name that a contract
  * says.
@@ -1356,6 +1369,8 @@ sv_retain_return_column(Oid relation, AttrNumber number, const char *name)
 {
 	RenameStmt *rename = makeNode(RenameStmt);
 
+	if (is_inherited(relation, number))
+		return;
 	rename->renameType = OBJECT_COLUMN;
 	rename->relationType = OBJECT_TABLE;
 	rename->relation = range_of(relation);
