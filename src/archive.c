@@ -617,35 +617,57 @@ show_columns(Oid relation)
 	sv_catalog_become_caller(&identity);
 }
 
-/* move a table, with the heirs of it that are retained too */
+/* a table and the heirs of it that are retained as well */
 static List *
-move_table(const SvProduct *product, Oid relation, const SvRelease *release,
-		   const SvEntry *entry)
+retained_family(Oid relation)
 {
-	List	   *archives = NIL;
+	List	   *family = NIL;
 	ListCell   *lc;
 
 	foreach(lc, find_all_inheritors(relation, AccessExclusiveLock, NULL))
 	{
-		Oid			heir = lfirst_oid(lc);
-
-		if (get_rel_namespace(heir) != sv_retain_schema())
-			continue;
-		put_to_rest(heir);
-		sv_retain_return_relation(heir, archive_schema(),
-								  free_archive_name(heir == relation ?
-													entry->name :
-													get_rel_name(heir), NULL,
-													release));
-		SPI_connect();
-		revoke_grants(heir);
-		comment_on(heir, product, release,
-				   psprintf("table %s", quote_identifier(entry->name)));
-		SPI_finish();
-		archives = lappend_oid(archives, heir);
+		if (get_rel_namespace(lfirst_oid(lc)) == sv_retain_schema())
+			family = lappend_oid(family, lfirst_oid(lc));
 	}
+	return family;
+}
+
+/* move a table; its partitions may have gone along with it */
+static void
+move_table(const SvProduct *product, Oid relation, const SvRelease *release,
+		   const char *table)
+{
+	char	   *name = free_archive_name(table, NULL, release);
+
+	put_to_rest(relation);
+	if (get_rel_namespace(relation) == sv_retain_schema())
+		sv_retain_return_relation(relation, archive_schema(), name);
+	else
+	{
+		RenameRelationInternal(relation, name, true, false);
+		CommandCounterIncrement();
+	}
+	SPI_connect();
+	revoke_grants(relation);
+	comment_on(relation, product, release,
+			   psprintf("table %s", quote_identifier(table)));
+	SPI_finish();
+}
+
+/* move a table with its heirs; returns the OIDs of them all */
+static List *
+move_tables(const SvProduct *product, Oid relation, const SvRelease *release,
+			const SvEntry *entry)
+{
+	List	   *family = retained_family(relation);
+	ListCell   *lc;
+
+	foreach(lc, family)
+		move_table(product, lfirst_oid(lc), release,
+				   lfirst_oid(lc) == relation ? entry->name :
+				   get_rel_name(lfirst_oid(lc)));
 	show_columns(relation);
-	return archives;
+	return family;
 }
 
 /* does the sequence belong to a column of one of the tables? */
@@ -844,8 +866,8 @@ sv_archive_tables(const SvProduct *product, List *retiring, List *unused,
 		if (release == NULL)
 			continue;
 		archive->relations = list_concat(archive->relations,
-										 move_table(product, object->objectId,
-													release, entry));
+										 move_tables(product, object->objectId,
+													 release, entry));
 		appendStringInfo(&archive->report, "%s%s",
 						 archive->report.len ? ", " : "",
 						 archive_name(object->objectId));

@@ -726,6 +726,36 @@ is_partition_of_needed(HTAB *doomed, Oid relation)
 	return parent && parent->needed;
 }
 
+/* does it inherit a column that is needed, as those of partitions do? */
+static bool
+inherits_needed(HTAB *doomed, const ObjectAddress *column)
+{
+	char	   *name = get_attname(column->objectId, column->objectSubId,
+								   false);
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(column->objectId));
+	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL,
+							  1, &key);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Oid			parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
+		Doomed	   *inherited = find_doomed(doomed, RelationRelationId, parent,
+											get_attnum(parent, name));
+
+		found = inherited && inherited->object.objectSubId &&
+			inherited->needed;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
 /* an index or constraint of a hidden column goes on serving those who see it */
 static bool
 serves_needed_column(HTAB *doomed, const ObjectAddress *unit)
@@ -784,6 +814,8 @@ follows_needed(HTAB *doomed, const ObjectAddress *unit)
 	if (unit->classId == RelationRelationId && unit->objectSubId == 0 &&
 		is_partition_of_needed(doomed, unit->objectId))
 		return true;
+	if (unit->classId == RelationRelationId && unit->objectSubId)
+		return inherits_needed(doomed, unit);
 	return serves_needed_column(doomed, unit);
 }
 

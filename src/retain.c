@@ -1376,6 +1376,16 @@ mentions_hidden(Oid index, Oid relation)
 	return found;
 }
 
+static bool
+is_unique_index(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	bool		is_unique = ((Form_pg_index) GETSTRUCT(tuple))->indisunique;
+
+	ReleaseSysCache(tuple);
+	return is_unique;
+}
+
 /*
  * Give the plain indexes of a table whose columns are all visible again the
  * names that they had.
@@ -1393,7 +1403,8 @@ sv_retain_return_indexes(Oid relation)
 		Oid			index = lfirst_oid(lc);
 		char	   *name = get_rel_name(index);
 
-		if (!sv_is_hidden(name) || OidIsValid(get_index_constraint(index)) ||
+		if (!sv_is_hidden(name) || is_unique_index(index) ||
+			OidIsValid(get_index_constraint(index)) ||
 			mentions_hidden(index, relation) ||
 			!is_free_name(name + strlen(SV_HIDDEN_PREFIX),
 						  get_rel_namespace(index)))
@@ -1405,6 +1416,19 @@ sv_retain_return_indexes(Oid relation)
 	}
 }
 
+/* does the table have the column of a parent, which alone can change it? */
+static bool
+is_inherited(Oid relation, AttrNumber number)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
+										Int16GetDatum(number));
+	bool		inherited =
+	((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount > 0;
+
+	ReleaseSysCache(tuple);
+	return inherited;
+}
+
 /*
  * Give a hidden column of a table, and of its heirs, the name that a contract
  * says.
@@ -1414,6 +1438,8 @@ sv_retain_return_column(Oid relation, AttrNumber number, const char *name)
 {
 	RenameStmt *rename = makeNode(RenameStmt);
 
+	if (is_inherited(relation, number))
+		return;
 	rename->renameType = OBJECT_COLUMN;
 	rename->relationType = OBJECT_TABLE;
 	rename->relation = range_of(relation);
