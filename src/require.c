@@ -1131,24 +1131,30 @@ is_check_needed(const SvProduct *product, List *releases,
 	return false;
 }
 
-/* does a supported version still get the column filled in? */
+/* does a supported version still get the column filled in, for another? */
 static bool
 is_pair_needed(const SvProduct *product, List *releases,
 			   const SvSyncPair *pair)
 {
 	SvVersion  *version = sv_version_parse(pair->label);
+	bool		older = false;
+	bool		newer = false;
 	ListCell   *lc;
 
 	if (strcmp(pair->product, product->name) != 0 ||
 		!fills(pair, pair->new_column))
 		return true;
+
+	/* those that demand it may all have been rolled back and retired */
 	foreach(lc, releases)
 	{
 		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
 							   version) <= 0)
-			return true;
+			older = true;
+		else
+			newer = true;
 	}
-	return false;
+	return older && newer;
 }
 
 static List *
