@@ -1123,6 +1123,8 @@ is_pair_needed(const SvProduct *product, List *releases,
 
 	if (strcmp(pair->product, product->name) != 0)
 		return true;
+
+	/* those that demand it may all have been rolled back and retired */
 	foreach(lc, releases)
 	{
 		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,

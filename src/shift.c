@@ -876,6 +876,24 @@ has_nulls(const char *table, const char *column)
 	return result;
 }
 
+/* what "to" may leave empty must not be demanded of it any more */
+static void
+drop_not_null(const Pair *pair)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *now = column_of(pair->now->columns, column->number);
+
+		if (now && now->notnull && !column->notnull &&
+			!is_inherited(pair->now, column->number))
+			run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL",
+						 pair->table, quote_identifier(now->name)));
+	}
+}
+
 static void
 restore_not_null(const Pair *pair, List *others)
 {
@@ -1015,6 +1033,31 @@ rejects_defaults(const Pair *pair, const SvPart *check)
 	return SPI_processed > 0;
 }
 
+/*
+ * A foreign key that was relaxed when its table was put away gives way to the
+ * one it was.  False if anything else has the constraint's name.
+ */
+static bool
+make_room(const Pair *pair, const SvPart *constraint)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->now->constraints)
+	{
+		SvPart	   *now = lfirst(lc);
+
+		if (strcmp(now->name, constraint->name) != 0)
+			continue;
+		if (now->flavour != CONSTRAINT_FOREIGN ||
+			constraint->flavour != CONSTRAINT_FOREIGN ||
+			pair->going != NULL || is_inherited_constraint(now))
+			return false;
+		run(psprintf("ALTER TABLE %s DROP CONSTRAINT %s", pair->table,
+					 quote_identifier(now->name)));
+	}
+	return true;
+}
+
 static void
 restore_constraints(const Pair *pair, List *others, bool validate)
 {
@@ -1028,11 +1071,10 @@ restore_constraints(const Pair *pair, List *others, bool validate)
 		/* "type" is what it says under the names of "to", which are back */
 		if (strchr("cf", constraint->flavour) == NULL || text == NULL ||
 			part_on(pair->now->constraints, constraint->object) ||
-			OidIsValid(get_relation_constraint_oid(pair->now->physical,
-												   constraint->name, true)) ||
 			!others_allow(pair->now->physical, constraint, others) ||
 			(constraint->flavour == CONSTRAINT_CHECK &&
-			 rejects_defaults(pair, constraint)))
+			 rejects_defaults(pair, constraint)) ||
+			!make_room(pair, constraint))
 			continue;
 		if (!validate && pair->now->kind != RELKIND_PARTITIONED_TABLE &&
 			strstr(text, " NOT VALID") == NULL)
@@ -1107,6 +1149,7 @@ restore_all(const Shift *shift, List *supported)
 
 		if (!is_table(pair->now->kind))
 			continue;
+		drop_not_null(pair);
 		restore_not_null(pair, others);
 		restore_constraints(pair, others, false);
 		restore_keys(pair);
