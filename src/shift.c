@@ -1335,8 +1335,9 @@ check_result(const SvProduct *product, const SvRelease *to, List *releases)
 	{
 		SvFinding  *finding = lfirst(lc);
 
+		/* what is filled in for newer versions stays NOT NULL */
 		if (finding->severity != SV_FATAL &&
-			(finding->release->id != to->id ||
+			(finding->release->id != to->id || finding->required ||
 			 (finding->severity != SV_BREAKS &&
 			  finding->severity != SV_KEPT)))
 			continue;
