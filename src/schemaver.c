@@ -23,6 +23,7 @@ void
 _PG_init(void)
 {
 	sv_contract_init();
+	sv_newest_init();
 	sv_redirect_init();
 	sv_lock_init();
 	sv_guard_init();

@@ -459,6 +459,12 @@ extern void sv_lock_retry(const char *what, SvLockedWork work, void *argument,
 						  List **needed);
 
 /*-------------------------------------------------------------------------
+ * newest.c: trigger functions see the newest names, whoever writes
+ *-------------------------------------------------------------------------
+ */
+extern void sv_newest_init(void);
+
+/*-------------------------------------------------------------------------
  * redirect.c: COPY, TRUNCATE and CREATE reach the base schemas
  *-------------------------------------------------------------------------
  */
