@@ -101,9 +101,9 @@ named_relations(RangeVar *range)
 
 /*
  * ALTER TABLE that drops a column takes its compatibility views along, and
- * they follow the table's owner, so they are locked before the table, as
- * sessions do.  To change a column's type is what the server refuses beside
- * any view: they give way before.
+ * they follow the table's owner and keep the defaults that it gives up: so
+ * they are locked before the table, as sessions do.  To change a column's type
+ * is what the server refuses beside any view: they give way before.
  */
 static void
 prepare_alter(const AlterTableStmt *statement)
@@ -129,6 +129,7 @@ prepare_alter(const AlterTableStmt *statement)
 			command->behavior == DROP_CASCADE)
 			sv_compat_lock_views(InvalidOid);
 		else if (command->subtype == AT_DropColumn ||
+				 command->subtype == AT_ColumnDefault ||
 				 command->subtype == AT_ChangeOwner)
 		{
 			foreach(lr, named_relations(statement->relation))
@@ -176,6 +177,7 @@ needs_preparation(const AlterTableStmt *statement)
 		{
 			case AT_DropColumn:
 			case AT_ChangeOwner:
+			case AT_ColumnDefault:
 			case AT_AlterColumnType:
 				return true;
 			default:
