@@ -118,13 +118,15 @@ static struct
 	SubTransactionId subid;
 }			migration;
 
-/* what a trial collects; NULL while none runs */
+/* what a trial collects: what was dropped, and what was said about it */
 static List *trial = NIL;
+static List *trial_notices = NIL;
 static bool in_trial = false;
 
 static ProcessUtility_hook_type next_ProcessUtility = NULL;
 static object_access_hook_type next_object_access = NULL;
 static post_parse_analyze_hook_type next_post_parse_analyze = NULL;
+static emit_log_hook_type next_emit_log = NULL;
 
 static bool is_expanding(void);
 
@@ -152,9 +154,53 @@ see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 		next_object_access(access, class_id, object, sub_object, arg);
 }
 
+/* keep what a trial has to say, and keep it out of the log */
+static void
+hear_notice(ErrorData *message)
+{
+	if (in_trial &&
+		(message->elevel == NOTICE || message->elevel == WARNING))
+	{
+		MemoryContext context = MemoryContextSwitchTo(migration.context);
+
+		trial_notices = lappend(trial_notices, CopyErrorData());
+		MemoryContextSwitchTo(context);
+		message->output_to_server = false;
+	}
+	if (next_emit_log)
+		next_emit_log(message);
+}
+
+/* say what the statement would have said, now that it is not to be run */
+static void
+repeat_notices(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, trial_notices)
+	{
+		ErrorData  *message = lfirst(lc);
+
+		/* where it comes from is told once more when it is said again */
+		message->context = NULL;
+		ThrowErrorData(message);
+	}
+}
+
+/* what the statement has to say goes to hear_notice() alone */
+static void
+hush(void)
+{
+	(void) set_config_option("client_min_messages", "error", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	(void) set_config_option("log_min_messages", "notice", PGC_SUSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
 /*
  * Run a statement, roll it back, and return what it has dropped, a list of
- * ObjectAddress *.  Errors of the statement are thrown.
+ * ObjectAddress *.  Errors of the statement are thrown; what else it says is
+ * in trial_notices.
  */
 static List *
 try_statement(PlannedStmt *pstmt, const char *query, ParamListInfo params)
@@ -167,13 +213,11 @@ try_statement(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	trial = NIL;
+	trial_notices = NIL;
 	in_trial = true;
 	PG_TRY();
 	{
-		/* what it has to say, the statement itself says again */
-		(void) set_config_option("client_min_messages", "error", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
-								 false);
+		hush();
 		standard_ProcessUtility(copyObject(pstmt), query, false,
 								PROCESS_UTILITY_SUBCOMMAND, params, NULL,
 								None_Receiver, NULL);
@@ -1339,6 +1383,7 @@ turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 	doomed = make_doomed(try_statement(tried, query, params));
 	if (!decide(doomed))
 		return pstmt;
+	repeat_notices();
 	replace_drop(doomed);
 	rest = IsA(pstmt->utilityStmt, AlterTableStmt) ?
 		part_of_alter((AlterTableStmt *) pstmt->utilityStmt, false) : NULL;
@@ -2017,6 +2062,8 @@ sv_expand_init(void)
 	post_parse_analyze_hook = check_query;
 	next_object_access = object_access_hook;
 	object_access_hook = see_drop;
+	next_emit_log = emit_log_hook;
+	emit_log_hook = hear_notice;
 	RegisterXactCallback(end_transaction, NULL);
 	RegisterSubXactCallback(end_subtransaction, NULL);
 }
