@@ -53,6 +53,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
+#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "executor/executor.h"
@@ -1241,8 +1242,7 @@ mention(Mentions *mentions, const RangeVar *range)
 	Oid			relation = RangeVarGetRelid(range, NoLock, true);
 	List	   *columns;
 
-	if (!OidIsValid(relation) ||
-		!list_member_oid(migration.hiding, relation) ||
+	if (!OidIsValid(relation) || migration.hiding == NIL ||
 		list_member_oid(mentions->relations, relation))
 		return;
 	LockRelationOid(relation, AccessShareLock);
@@ -1674,6 +1674,53 @@ forget_required(const AlterTableStmt *statement)
 	}
 }
 
+/* a child or partition must have the hidden columns of its parent */
+static void
+prepare_heirs(const AlterTableStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->cmds)
+	{
+		AlterTableCmd *command = lfirst(lc);
+		bool		attaches = command->subtype == AT_AttachPartition;
+		RangeVar   *other;
+		Oid			parent;
+		Oid			child;
+
+		if (!attaches && command->subtype != AT_AddInherit)
+			continue;
+		other = attaches ? ((PartitionCmd *) command->def)->name :
+			(RangeVar *) command->def;
+		parent = RangeVarGetRelid(attaches ? statement->relation : other,
+								  ShareUpdateExclusiveLock, true);
+		child = RangeVarGetRelid(attaches ? other : statement->relation,
+								 AccessExclusiveLock, true);
+		if (OidIsValid(parent) && OidIsValid(child) &&
+			pg_class_ownercheck(parent, GetUserId()) &&
+			pg_class_ownercheck(child, GetUserId()) &&
+			sv_retain_prepare_heir(parent, child) && sv_contract_collecting())
+			sv_contract_touch(RelationRelationId, child);
+	}
+}
+
+/* what holds in every session, not in a migration's alone */
+static void
+mind_retained(Node *statement)
+{
+	if (!IsTransactionState() || creating_extension ||
+		!sv_catalog_is_installed() || sv_catalog_products() == NIL)
+		return;
+	if (IsA(statement, AlterTableStmt))
+		prepare_heirs((AlterTableStmt *) statement);
+}
+
+static bool
+concerns_retained(const Node *statement)
+{
+	return IsA(statement, AlterTableStmt);
+}
+
 static void
 process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -1685,6 +1732,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	Mentions	mentions = {NIL, NIL};
 	List	   *watched = NIL;
 
+	if (concerns_retained(pstmt->utilityStmt))
+		mind_retained(pstmt->utilityStmt);
 	if (is_expanding())
 	{
 		Node	   *statement = pstmt->utilityStmt;

@@ -85,5 +85,38 @@ EXECUTE add_person('Cyd', 'cid@', 31);
 EXECUTE all_adults;
 EXECUTE all_ages;
 
+-- what becomes a partition or an heir gets the hidden columns of its parent
+SELECT schemaver.unregister();
+CREATE TABLE part (id int, k int, v text, w text NOT NULL DEFAULT 'w',
+	g int GENERATED ALWAYS AS (id * 2) STORED, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1);
+CREATE TABLE mother (id int PRIMARY KEY, a int, b int);
+CREATE TABLE child (c int) INHERITS (mother);
+INSERT INTO part VALUES (1, 1, 'a', 'b');
+INSERT INTO child VALUES (1, 2, 3, 4);
+SELECT schemaver.apply('SELECT 3', '4.0.0');
+SELECT schemaver.register('4.0.0') AS version \gset
+SELECT schemaver.unregister();
+SELECT schemaver.apply('ALTER TABLE part DROP COLUMN w, DROP COLUMN g;
+	ALTER TABLE mother DROP COLUMN b', '4.1.0');
+SELECT schemaver.apply('CREATE TABLE part_3 (k int NOT NULL, v text, id int NOT NULL);
+	INSERT INTO part_3 VALUES (3, ''x'', 3);
+	ALTER TABLE part ATTACH PARTITION part_3 FOR VALUES IN (3);
+	CREATE TABLE part_4 PARTITION OF part FOR VALUES IN (4);
+	INSERT INTO part_4 VALUES (4, 4, ''y''); INSERT INTO part_1 VALUES (5, 1, ''z'');
+	CREATE TABLE loner (a int, id int NOT NULL); ALTER TABLE loner INHERIT mother;
+	INSERT INTO loner VALUES (2, 1); CREATE TABLE late (x int) INHERITS (mother);
+	INSERT INTO late VALUES (7, 8, 9); ALTER TABLE child NO INHERIT mother', '4.2.0');
+CREATE TABLE part_5 (LIKE part_1);
+ALTER TABLE part ATTACH PARTITION part_5 FOR VALUES IN (5);
+CREATE TABLE part_6 (id int NOT NULL, k int NOT NULL, v text);
+ALTER TABLE part ATTACH PARTITION part_6 FOR VALUES IN (6);
+INSERT INTO shop_4_0_0.part VALUES (1, 6, 'v', 'w6') RETURNING *;
+SELECT * FROM shop_4_0_0.part ORDER BY k, id;
+SELECT * FROM shop_4_0_0.mother ORDER BY 1, 2;
+SELECT * FROM shop_4_0_0.child;
+SELECT * FROM shop_4_2_0.late;
+\d part_6
+
 \c :home
 DROP DATABASE sv_retain;
