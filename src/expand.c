@@ -53,6 +53,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
+#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "executor/executor.h"
@@ -118,13 +119,15 @@ static struct
 	SubTransactionId subid;
 }			migration;
 
-/* what a trial collects; NULL while none runs */
+/* what a trial collects: what was dropped, and what was said about it */
 static List *trial = NIL;
+static List *trial_notices = NIL;
 static bool in_trial = false;
 
 static ProcessUtility_hook_type next_ProcessUtility = NULL;
 static object_access_hook_type next_object_access = NULL;
 static post_parse_analyze_hook_type next_post_parse_analyze = NULL;
+static emit_log_hook_type next_emit_log = NULL;
 
 static bool is_expanding(void);
 
@@ -152,9 +155,53 @@ see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 		next_object_access(access, class_id, object, sub_object, arg);
 }
 
+/* keep what a trial has to say, and keep it out of the log */
+static void
+hear_notice(ErrorData *message)
+{
+	if (in_trial &&
+		(message->elevel == NOTICE || message->elevel == WARNING))
+	{
+		MemoryContext context = MemoryContextSwitchTo(migration.context);
+
+		trial_notices = lappend(trial_notices, CopyErrorData());
+		MemoryContextSwitchTo(context);
+		message->output_to_server = false;
+	}
+	if (next_emit_log)
+		next_emit_log(message);
+}
+
+/* say what the statement would have said, now that it is not to be run */
+static void
+repeat_notices(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, trial_notices)
+	{
+		ErrorData  *message = lfirst(lc);
+
+		/* where it comes from is told once more when it is said again */
+		message->context = NULL;
+		ThrowErrorData(message);
+	}
+}
+
+/* what the statement has to say goes to hear_notice() alone */
+static void
+hush(void)
+{
+	(void) set_config_option("client_min_messages", "error", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	(void) set_config_option("log_min_messages", "notice", PGC_SUSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
 /*
  * Run a statement, roll it back, and return what it has dropped, a list of
- * ObjectAddress *.  Errors of the statement are thrown.
+ * ObjectAddress *.  Errors of the statement are thrown; what else it says is
+ * in trial_notices.
  */
 static List *
 try_statement(PlannedStmt *pstmt, const char *query, ParamListInfo params)
@@ -167,13 +214,11 @@ try_statement(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	trial = NIL;
+	trial_notices = NIL;
 	in_trial = true;
 	PG_TRY();
 	{
-		/* what it has to say, the statement itself says again */
-		(void) set_config_option("client_min_messages", "error", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
-								 false);
+		hush();
 		standard_ProcessUtility(copyObject(pstmt), query, false,
 								PROCESS_UTILITY_SUBCOMMAND, params, NULL,
 								None_Receiver, NULL);
@@ -1197,8 +1242,7 @@ mention(Mentions *mentions, const RangeVar *range)
 	Oid			relation = RangeVarGetRelid(range, NoLock, true);
 	List	   *columns;
 
-	if (!OidIsValid(relation) ||
-		!list_member_oid(migration.hiding, relation) ||
+	if (!OidIsValid(relation) || migration.hiding == NIL ||
 		list_member_oid(mentions->relations, relation))
 		return;
 	LockRelationOid(relation, AccessShareLock);
@@ -1339,6 +1383,7 @@ turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 	doomed = make_doomed(try_statement(tried, query, params));
 	if (!decide(doomed))
 		return pstmt;
+	repeat_notices();
 	replace_drop(doomed);
 	rest = IsA(pstmt->utilityStmt, AlterTableStmt) ?
 		part_of_alter((AlterTableStmt *) pstmt->utilityStmt, false) : NULL;
@@ -1629,6 +1674,53 @@ forget_required(const AlterTableStmt *statement)
 	}
 }
 
+/* a child or partition must have the hidden columns of its parent */
+static void
+prepare_heirs(const AlterTableStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->cmds)
+	{
+		AlterTableCmd *command = lfirst(lc);
+		bool		attaches = command->subtype == AT_AttachPartition;
+		RangeVar   *other;
+		Oid			parent;
+		Oid			child;
+
+		if (!attaches && command->subtype != AT_AddInherit)
+			continue;
+		other = attaches ? ((PartitionCmd *) command->def)->name :
+			(RangeVar *) command->def;
+		parent = RangeVarGetRelid(attaches ? statement->relation : other,
+								  ShareUpdateExclusiveLock, true);
+		child = RangeVarGetRelid(attaches ? other : statement->relation,
+								 AccessExclusiveLock, true);
+		if (OidIsValid(parent) && OidIsValid(child) &&
+			pg_class_ownercheck(parent, GetUserId()) &&
+			pg_class_ownercheck(child, GetUserId()) &&
+			sv_retain_prepare_heir(parent, child) && sv_contract_collecting())
+			sv_contract_touch(RelationRelationId, child);
+	}
+}
+
+/* what holds in every session, not in a migration's alone */
+static void
+mind_retained(Node *statement)
+{
+	if (!IsTransactionState() || creating_extension ||
+		!sv_catalog_is_installed() || sv_catalog_products() == NIL)
+		return;
+	if (IsA(statement, AlterTableStmt))
+		prepare_heirs((AlterTableStmt *) statement);
+}
+
+static bool
+concerns_retained(const Node *statement)
+{
+	return IsA(statement, AlterTableStmt);
+}
+
 static void
 process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -1640,6 +1732,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	Mentions	mentions = {NIL, NIL};
 	List	   *watched = NIL;
 
+	if (concerns_retained(pstmt->utilityStmt))
+		mind_retained(pstmt->utilityStmt);
 	if (is_expanding())
 	{
 		Node	   *statement = pstmt->utilityStmt;
@@ -2017,6 +2111,8 @@ sv_expand_init(void)
 	post_parse_analyze_hook = check_query;
 	next_object_access = object_access_hook;
 	object_access_hook = see_drop;
+	next_emit_log = emit_log_hook;
+	emit_log_hook = hear_notice;
 	RegisterXactCallback(end_transaction, NULL);
 	RegisterSubXactCallback(end_subtransaction, NULL);
 }

@@ -43,6 +43,7 @@
 #include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
@@ -418,6 +419,73 @@ sv_retain_column(Oid relation, AttrNumber number)
 	(void) renameatt(rename);
 	CommandCounterIncrement();
 	sv_contract_touch(RelationRelationId, relation);
+}
+
+/* the text of ADD COLUMN for a column like that of another table */
+static char *
+add_column_text(Relation from, Form_pg_attribute attribute)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, " ADD COLUMN %s %s",
+					 quote_identifier(NameStr(attribute->attname)),
+					 sv_contract_type_text(attribute->atttypid,
+										   attribute->atttypmod,
+										   attribute->attcollation));
+	if (attribute->atthasdef)
+		appendStringInfo(&text, attribute->attgenerated ?
+						 " GENERATED ALWAYS AS (%s) STORED" : " DEFAULT %s",
+						 sv_contract_default_text(GetAttrDefaultOid(RelationGetRelid(from),
+																	attribute->attnum)));
+	if (attribute->attnotnull)
+		appendStringInfoString(&text, " NOT NULL");
+	return text.data;
+}
+
+/*
+ * A table is to be a child or partition of another: give it the hidden
+ * columns that the parent has and it lacks.  True if there were any.
+ */
+bool
+sv_retain_prepare_heir(Oid parent, Oid child)
+{
+	Relation	relation = relation_open(parent, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(relation);
+	StringInfoData text;
+	bool		any = false;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "ALTER TABLE %s",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(child)),
+												get_rel_name(child)));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		char	   *name = NameStr(attribute->attname);
+		AttrNumber	number = get_attnum(child, name);
+
+		if (attribute->attisdropped || !sv_is_hidden(name) ||
+			(number != InvalidAttrNumber &&
+			 get_attgenerated(child, number) == attribute->attgenerated))
+			continue;
+
+		/* LIKE may have made a plain column of one that is generated */
+		if (number != InvalidAttrNumber)
+			appendStringInfo(&text, "%s DROP COLUMN %s", any ? "," : "",
+							 quote_identifier(name));
+		appendStringInfo(&text, "%s%s",
+						 any || number != InvalidAttrNumber ? "," : "",
+						 add_column_text(relation, attribute));
+		any = true;
+	}
+	relation_close(relation, NoLock);
+	if (any)
+		run_utility(linitial_node(RawStmt,
+								  raw_parser(text.data,
+											 RAW_PARSE_DEFAULT))->stmt,
+					text.data);
+	return any;
 }
 
 /*

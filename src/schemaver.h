@@ -479,6 +479,7 @@ extern char *sv_retain_free_name(const char *name);
 extern void sv_retain_soften(List *objects);
 extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
 extern void sv_retain_column(Oid relation, AttrNumber number);
+extern bool sv_retain_prepare_heir(Oid parent, Oid child);
 extern void sv_retain_change_key(Oid constraint, bool primary);
 extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,

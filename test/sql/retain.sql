@@ -1,0 +1,122 @@
+--
+-- What a script drops stays for the versions that need it
+--
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_retain;
+\c sv_retain
+SET client_min_messages = warning;
+CREATE EXTENSION schemaver;
+CREATE EXTENSION file_fdw;
+RESET client_min_messages;
+
+-- the application of version 1.0.0
+CREATE TABLE person (
+	id		serial PRIMARY KEY,
+	name	text NOT NULL,
+	email	text NOT NULL UNIQUE,
+	age		int CHECK (age >= 0),
+	state	text NOT NULL DEFAULT 'new',
+	note	text DEFAULT 'n');
+CREATE INDEX person_name ON person (name);
+CREATE TABLE pet (
+	id		int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	owner	int NOT NULL REFERENCES person,
+	keeper	int REFERENCES person ON DELETE SET NULL,
+	name	text UNIQUE);
+CREATE TABLE visit (pet int REFERENCES pet ON DELETE CASCADE, day date,
+	PRIMARY KEY (pet, day));
+CREATE VIEW adults AS SELECT id, name, age FROM person WHERE age > 17;
+CREATE VIEW names AS SELECT name FROM adults;
+CREATE MATERIALIZED VIEW ages AS SELECT age, count(*) FROM person GROUP BY age;
+CREATE UNIQUE INDEX ages_age ON ages (age);
+CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	NEW.note := coalesce(NEW.note, '') || TG_ARGV[0];
+	RETURN NEW;
+END $$;
+CREATE TRIGGER shout BEFORE INSERT ON person
+	FOR EACH ROW EXECUTE FUNCTION shout('!');
+INSERT INTO person (name, email, age) VALUES ('Ann', 'ann@', 20), ('Bob', 'bob@', 3);
+INSERT INTO pet (owner, keeper, name) VALUES (1, 2, 'Rex');
+INSERT INTO visit VALUES (1, '2020-01-01');
+SELECT schemaver.create_product('shop');
+SELECT schemaver.baseline('1.0.0');
+
+-- an old session plans its statements before anything changes; what apply()
+-- does is none of its business, so it may well be the same session
+SELECT schemaver.register('1.0.0') AS version \gset
+PREPARE all_persons AS SELECT * FROM person ORDER BY id;
+PREPARE add_person AS INSERT INTO person (name, email, age) VALUES ($1, $2, $3)
+	ON CONFLICT (email) DO UPDATE SET name = excluded.name RETURNING *;
+PREPARE all_pets AS SELECT * FROM pet ORDER BY id;
+PREPARE add_pet AS INSERT INTO pet (owner, name) VALUES ($1, $2)
+	ON CONFLICT ON CONSTRAINT pet_name_key DO UPDATE SET owner = excluded.owner
+	RETURNING *;
+PREPARE all_ages AS SELECT * FROM ages ORDER BY age;
+PREPARE all_adults AS SELECT a.*, n.name AS again
+	FROM adults a JOIN names n USING (name) ORDER BY id;
+EXECUTE all_persons;
+EXECUTE all_pets;
+
+-- what the server refuses is refused in its words
+SELECT schemaver.apply('ALTER TABLE person DROP COLUMN age');
+SELECT schemaver.apply('DROP TABLE person');
+SELECT schemaver.apply('DROP VIEW adults');
+SELECT schemaver.apply('DROP INDEX person_pkey');
+SELECT schemaver.apply('ALTER TABLE person DROP CONSTRAINT person_pkey');
+SELECT schemaver.apply('DROP FUNCTION shout()');
+SELECT schemaver.apply('ALTER TABLE person DROP COLUMN nothing');
+SELECT schemaver.apply('DROP TABLE nothing');
+SELECT schemaver.apply('DROP VIEW person');
+SELECT schemaver.apply('DROP TRIGGER nothing ON person');
+
+-- 1.1.0: a column with all that depends on it, a table, a matview, a trigger
+SELECT schemaver.apply($$
+	DROP MATERIALIZED VIEW ages;
+	ALTER TABLE person DROP COLUMN IF EXISTS nothing, DROP COLUMN age CASCADE,
+		ADD COLUMN born date;
+	DROP TABLE IF EXISTS nothing, visit;
+	DROP TRIGGER shout ON person;
+	DROP INDEX person_name;
+$$);
+EXECUTE all_persons;
+EXECUTE add_person('Cid', 'cid@', 30);
+EXECUTE add_person('Cyd', 'cid@', 31);
+EXECUTE all_adults;
+EXECUTE all_ages;
+
+-- what becomes a partition or an heir gets the hidden columns of its parent
+SELECT schemaver.unregister();
+CREATE TABLE part (id int, k int, v text, w text NOT NULL DEFAULT 'w',
+	g int GENERATED ALWAYS AS (id * 2) STORED, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1);
+CREATE TABLE mother (id int PRIMARY KEY, a int, b int);
+CREATE TABLE child (c int) INHERITS (mother);
+INSERT INTO part VALUES (1, 1, 'a', 'b');
+INSERT INTO child VALUES (1, 2, 3, 4);
+SELECT schemaver.apply('SELECT 3', '4.0.0');
+SELECT schemaver.register('4.0.0') AS version \gset
+SELECT schemaver.unregister();
+SELECT schemaver.apply('ALTER TABLE part DROP COLUMN w, DROP COLUMN g;
+	ALTER TABLE mother DROP COLUMN b', '4.1.0');
+SELECT schemaver.apply('CREATE TABLE part_3 (k int NOT NULL, v text, id int NOT NULL);
+	INSERT INTO part_3 VALUES (3, ''x'', 3);
+	ALTER TABLE part ATTACH PARTITION part_3 FOR VALUES IN (3);
+	CREATE TABLE part_4 PARTITION OF part FOR VALUES IN (4);
+	INSERT INTO part_4 VALUES (4, 4, ''y''); INSERT INTO part_1 VALUES (5, 1, ''z'');
+	CREATE TABLE loner (a int, id int NOT NULL); ALTER TABLE loner INHERIT mother;
+	INSERT INTO loner VALUES (2, 1); CREATE TABLE late (x int) INHERITS (mother);
+	INSERT INTO late VALUES (7, 8, 9); ALTER TABLE child NO INHERIT mother', '4.2.0');
+CREATE TABLE part_5 (LIKE part_1);
+ALTER TABLE part ATTACH PARTITION part_5 FOR VALUES IN (5);
+CREATE TABLE part_6 (id int NOT NULL, k int NOT NULL, v text);
+ALTER TABLE part ATTACH PARTITION part_6 FOR VALUES IN (6);
+INSERT INTO shop_4_0_0.part VALUES (1, 6, 'v', 'w6') RETURNING *;
+SELECT * FROM shop_4_0_0.part ORDER BY k, id;
+SELECT * FROM shop_4_0_0.mother ORDER BY 1, 2;
+SELECT * FROM shop_4_0_0.child;
+SELECT * FROM shop_4_2_0.late;
+\d part_6
+
+\c :home
+DROP DATABASE sv_retain;
