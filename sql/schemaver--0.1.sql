@@ -203,6 +203,7 @@ CREATE SEQUENCE schemaver.db_product_id_seq AS integer;
 CREATE SEQUENCE schemaver.db_schema_version_id_seq AS integer;
 CREATE SEQUENCE schemaver.db_version_history_id_seq;
 CREATE SEQUENCE schemaver.db_contract_entry_id_seq AS integer;
+CREATE SEQUENCE schemaver.db_job_id_seq AS integer;
 
 CREATE TABLE schemaver.db_product (
 	id			integer PRIMARY KEY
@@ -308,21 +309,58 @@ CREATE TABLE schemaver.db_contract_part (
 CREATE INDEX db_contract_part_object
 	ON schemaver.db_contract_part (object);
 
+-- A relation, and a partition of it, is known by its name after a restore, and
+-- a position in one counts only within the file of that number.
+CREATE TABLE schemaver.db_job (
+	id			integer PRIMARY KEY
+				DEFAULT pg_catalog.nextval('schemaver.db_job_id_seq'),
+	product_id	integer NOT NULL,
+	version_id	integer NOT NULL,
+	kind		text NOT NULL CHECK (kind IN
+				('backfill', 'validate', 'index', 'notnull', 'attach')),
+	state		text NOT NULL DEFAULT 'queued' CHECK (state IN
+				('queued', 'running', 'done', 'failed', 'cancelled')),
+	schema		text NOT NULL,
+	relation	text NOT NULL,
+	relation_id	oid NOT NULL DEFAULT 0,
+	name		text NOT NULL,
+	definition	text,
+	condition	text,
+	leaf		text,
+	filenode	oid NOT NULL DEFAULT 0,
+	position	bigint NOT NULL DEFAULT 0,
+	blocks_done	bigint NOT NULL DEFAULT 0,
+	blocks		bigint NOT NULL DEFAULT 0,
+	rows		bigint NOT NULL DEFAULT 0,
+	busy		bigint NOT NULL DEFAULT 0,
+	attempts	integer NOT NULL DEFAULT 0,
+	error		text,
+	created_on	timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	started_on	timestamptz,
+	finished_on	timestamptz
+);
+
+-- finds the few that are not finished among the many that are
+CREATE INDEX db_job_unfinished ON schemaver.db_job (finished_on);
+
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_entry_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_registration', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_entry', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_part', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_job', '');
 
 GRANT SELECT ON ALL TABLES IN SCHEMA schemaver TO PUBLIC;
 
--- Scripts may hold what is not for everybody; the view "history" is.
-REVOKE SELECT ON schemaver.db_version_history FROM PUBLIC;
+-- Scripts may hold what is not for everybody, and errors a row's values; the
+-- views "history" and "jobs" are.
+REVOKE SELECT ON schemaver.db_version_history, schemaver.db_job FROM PUBLIC;
 
 --
 -- registry.c: register, unregister
