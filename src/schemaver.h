@@ -781,13 +781,13 @@ extern void sv_expand_settle(void);
 extern bool sv_expand_execute(const SvStatement *statement);
 
 /*-------------------------------------------------------------------------
- * jobs.c: background work that a migration leaves
+ * work.c: do one job
  *-------------------------------------------------------------------------
  */
 
 /*
  * Locks of USER_LOCKMETHOD on LOCKTAG_USERLOCK tags.  Fields: database, id,
- * what the id is of, SV_LOCK_JOB.
+ * what the id is of (SvJobLock), SV_LOCK_JOB.
  *
  * A relation's, a job's: ExclusiveLock at session level while the job runs;
  * who waits for it waits for the job's in ShareLock.
@@ -799,19 +799,42 @@ extern bool sv_expand_execute(const SvStatement *statement);
  */
 #define SV_LOCK_JOB			0x5358
 
-extern void sv_jobs_init(void);
-extern void sv_jobs_add(SvJob *job);
-extern void sv_jobs_resume(void);
-extern bool sv_jobs_pending(int32 release_id, char **failed);
-extern bool sv_jobs_is_inline(Oid relation);
-extern bool sv_jobs_executing(void);
+typedef enum SvJobLock
+{
+	SV_JOB_LOCK_RELATION,
+	SV_JOB_LOCK_JOB,
+	SV_JOB_LOCK_ROW,
+	SV_JOB_LOCK_WORKER
+} SvJobLock;
 
 /*
  * Set by _PG_init, or NULL: called when a job is done, in the transaction
  * that says so.
  */
 typedef void (*SvJobDoneHook) (const SvJob *job);
-extern SvJobDoneHook sv_jobs_done_hook;
+extern SvJobDoneHook sv_work_done_hook;
+
+extern void sv_work_init(void);
+extern bool sv_work_executing(void);
+extern void sv_work_set_tag(LOCKTAG *tag, uint32 id, SvJobLock of);
+extern void sv_work_lock_row(int32 id);
+extern Oid	sv_work_find_relation(SvJob *job);
+extern char *sv_work_describe(const SvJob *job);
+extern List *sv_work_pending(const SvProduct *product,
+							 const SvRelease *release);
+extern const char *sv_work_run(int32 id, bool foreground);
+
+/*-------------------------------------------------------------------------
+ * jobs.c: background work that a migration leaves
+ *-------------------------------------------------------------------------
+ */
+extern void sv_jobs_init(void);
+extern void sv_jobs_add(SvJob *job);
+extern void sv_jobs_resume(void);
+extern bool sv_jobs_pending(int32 release_id, char **failed);
+extern bool sv_jobs_is_inline(Oid relation);
+extern void sv_jobs_check_ready(const SvProduct *product,
+								const SvRelease *release);
 
 /*-------------------------------------------------------------------------
  * shift.c: make another supported version the current one
