@@ -1059,9 +1059,7 @@ CREATE VIEW schemaver.jobs AS
 		END AS estimated_end,
 		j.attempts,
 		CASE WHEN pg_catalog.pg_has_role('pg_read_all_data', 'USAGE')
-				OR pg_catalog.has_table_privilege(
-					pg_catalog.to_regclass(pg_catalog.format('%I.%I',
-						j.schema, j.relation)), 'SELECT')
+				OR pg_catalog.has_table_privilege(j.relation_id, 'SELECT')
 			THEN j.error
 		END AS error,
 		(SELECT l.pid FROM pg_catalog.pg_locks AS l

@@ -230,13 +230,21 @@ sv_work_find_relation(SvJob *job)
 }
 
 /*
- * "backfill of public.person.full_name", for messages.
+ * "backfill of public.person.full_name", "index person_key of public.person":
+ * for messages.
  */
 char *
 sv_work_describe(const SvJob *job)
 {
-	return psprintf("%s of %s", job->kind,
-					quote_qualified_identifier(job->schema, job->relation));
+	char	   *relation = quote_qualified_identifier(job->schema,
+													  job->relation);
+
+	if (strcmp(job->kind, SV_JOB_BACKFILL) == 0 ||
+		strcmp(job->kind, SV_JOB_NOTNULL) == 0)
+		return psprintf("%s of %s.%s", job->kind, relation,
+						quote_identifier(job->name));
+	return psprintf("%s %s of %s", job->kind, quote_identifier(job->name),
+					relation);
 }
 
 /*
