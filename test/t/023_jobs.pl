@@ -29,9 +29,12 @@ $node->safe_psql('shop', q{
 $node->safe_psql('shop',
 	q{SELECT schemaver.apply('ALTER TABLE person ADD c int', '1.1.0')});
 $node->safe_psql('shop', q{
-	CREATE FUNCTION slow(integer) RETURNS integer LANGUAGE plpgsql AS $$
+	-- does not get over a certain row while somebody keeps the gate shut
+	CREATE FUNCTION gate(integer) RETURNS integer LANGUAGE plpgsql AS $$
 	BEGIN
-		PERFORM pg_catalog.pg_sleep(0.001);
+		IF $1 = 1500 THEN
+			PERFORM pg_catalog.pg_advisory_xact_lock_shared(42);
+		END IF;
 		RETURN $1;
 	END $$;
 	CREATE FUNCTION full_disk(integer) RETURNS integer LANGUAGE plpgsql AS $$
@@ -43,15 +46,14 @@ $node->safe_psql('shop', q{
 		RETURN $1;
 	END $$;
 	-- what jobs refer to, as it is before any of them
-	CREATE PROCEDURE fresh() LANGUAGE sql AS $$
+	CREATE PROCEDURE fresh() LANGUAGE plpgsql AS $$
+	BEGIN
 		DELETE FROM schemaver.db_job;
 		DROP TABLE person;
 		CREATE TABLE person (id integer PRIMARY KEY, a integer, b bigint)
 			WITH (fillfactor = 20);
 		INSERT INTO person SELECT i, i, NULL FROM generate_series(1, 3000) i;
-		ALTER TABLE person ADD CONSTRAINT a_check
-			CHECK (slow(a) > 0) NOT VALID;
-	$$;
+	END $$;
 });
 
 my $product = $node->safe_psql('shop',
@@ -93,13 +95,14 @@ sub ready
 		q{SELECT schemaver.wait_until_ready('1.1.0', timeout => '60 s')});
 }
 
-# Somebody who reads the table and does not come to an end
+# Somebody who reads the table and does not come to an end, at the gate
 my $reader;
 
 sub start_reader
 {
 	$reader = $node->background_psql('shop', on_error_stop => 0);
-	$reader->query_safe('BEGIN; SELECT count(*) FROM person');
+	$reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ;
+		SELECT pg_advisory_lock(42); SELECT count(*) FROM person');
 	return;
 }
 
@@ -113,7 +116,7 @@ sub end_reader
 	}
 	else
 	{
-		$reader->query_safe('COMMIT');
+		$reader->query_safe('COMMIT; SELECT pg_advisory_unlock_all()');
 		$reader->quit;
 	}
 	return;
@@ -124,12 +127,14 @@ my $backfilled = q{SELECT count(*) FROM person WHERE b = a};
 my %kinds = (
 	backfill => {
 		name => 'b',
-		definition => 'public.slow(a)',
+		definition => 'public.gate(a)',
 		middle => 'blocks_done > 30',
 		result => $backfilled,
 		expected => 3000
 	},
 	validate => {
+		before => q{ALTER TABLE person ADD CONSTRAINT a_check
+			CHECK (public.gate(a) > 0) NOT VALID},
 		name => 'a_check',
 		middle => 'pid IS NOT NULL',
 		result => q{SELECT convalidated FROM pg_constraint
@@ -139,7 +144,6 @@ my %kinds = (
 	index => {
 		name => 'person_a',
 		definition => 'CREATE UNIQUE INDEX x ON person (a)',
-		reader => 1,
 		middle => q{EXISTS (SELECT FROM pg_class WHERE relname = 'person_a')},
 		result => q{SELECT indisvalid FROM pg_index
 			WHERE indexrelid = 'person_a'::regclass},
@@ -149,7 +153,6 @@ my %kinds = (
 		before => 'CREATE UNIQUE INDEX person_a ON person (a)',
 		name => 'person_a',
 		definition => 'UNIQUE USING INDEX person_a',
-		reader => 1,
 		middle => 'pid IS NOT NULL',
 		result => q{SELECT contype FROM pg_constraint
 			WHERE conname = 'person_a'},
@@ -157,7 +160,6 @@ my %kinds = (
 	},
 	notnull => {
 		name => 'a',
-		reader => 1,
 		middle => 'pid IS NOT NULL',
 		result => q{SELECT attnotnull, (SELECT count(*) FROM pg_constraint
 			WHERE conname LIKE 'schemaver%') FROM pg_attribute
@@ -191,7 +193,7 @@ foreach my $kind (sort keys %kinds)
 	{
 		$node->safe_psql('shop', 'CALL fresh()');
 		$node->safe_psql('shop', $how->{before}) if $how->{before};
-		start_reader() if $how->{reader};
+		start_reader();
 		my $job = leave($kind, $how->{name}, $how->{definition});
 		resume();
 		$node->poll_query_until('shop', "SELECT $how->{middle}
@@ -204,7 +206,7 @@ foreach my $kind (sort keys %kinds)
 		my $crashed = $ends{$end}->(job($job, 'pid'));
 		is(job($job, q{state || coalesce(pid::text, '')}),
 			'running', "$kind, $end: interrupted");
-		end_reader($crashed) if $how->{reader};
+		end_reader($crashed);
 		resume();
 		ready();
 		is(job($job, 'state, attempts'), 'done|2', "$kind, $end: done");
@@ -217,7 +219,8 @@ foreach my $kind (sort keys %kinds)
 
 # cancel(), by one who takes his time to commit
 $node->safe_psql('shop', 'CALL fresh()');
-my $job = leave('backfill', 'b', 'public.slow(a)');
+start_reader();
+my $job = leave('backfill', 'b', 'public.gate(a)');
 resume();
 $node->poll_query_until('shop',
 	"SELECT blocks_done > 0 FROM schemaver.jobs WHERE job = $job");
@@ -234,6 +237,7 @@ ok($node->poll_query_until('shop',
 is(job($job, 'state, blocks_done < blocks'), 'cancelled|t',
 	'cancel(): before the end');
 ready();
+end_reader(0);
 $node->safe_psql('shop', "SELECT schemaver.retry($job)");
 ready();
 is($node->safe_psql('shop', $backfilled), 3000, 'cancel(): retry() ends it');
@@ -254,7 +258,8 @@ end_reader(0);
 
 # Ctrl-C in the session that runs the jobs
 $node->safe_psql('shop', 'CALL fresh()');
-$job = leave('backfill', 'b', 'public.slow(a)');
+start_reader();
+$job = leave('backfill', 'b', 'public.gate(a)');
 my ($out, $err);
 my $run = IPC::Run::start(
 	[ 'psql', '-X', '-d', $node->connstr('shop'), '-c',
@@ -268,6 +273,7 @@ like($err, qr/ERROR:  canceling statement due to user request/,
 	'Ctrl-C: says so');
 is(job($job, q{state || coalesce(pid::text, '')}), 'queued',
 	'Ctrl-C: leaves the job queued');
+end_reader(0);
 ($out, $err) = ('', '');
 $node->psql('shop', 'CALL schemaver.run_jobs()', stderr => \$err);
 is(job($job, 'state, attempts'), 'done|2', 'Ctrl-C: another call does it');
@@ -275,12 +281,20 @@ cmp_ok(job($job, 'rows'), '<', 3400, 'Ctrl-C: from where it was');
 
 # run_jobs() waits for what a worker does
 $node->safe_psql('shop', 'CALL fresh()');
-$job = leave('backfill', 'b', 'public.slow(a)');
+start_reader();
+$job = leave('backfill', 'b', 'public.gate(a)');
 my $behind = leave('index', 'person_b', 'CREATE UNIQUE INDEX x ON person (b)');
 resume();
 $node->poll_query_until('shop',
 	"SELECT pid IS NOT NULL FROM schemaver.jobs WHERE job = $job");
-$node->psql('shop', 'CALL schemaver.run_jobs()', stderr => \$err);
+($out, $err) = ('', '');
+$run = IPC::Run::start(
+	[ 'psql', '-X', '-d', $node->connstr('shop'), '-c',
+		'CALL schemaver.run_jobs()' ],
+	'>', \$out, '2>', \$err);
+$run->pump while $err !~ /waiting/;
+end_reader(0);
+IPC::Run::finish($run);
 like($err, qr/NOTICE:  waiting for a worker that does job $job/,
 	'run_jobs() waits for a worker');
 is(job($behind, 'state'), 'done', 'and for what is behind it');
@@ -325,12 +339,14 @@ $locker->quit;
 
 # What was packed anew has no positions any more
 $node->safe_psql('shop', 'CALL fresh()');
-$job = leave('backfill', 'b', 'public.slow(a)');
+start_reader();
+$job = leave('backfill', 'b', 'public.gate(a)');
 resume();
 $node->poll_query_until('shop',
 	"SELECT blocks_done > 30 FROM schemaver.jobs WHERE job = $job");
 $node->safe_psql('shop', 'SELECT pg_terminate_backend(' . job($job, 'pid')
 	  . ', 30000)');
+end_reader(0);
 $node->safe_psql('shop', 'ALTER TABLE person SET (fillfactor = 100)');
 $node->safe_psql('shop', 'VACUUM FULL person');
 resume();
@@ -358,8 +374,8 @@ is($node->safe_psql('copy', $backfilled), 3000,
 # A standby that does not keep up
 $node->safe_psql('shop', 'CALL fresh()');
 $node->append_conf('postgresql.conf', q{
-schemaver.max_lag = 200
-schemaver.batch_time = 10
+schemaver.max_lag = 0
+schemaver.batch_time = 1
 wal_level = replica
 max_wal_senders = 5
 });
@@ -371,7 +387,7 @@ $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
 $node->wait_for_catchup($standby);
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
-$job = leave('backfill', 'b', 'public.slow(a)');
+$job = leave('backfill', 'b', 'public.gate(a)');
 resume();
 $node->poll_query_until('shop', q{SELECT count(*) = 1 FROM pg_stat_activity
 	WHERE backend_type = 'schemaver jobs' AND wait_event = 'Extension'});
@@ -399,11 +415,14 @@ ok($standby->poll_query_until('shop',
 		"SELECT state = 'done' FROM schemaver.jobs WHERE job = $job"),
 	'preloaded: jobs resume by themselves');
 $standby->safe_psql('shop', 'CALL fresh()');
-$job = leave('backfill', 'b', 'public.slow(a)', $standby);
+my $keeper = $standby->background_psql('shop', on_error_stop => 0);
+$keeper->query_safe('SELECT pg_advisory_lock(42)');
+$job = leave('backfill', 'b', 'public.gate(a)', $standby);
 $standby->safe_psql('shop', 'SELECT * FROM schemaver.status()');
 $standby->poll_query_until('shop',
 	"SELECT blocks_done > 0 FROM schemaver.jobs WHERE job = $job");
 $standby->stop('immediate');
+$keeper->{run}->kill_kill;
 $standby->start;
 ok($standby->poll_query_until('shop',
 		"SELECT state = 'done' FROM schemaver.jobs WHERE job = $job"),
