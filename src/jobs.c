@@ -365,7 +365,7 @@ sv_jobs_is_inline(Oid relation)
 			bytes += (uint64) RelationGetNumberOfBlocks(part) * BLCKSZ;
 		relation_close(part, NoLock);
 	}
-	return bytes <= (uint64) inline_pages * 8192;
+	return bytes <= (uint64) inline_pages * BLCKSZ;
 }
 
 /*
@@ -1102,9 +1102,9 @@ sv_jobs_init(void)
 {
 	DefineCustomIntVariable("schemaver.inline_pages",
 							"How large a table may be for its jobs to be done within the migration.",
-							"In pages of 8 kB, partitions included.",
+							"Its partitions included, without indexes.",
 							&inline_pages, 1000, 0, INT_MAX,
-							PGC_USERSET, 0, NULL, NULL, NULL);
+							PGC_USERSET, GUC_UNIT_BLOCKS, NULL, NULL, NULL);
 	DefineCustomIntVariable("schemaver.job_workers",
 							"How many background workers may do the jobs of one database.",
 							"With 0 only schemaver.run_jobs() does them.",
