@@ -268,7 +268,10 @@ typedef struct SvHistory
 /*
  * Background work that a migration has left.  What "name" and "text" are:
  *
- *	backfill	column, expression for it; rows only where "condition" holds
+ *	backfill	column, expression for it; rows only where "condition" holds,
+ *				which is to say that the row is still to be filled.  Without
+ *				one every write meanwhile must fill the row, since a row that
+ *				is moved by an update can be missed.
  *	validate	constraint, nothing
  *	index		index, the CREATE INDEX statement
  *	notnull		column, nothing

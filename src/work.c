@@ -22,6 +22,11 @@
  * It commits asynchronously: a crash loses the last batches with the position
  * that says so.
  *
+ * A row that was not filled yet, and that somebody updates, may move from a
+ * block that is still to come to one that is done.  So a backfill that has a
+ * condition looks at the end, in one snapshot, whether the condition still
+ * holds anywhere, and if so goes through the table again.
+ *
  * The caller is in no transaction, and so is sv_work_run() when it returns.
  *
  *-------------------------------------------------------------------------
@@ -70,6 +75,7 @@
 #define LARGEST_BATCH		65536
 #define SHORTEST_BATCH_MS	5
 #define LAG_PAUSE_MS		100
+#define MOST_PASSES			20
 #define NOTICE_MS			5000
 
 /* a table that a backfill goes through: the relation or a part of it */
@@ -128,6 +134,8 @@ typedef struct Work
 	SPIPlanPtr	plan;			/* for it */
 	BlockNumber position;		/* next block in it */
 	BlockNumber next;			/* the same when the batch is committed */
+	int			pass;			/* how many times through all leaves */
+	char	   *type;			/* of the column */
 	int64		done;			/* blocks done in all leaves */
 	int64		total;
 	BlockNumber batch;			/* blocks of the next one */
@@ -915,6 +923,21 @@ find_place(Work *work)
 	return 0;
 }
 
+/*
+ * The condition of rows that were missed.  Those for which the expression
+ * gives what is there already, NULL perhaps, were not: any type has an image
+ * to be compared by.
+ */
+static char *
+missed_condition(const Work *work)
+{
+	const SvJob *job = work->job;
+
+	return psprintf("(%s) AND CAST(ROW(%s) AS record) OPERATOR(pg_catalog.*<>) CAST(ROW(CAST((%s) AS %s)) AS record)",
+					job->condition, quote_identifier(job->name), job->text,
+					work->type);
+}
+
 /* "UPDATE ONLY t SET c = (...) WHERE ..." */
 static char *
 update_statement(const Work *work)
@@ -927,7 +950,8 @@ update_statement(const Work *work)
 					 "UPDATE ONLY %s SET %s = (%s) WHERE ctid >= $1 AND ctid < $2",
 					 work->leaf->name, quote_identifier(job->name), job->text);
 	if (job->condition)
-		appendStringInfo(&sql, " AND (%s)", job->condition);
+		appendStringInfo(&sql, " AND (%s)", work->pass == 1 ?
+						 job->condition : missed_condition(work));
 	return sql.data;
 }
 
@@ -952,12 +976,52 @@ end_update(const SvIdentity *identity)
 	sv_catalog_become_caller(identity);
 }
 
+/* the column's type, for casts */
+static void
+find_type(Work *work)
+{
+	HeapTuple	tuple = SearchSysCacheAttName(work->leaf->oid,
+											  work->job->name);
+	Form_pg_attribute column;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation %s does not exist",
+						work->job->name, work->leaf->name)));
+	column = (Form_pg_attribute) GETSTRUCT(tuple);
+	work->type =
+		MemoryContextStrdup(work->context,
+							format_type_extended(column->atttypid,
+												 column->atttypmod,
+												 FORMAT_TYPE_TYPEMOD_GIVEN |
+												 FORMAT_TYPE_FORCE_QUALIFY));
+	ReleaseSysCache(tuple);
+}
+
+/* has somebody moved a row out of the way of the batches? */
+static void
+step_look_for_missed(Work *work)
+{
+	SvIdentity	identity;
+
+	find_type(work);
+	begin_update(work, &identity);
+	if (SPI_execute(psprintf("SELECT 1 FROM ONLY %s WHERE %s",
+							 work->leaf->name, missed_condition(work)),
+					true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for missed rows");
+	work->found = SPI_processed > 0 ? FOUND_BEGUN : FOUND_DONE;
+	end_update(&identity);
+}
+
 static void
 step_prepare(Work *work)
 {
 	Oid			types[2] = {TIDOID, TIDOID};
 	SvIdentity	identity;
 
+	find_type(work);
 	begin_update(work, &identity);
 	work->plan = SPI_prepare(update_statement(work), 2, types);
 	if (work->plan == NULL)
@@ -1013,7 +1077,8 @@ step_batch(Work *work)
 	update_range(work);
 	job->rows += work->updated;
 	job->position = to;
-	job->blocks_done = work->done + (to - from);
+	job->blocks_done = work->pass > 1 ? work->total :
+		work->done + (to - from);
 	job->blocks = work->total;
 	job->leaf = work->leaf->name;
 	job->filenode = work->leaf->filenode;
@@ -1259,17 +1324,11 @@ run_batch(Work *work)
 	ReThrowError(problem);
 }
 
+/* from a place in the list of leaves to its end */
 static void
-do_backfill(Work *work)
+run_pass(Work *work, int place)
 {
-	run_step(work, step_find_leaves);
-	if (work->stopped)
-		return;
-	work->batch = FIRST_BATCH;
-	work->target_ms = batch_time;
-	work->mark = InvalidXLogRecPtr;
-	for (int i = find_place(work);
-		 i < list_length(work->leaves) && !work->stopped; i++)
+	for (int i = place; i < list_length(work->leaves) && !work->stopped; i++)
 	{
 		work->leaf = list_nth(work->leaves, i);
 		run_step(work, step_prepare);
@@ -1278,6 +1337,44 @@ do_backfill(Work *work)
 		SPI_freeplan(work->plan);
 		work->plan = NULL;
 		work->position = 0;
+	}
+}
+
+/* is nothing left to be done?  Without a condition nobody can tell. */
+static bool
+is_filled(Work *work)
+{
+	ListCell   *lc;
+
+	if (work->job->condition == NULL)
+		return true;
+	foreach(lc, work->leaves)
+	{
+		work->leaf = lfirst(lc);
+		run_step(work, step_look_for_missed);
+		if (work->stopped || work->found != FOUND_DONE)
+			return work->stopped;
+	}
+	return true;
+}
+
+static void
+do_backfill(Work *work)
+{
+	run_step(work, step_find_leaves);
+	work->batch = FIRST_BATCH;
+	work->target_ms = batch_time;
+	work->pass = 1;
+	run_pass(work, find_place(work));
+	while (!work->stopped && !is_filled(work))
+	{
+		if (++work->pass > MOST_PASSES)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("there are still rows to fill after going through %s %d times",
+							work->target, MOST_PASSES)));
+		run_step(work, step_find_leaves);
+		run_pass(work, 0);
 	}
 }
 
