@@ -199,36 +199,50 @@ give_up(uint32 relation, uint32 job)
 	unlock(relation, SV_JOB_LOCK_RELATION);
 }
 
+/* take the locks of a job; false if somebody else does it or its relation's */
+static bool
+try_take(int32 id, uint32 relation)
+{
+	if (!try_lock(relation, SV_JOB_LOCK_RELATION))
+		return false;
+	if (try_lock((uint32) id, SV_JOB_LOCK_JOB))
+		return true;
+	unlock(relation, SV_JOB_LOCK_RELATION);
+	return false;
+}
+
 /*
  * Take a job that can be done and that nobody does, with its locks, and set
  * *relation to what to unlock with it.  Returns its id, 0 if there is none;
  * then *other is a job that somebody else does, or 0.
+ *
+ * Who did it may have ended between the look and the lock: then look again.
  */
 static int32
 take_job(int32 product_id, uint32 *relation, int32 *other)
 {
+	bool		changed = true;
 	ListCell   *lc;
 
-	*other = 0;
-	foreach(lc, runnable_jobs(product_id))
+	while (changed)
 	{
-		SvJob	   *job = lfirst(lc);
+		changed = false;
+		*other = 0;
+		foreach(lc, runnable_jobs(product_id))
+		{
+			SvJob	   *job = lfirst(lc);
 
-		*relation = relation_key(job);
-		if (!try_lock(*relation, SV_JOB_LOCK_RELATION))
-		{
-			*other = job->id;
-			continue;
+			*relation = relation_key(job);
+			if (!try_take(job->id, *relation))
+			{
+				*other = job->id;
+				continue;
+			}
+			if (still_runnable(job, product_id))
+				return job->id;
+			give_up(*relation, (uint32) job->id);
+			changed = true;
 		}
-		if (!try_lock((uint32) job->id, SV_JOB_LOCK_JOB))
-		{
-			unlock(*relation, SV_JOB_LOCK_RELATION);
-			*other = job->id;
-			continue;
-		}
-		if (still_runnable(job, product_id))
-			return job->id;
-		give_up(*relation, (uint32) job->id);
 	}
 	return 0;
 }
@@ -805,7 +819,7 @@ run_all(int32 product_id)
 										other)));
 			told = other;
 			StartTransactionCommand();
-			if (!wait_for_job(other, 0))
+			if (!wait_for_job(other, -1))
 				pause_for(MOMENT_MS);
 			CommitTransactionCommand();
 			MemoryContextSwitchTo(context);

@@ -295,6 +295,7 @@ $run = IPC::Run::start(
 $run->pump while $err !~ /waiting/;
 end_reader(0);
 IPC::Run::finish($run);
+unlike($err, qr/ERROR/, 'run_jobs() waits without a limit');
 like($err, qr/NOTICE:  waiting for a worker that does job $job/,
 	'run_jobs() waits for a worker');
 is(job($behind, 'state'), 'done', 'and for what is behind it');
