@@ -203,6 +203,7 @@ CREATE SEQUENCE schemaver.db_product_id_seq AS integer;
 CREATE SEQUENCE schemaver.db_schema_version_id_seq AS integer;
 CREATE SEQUENCE schemaver.db_version_history_id_seq;
 CREATE SEQUENCE schemaver.db_contract_entry_id_seq AS integer;
+CREATE SEQUENCE schemaver.db_job_id_seq AS integer;
 
 CREATE TABLE schemaver.db_product (
 	id			integer PRIMARY KEY
@@ -308,21 +309,58 @@ CREATE TABLE schemaver.db_contract_part (
 CREATE INDEX db_contract_part_object
 	ON schemaver.db_contract_part (object);
 
+-- A relation, and a partition of it, is known by its name after a restore, and
+-- a position in one counts only within the file of that number.
+CREATE TABLE schemaver.db_job (
+	id			integer PRIMARY KEY
+				DEFAULT pg_catalog.nextval('schemaver.db_job_id_seq'),
+	product_id	integer NOT NULL,
+	version_id	integer NOT NULL,
+	kind		text NOT NULL CHECK (kind IN
+				('backfill', 'validate', 'index', 'notnull', 'attach')),
+	state		text NOT NULL DEFAULT 'queued' CHECK (state IN
+				('queued', 'running', 'done', 'failed', 'cancelled')),
+	schema		text NOT NULL,
+	relation	text NOT NULL,
+	relation_id	oid NOT NULL DEFAULT 0,
+	name		text NOT NULL,
+	definition	text,
+	condition	text,
+	leaf		text,
+	filenode	oid NOT NULL DEFAULT 0,
+	position	bigint NOT NULL DEFAULT 0,
+	blocks_done	bigint NOT NULL DEFAULT 0,
+	blocks		bigint NOT NULL DEFAULT 0,
+	rows		bigint NOT NULL DEFAULT 0,
+	busy		bigint NOT NULL DEFAULT 0,
+	attempts	integer NOT NULL DEFAULT 0,
+	error		text,
+	created_on	timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	started_on	timestamptz,
+	finished_on	timestamptz
+);
+
+-- finds the few that are not finished among the many that are
+CREATE INDEX db_job_unfinished ON schemaver.db_job (finished_on);
+
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_entry_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_registration', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_entry', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_part', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_job', '');
 
 GRANT SELECT ON ALL TABLES IN SCHEMA schemaver TO PUBLIC;
 
--- Scripts may hold what is not for everybody; the view "history" is.
-REVOKE SELECT ON schemaver.db_version_history FROM PUBLIC;
+-- Scripts may hold what is not for everybody, and errors a row's values; the
+-- views "history" and "jobs" are.
+REVOKE SELECT ON schemaver.db_version_history, schemaver.db_job FROM PUBLIC;
 
 --
 -- registry.c: register, unregister
@@ -536,6 +574,48 @@ REVOKE ALL ON FUNCTION schemaver.rollback(schemaver.version, text, text)
 FROM PUBLIC;
 
 --
+-- jobs.c: background work
+--
+
+CREATE FUNCTION schemaver.wait_until_ready(
+	version schemaver.version,
+	product text DEFAULT NULL,
+	timeout interval DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'schemaver_wait_until_ready'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.wait_until_ready(schemaver.version, text, interval) IS
+	'returns when the jobs that the version needs are done; an error if one has failed, or if that takes longer than the timeout';
+
+CREATE FUNCTION schemaver.retry(job integer)
+RETURNS void
+AS 'MODULE_PATHNAME', 'schemaver_retry'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.retry(integer) IS
+	'queues a job again that has failed or was cancelled; it goes on where it was';
+
+CREATE FUNCTION schemaver.cancel(job integer)
+RETURNS void
+AS 'MODULE_PATHNAME', 'schemaver_cancel'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.cancel(integer) IS
+	'ends a job that is not done; its version counts as ready without it';
+
+CREATE PROCEDURE schemaver.run_jobs(product text DEFAULT NULL)
+AS 'MODULE_PATHNAME', 'schemaver_run_jobs'
+LANGUAGE C;
+
+COMMENT ON PROCEDURE schemaver.run_jobs(text) IS
+	'does the jobs in this session, and tells how far it is';
+
+REVOKE ALL ON FUNCTION schemaver.retry(integer), schemaver.cancel(integer)
+FROM PUBLIC;
+REVOKE ALL ON PROCEDURE schemaver.run_jobs(text) FROM PUBLIC;
+
+--
 -- guard.c: event triggers
 --
 -- ALWAYS, since session_replication_role = replica hides others.
@@ -675,6 +755,11 @@ CREATE VIEW schemaver.versions AS
 		 WHERE r.version_id = v.id) AS registered,
 		v.retired_on,
 		coalesce(i.instances, 0) AS instances,
+		NOT EXISTS (SELECT
+			FROM schemaver.db_job AS j
+				JOIN schemaver.db_schema_version AS n ON n.id = j.version_id
+			WHERE j.finished_on IS NULL AND j.product_id = v.product_id
+				AND n.version <= v.version) AS ready,
 		schemaver.full_schema(v.version, p.name) AS full_schema
 	FROM schemaver.db_schema_version AS v
 		JOIN schemaver.db_product AS p ON p.id = v.product_id
@@ -709,6 +794,8 @@ COMMENT ON COLUMN schemaver.versions.retired_on IS
 	'when it was retired; NULL if it is not';
 COMMENT ON COLUMN schemaver.versions.instances IS
 	'number of live instances';
+COMMENT ON COLUMN schemaver.versions.ready IS
+	'whether all jobs that it needs are finished';
 COMMENT ON COLUMN schemaver.versions.full_schema IS
 	'what the version expects of the schema, written as SQL';
 
@@ -952,6 +1039,83 @@ COMMENT ON COLUMN schemaver.retained.freed_by IS
 
 GRANT SELECT ON schemaver.products, schemaver.versions, schemaver.history,
 	schemaver.instances, schemaver.retained TO PUBLIC;
+CREATE VIEW schemaver.jobs AS
+	SELECT p.name AS product,
+		v.version,
+		j.id AS job,
+		j.kind,
+		j.state,
+		pg_catalog.format('%I.%I', j.schema, j.relation) AS relation,
+		j.name AS target,
+		j.blocks_done,
+		j.blocks,
+		j.rows,
+		pg_catalog.round(j.rows * 1000.0 / nullif(j.busy, 0))
+			AS rows_per_second,
+		CASE WHEN j.state = 'running' AND j.blocks_done > 0
+			THEN pg_catalog.now() + (j.blocks - j.blocks_done)
+				* (j.busy / j.blocks_done::double precision)
+				* '1 ms'::interval
+		END AS estimated_end,
+		j.attempts,
+		CASE WHEN pg_catalog.pg_has_role('pg_read_all_data', 'USAGE')
+				OR pg_catalog.has_table_privilege(j.relation_id, 'SELECT')
+			THEN j.error
+		END AS error,
+		(SELECT l.pid FROM pg_catalog.pg_locks AS l
+		 WHERE l.locktype = 'userlock'
+			AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d
+				WHERE d.datname = pg_catalog.current_database())
+			AND l.classid = j.id::oid AND l.objid = 1::oid
+			AND l.objsubid = 21336 AND l.mode = 'ExclusiveLock'
+			AND l.granted) AS pid,
+		j.created_on,
+		j.started_on,
+		j.finished_on
+	FROM schemaver.db_job AS j
+		LEFT JOIN schemaver.db_product AS p ON p.id = j.product_id
+		LEFT JOIN schemaver.db_schema_version AS v ON v.id = j.version_id;
+
+COMMENT ON VIEW schemaver.jobs IS
+	'background work that migrations have left, what is done included';
+COMMENT ON COLUMN schemaver.jobs.product IS
+	'name of the product';
+COMMENT ON COLUMN schemaver.jobs.version IS
+	'version that needs it, as do all later ones';
+COMMENT ON COLUMN schemaver.jobs.job IS
+	'number of the job; those of one relation are done in its order';
+COMMENT ON COLUMN schemaver.jobs.kind IS
+	'backfill, validate, index, notnull or attach';
+COMMENT ON COLUMN schemaver.jobs.state IS
+	'queued, running, done, failed or cancelled';
+COMMENT ON COLUMN schemaver.jobs.relation IS
+	'table that it works on';
+COMMENT ON COLUMN schemaver.jobs.target IS
+	'name of the column, constraint or index';
+COMMENT ON COLUMN schemaver.jobs.blocks_done IS
+	'pages of the table that a backfill has been through';
+COMMENT ON COLUMN schemaver.jobs.blocks IS
+	'pages of the table when the backfill began; 0 before, and for other kinds';
+COMMENT ON COLUMN schemaver.jobs.rows IS
+	'rows that a backfill has updated';
+COMMENT ON COLUMN schemaver.jobs.rows_per_second IS
+	'rows for each second of work, pauses included';
+COMMENT ON COLUMN schemaver.jobs.estimated_end IS
+	'when a running backfill will be done if it goes on like this';
+COMMENT ON COLUMN schemaver.jobs.attempts IS
+	'how many times it was begun or taken up again';
+COMMENT ON COLUMN schemaver.jobs.error IS
+	'what has ended it; NULL for who may not read the table';
+COMMENT ON COLUMN schemaver.jobs.pid IS
+	'process ID of who does it; NULL if nobody does now';
+COMMENT ON COLUMN schemaver.jobs.created_on IS
+	'when the migration left it';
+COMMENT ON COLUMN schemaver.jobs.started_on IS
+	'when it was first begun';
+COMMENT ON COLUMN schemaver.jobs.finished_on IS
+	'when it was done or cancelled';
+
+GRANT SELECT ON schemaver.jobs TO PUBLIC;
 
 CREATE FUNCTION schemaver.status(
 	product text DEFAULT NULL, format text DEFAULT 'text')

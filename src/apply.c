@@ -1145,6 +1145,7 @@ schemaver_apply(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("apply() cannot be called by a migration's script"),
 				 errhint("Apply the scripts one after the other.")));
+	sv_jobs_resume();
 	migration.started = GetCurrentTimestamp();
 	migration.script = sv_script_parse(text_argument(fcinfo, 0));
 	migration.version = asked_version(PG_ARGISNULL(1) ? NULL :

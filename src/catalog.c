@@ -90,6 +90,16 @@ enum part_columns
 	Part_columns = Part_attnums
 };
 
+enum job_columns
+{
+	Job_id = 1, Job_product, Job_release, Job_kind, Job_state, Job_schema,
+	Job_relation, Job_relation_id, Job_name, Job_definition, Job_condition,
+	Job_leaf, Job_filenode, Job_position, Job_blocks_done, Job_blocks,
+	Job_rows, Job_busy, Job_attempts, Job_error, Job_created_on,
+	Job_started_on, Job_finished_on,
+	Job_columns = Job_finished_on
+};
+
 /* a scan of one of the tables through one of its indexes */
 typedef struct TableScan
 {
@@ -595,12 +605,34 @@ sv_catalog_set_current(SvProduct *product, int32 release_id)
 }
 
 /*
+ * Relations have other OIDs than when the jobs of a product were stored, and
+ * their rows stand elsewhere: go by names, and begin again.
+ */
+static void
+forget_job_links(const SvProduct *product)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_jobs())
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (job->product_id != product->id)
+			continue;
+		job->relid = InvalidOid;
+		job->filenode = InvalidOid;
+		sv_catalog_update_job(job);
+	}
+}
+
+/*
  * Say that the contracts' links are those of this database.  The caller
  * holds the product's lock.
  */
 void
 sv_catalog_wake(SvProduct *product)
 {
+	forget_job_links(product);
 	update_product(product, Product_incarnation,
 				   ObjectIdGetDatum(relation_oid("db_product")));
 	update_product(product, Product_system,
@@ -1426,4 +1458,197 @@ sv_catalog_version_of(const SvProduct *product, const char *checksum)
 		version = get_version(tuple, &scan, History_version);
 	scan_end(&scan);
 	return version;
+}
+
+/*
+ * Jobs
+ */
+
+static void
+key_unfinished(ScanKey key)
+{
+	ScanKeyEntryInitialize(key, SK_ISNULL | SK_SEARCHNULL, Job_finished_on,
+						   InvalidStrategy, InvalidOid, InvalidOid,
+						   InvalidOid, (Datum) 0);
+}
+
+static SvJob *
+read_job(HeapTuple tuple, TableScan *scan)
+{
+	SvJob	   *job = palloc0(sizeof(SvJob));
+
+	job->id = DatumGetInt32(get_value(tuple, scan, Job_id));
+	job->product_id = DatumGetInt32(get_value(tuple, scan, Job_product));
+	job->release_id = DatumGetInt32(get_value(tuple, scan, Job_release));
+	job->kind = get_text(tuple, scan, Job_kind);
+	job->state = get_text(tuple, scan, Job_state);
+	job->schema = get_text(tuple, scan, Job_schema);
+	job->relation = get_text(tuple, scan, Job_relation);
+	job->relid = DatumGetObjectId(get_value(tuple, scan, Job_relation_id));
+	job->name = get_text(tuple, scan, Job_name);
+	job->text = get_text(tuple, scan, Job_definition);
+	job->condition = get_text(tuple, scan, Job_condition);
+	job->leaf = get_text(tuple, scan, Job_leaf);
+	job->filenode = DatumGetObjectId(get_value(tuple, scan, Job_filenode));
+	job->position = DatumGetInt64(get_value(tuple, scan, Job_position));
+	job->blocks_done = DatumGetInt64(get_value(tuple, scan,
+											   Job_blocks_done));
+	job->blocks = DatumGetInt64(get_value(tuple, scan, Job_blocks));
+	job->rows = DatumGetInt64(get_value(tuple, scan, Job_rows));
+	job->busy = DatumGetInt64(get_value(tuple, scan, Job_busy));
+	job->attempts = DatumGetInt32(get_value(tuple, scan, Job_attempts));
+	job->error = get_text(tuple, scan, Job_error);
+	job->started = DatumGetTimestampTz(get_value(tuple, scan,
+												 Job_started_on));
+	job->finished = DatumGetTimestampTz(get_value(tuple, scan,
+												  Job_finished_on));
+	return job;
+}
+
+static int
+compare_jobs(const ListCell *a, const ListCell *b)
+{
+	int32		first = ((SvJob *) lfirst(a))->id;
+	int32		second = ((SvJob *) lfirst(b))->id;
+
+	return first < second ? -1 : first > second;
+}
+
+/*
+ * Is there a job that is neither done nor cancelled?  Costs one look into an
+ * index.
+ */
+bool
+sv_catalog_has_jobs(void)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	bool		found;
+
+	key_unfinished(&key);
+	scan_begin(&scan, "db_job", AccessShareLock, "db_job_unfinished", 1,
+			   &key);
+	found = HeapTupleIsValid(systable_getnext(scan.scan));
+	scan_end(&scan);
+	return found;
+}
+
+/*
+ * The jobs that are neither done nor cancelled, the failed ones included: a
+ * list of SvJob in the order of their ids.
+ */
+List *
+sv_catalog_jobs(void)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	List	   *jobs = NIL;
+
+	key_unfinished(&key);
+	scan_begin(&scan, "db_job", AccessShareLock, "db_job_unfinished", 1,
+			   &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+		jobs = lappend(jobs, read_job(tuple, &scan));
+	scan_end(&scan);
+	list_sort(jobs, compare_jobs);
+	return jobs;
+}
+
+/*
+ * The job of that id, finished or not; NULL if there is none.
+ */
+SvJob *
+sv_catalog_job(int32 id)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	SvJob	   *job = NULL;
+
+	key_int4(&key, Job_id, id);
+	scan_begin(&scan, "db_job", AccessShareLock, "db_job_pkey", 1, &key);
+	tuple = systable_getnext(scan.scan);
+	if (HeapTupleIsValid(tuple))
+		job = read_job(tuple, &scan);
+	scan_end(&scan);
+	return job;
+}
+
+/* what of a job changes while it lives */
+static void
+set_job_progress(const SvJob *job, Datum *values, bool *nulls)
+{
+	set_text(values, nulls, Job_state, job->state);
+	set_text(values, nulls, Job_schema, job->schema);
+	set_text(values, nulls, Job_relation, job->relation);
+	values[Job_relation_id - 1] = ObjectIdGetDatum(job->relid);
+	set_text(values, nulls, Job_leaf, job->leaf);
+	values[Job_filenode - 1] = ObjectIdGetDatum(job->filenode);
+	values[Job_position - 1] = Int64GetDatum(job->position);
+	values[Job_blocks_done - 1] = Int64GetDatum(job->blocks_done);
+	values[Job_blocks - 1] = Int64GetDatum(job->blocks);
+	values[Job_rows - 1] = Int64GetDatum(job->rows);
+	values[Job_busy - 1] = Int64GetDatum(job->busy);
+	values[Job_attempts - 1] = Int32GetDatum(job->attempts);
+	set_text(values, nulls, Job_error, job->error);
+	values[Job_started_on - 1] = TimestampTzGetDatum(job->started);
+	nulls[Job_started_on - 1] = job->started == 0;
+	values[Job_finished_on - 1] = TimestampTzGetDatum(job->finished);
+	nulls[Job_finished_on - 1] = job->finished == 0;
+}
+
+/*
+ * Store a new job; sets its id.
+ */
+void
+sv_catalog_create_job(SvJob *job)
+{
+	Datum		values[Job_columns] = {0};
+	bool		nulls[Job_columns] = {0};
+
+	job->id = next_id("db_job_id_seq");
+	values[Job_id - 1] = Int32GetDatum(job->id);
+	values[Job_product - 1] = Int32GetDatum(job->product_id);
+	values[Job_release - 1] = Int32GetDatum(job->release_id);
+	set_text(values, nulls, Job_kind, job->kind);
+	set_text(values, nulls, Job_name, job->name);
+	set_text(values, nulls, Job_definition, job->text);
+	set_text(values, nulls, Job_condition, job->condition);
+	values[Job_created_on - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	set_job_progress(job, values, nulls);
+	insert_row("db_job", values, nulls);
+	CommandCounterIncrement();
+}
+
+/*
+ * Store what has become of a job.  The caller holds its row's lock and has
+ * read it under that, or knows that it does not run.
+ */
+void
+sv_catalog_update_job(const SvJob *job)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	Datum		values[Job_columns] = {0};
+	bool		nulls[Job_columns] = {0};
+	bool		replace[Job_columns];
+
+	key_int4(&key, Job_id, job->id);
+	scan_begin(&scan, "db_job", RowExclusiveLock, "db_job_pkey", 1, &key);
+	tuple = systable_getnext(scan.scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "job %d has vanished", job->id);
+	for (int i = 0; i < Job_columns; i++)
+		replace[i] = i + 1 != Job_id && i + 1 != Job_product &&
+			i + 1 != Job_release && i + 1 != Job_kind && i + 1 != Job_name &&
+			i + 1 != Job_definition && i + 1 != Job_condition &&
+			i + 1 != Job_created_on;
+	set_job_progress(job, values, nulls);
+	CatalogTupleUpdate(scan.table, &tuple->t_self,
+					   heap_modify_tuple(tuple, RelationGetDescr(scan.table),
+										 values, nulls, replace));
+	scan_end(&scan);
+	CommandCounterIncrement();
 }

@@ -206,6 +206,7 @@ schemaver_wait_for_drain(PG_FUNCTION_ARGS)
 				 errmsg("wait_for_drain() cannot be called in a transaction that has changed something"),
 				 errdetail("The instances that it waits for may need what the transaction has locked."),
 				 errhint("Commit first.")));
+	sv_jobs_resume();
 	if (!PG_ARGISNULL(2))
 		set_timeout(&drain, PG_GETARG_INTERVAL_P(2));
 	drain.product = sv_catalog_product(PG_ARGISNULL(1) ? NULL :

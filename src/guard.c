@@ -712,7 +712,7 @@ handle_event(FunctionCallInfo fcinfo, bool drop)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function was not called by an event trigger")));
-	if (creating_extension || IsBinaryUpgrade)
+	if (creating_extension || IsBinaryUpgrade || sv_work_executing())
 		PG_RETURN_VOID();
 	event.drop = drop;
 	event.products = awake_products();

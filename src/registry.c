@@ -92,6 +92,7 @@ static bool connect_pending = false;
 static char *app_setting = NULL;
 
 SvWakeHook	sv_registry_wake_hook = NULL;
+SvReadyHook sv_registry_ready_hook = NULL;
 
 static ExecutorStart_hook_type next_ExecutorStart = NULL;
 static ProcessUtility_hook_type next_ProcessUtility = NULL;
@@ -716,6 +717,8 @@ register_session(const char *product_name, const SvVersion *asked,
 			break;
 		undo_change();
 	}
+	if (sv_registry_ready_hook)
+		sv_registry_ready_hook(product, release);
 	mend_unused(product, release);
 	sv_catalog_mark_registered(release);
 	reg->path_before = MemoryContextStrdup(reg->context, own_path());

@@ -198,6 +198,7 @@ schemaver_retire(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("retire() needs a version")));
+	sv_jobs_resume();
 	retirement.started = GetCurrentTimestamp();
 	retirement.product =
 		sv_compat_open_product(PG_ARGISNULL(1) ? NULL :
@@ -356,6 +357,7 @@ schemaver_rollback(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("rollback() cannot be called by a migration's script")));
+	sv_jobs_resume();
 	rollback.started = GetCurrentTimestamp();
 	rollback.product =
 		sv_compat_open_product(PG_ARGISNULL(1) ? NULL :

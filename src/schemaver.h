@@ -251,6 +251,61 @@ typedef struct SvHistory
 	const char *event;			/* to notify of, or NULL */
 } SvHistory;
 
+/* kinds of jobs */
+#define SV_JOB_BACKFILL		"backfill"
+#define SV_JOB_VALIDATE		"validate"
+#define SV_JOB_INDEX		"index"
+#define SV_JOB_NOTNULL		"notnull"
+#define SV_JOB_ATTACH		"attach"
+
+/* states of jobs; a done or cancelled one is finished */
+#define SV_JOB_QUEUED		"queued"
+#define SV_JOB_RUNNING		"running"
+#define SV_JOB_DONE			"done"
+#define SV_JOB_FAILED		"failed"
+#define SV_JOB_CANCELLED	"cancelled"
+
+/*
+ * Background work that a migration has left.  What "name" and "text" are:
+ *
+ *	backfill	column, expression for it; rows only where "condition" holds,
+ *				which is to say that the row is still to be filled.  Without
+ *				one every write meanwhile must fill the row, since a row that
+ *				is moved by an update can be missed.
+ *	validate	constraint, nothing
+ *	index		index, the CREATE INDEX statement
+ *	notnull		column, nothing
+ *	attach		constraint, what follows its name in ADD CONSTRAINT:
+ *				"UNIQUE USING INDEX person_name_key"
+ *
+ * All texts are read with search_path = pg_catalog, pg_temp.
+ */
+typedef struct SvJob
+{
+	int32		id;				/* 0 until it is added */
+	int32		product_id;
+	int32		release_id;		/* the version that needs it, and all later */
+	const char *kind;
+	const char *state;
+	char	   *schema;			/* the relation, which relid is in this */
+	char	   *relation;		/* database */
+	Oid			relid;
+	char	   *name;
+	char	   *text;			/* or NULL */
+	char	   *condition;		/* or NULL */
+	char	   *leaf;			/* backfill: partition at work, quoted, or NULL */
+	Oid			filenode;		/* of the file that position is in */
+	int64		position;		/* next block there */
+	int64		blocks_done;	/* of all partitions */
+	int64		blocks;			/* 0 until it has begun */
+	int64		rows;			/* updated so far */
+	int64		busy;			/* ms that it has worked, pauses included */
+	int			attempts;
+	char	   *error;			/* or NULL */
+	TimestampTz started;		/* 0: not yet */
+	TimestampTz finished;		/* 0: not yet, or failed */
+} SvJob;
+
 /* who we were before becoming the extension's owner */
 typedef struct SvIdentity
 {
@@ -301,6 +356,11 @@ extern char *sv_catalog_script_of(const SvProduct *product,
 								  SvVersion *version);
 extern SvVersion *sv_catalog_version_of(const SvProduct *product,
 										const char *checksum);
+extern bool sv_catalog_has_jobs(void);
+extern List *sv_catalog_jobs(void);
+extern SvJob *sv_catalog_job(int32 id);
+extern void sv_catalog_create_job(SvJob *job);
+extern void sv_catalog_update_job(const SvJob *job);
 extern bool sv_catalog_is_base_schema(const SvProduct *product,
 									  const char *schema);
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
@@ -437,6 +497,11 @@ extern void sv_registry_lock_product(int32 product_id);
 /* set by _PG_init: mends a product after a restore, or DDL by hand */
 typedef void (*SvWakeHook) (SvProduct *product);
 extern SvWakeHook sv_registry_wake_hook;
+
+/* set by _PG_init: an error if the version is not ready */
+typedef void (*SvReadyHook) (const SvProduct *product,
+							 const SvRelease *release);
+extern SvReadyHook sv_registry_ready_hook;
 
 /*-------------------------------------------------------------------------
  * lock.c: short locks, tried again and again
@@ -718,6 +783,62 @@ extern void sv_expand_follow_names(void);
 extern void sv_expand_end(void);
 extern void sv_expand_settle(void);
 extern bool sv_expand_execute(const SvStatement *statement);
+
+/*-------------------------------------------------------------------------
+ * work.c: do one job
+ *-------------------------------------------------------------------------
+ */
+
+/*
+ * Locks of USER_LOCKMETHOD on LOCKTAG_USERLOCK tags.  Fields: database, id,
+ * what the id is of (SvJobLock), SV_LOCK_JOB.
+ *
+ * A relation's, a job's: ExclusiveLock at session level while the job runs;
+ * who waits for it waits for the job's in ShareLock.
+ *
+ * A job row's: ExclusiveLock at transaction level around reading the row in
+ * order to change it; waited for.
+ *
+ * A worker's: ExclusiveLock at session level, by its number in the database.
+ */
+#define SV_LOCK_JOB			0x5358
+
+typedef enum SvJobLock
+{
+	SV_JOB_LOCK_RELATION,
+	SV_JOB_LOCK_JOB,
+	SV_JOB_LOCK_ROW,
+	SV_JOB_LOCK_WORKER
+} SvJobLock;
+
+/*
+ * Set by _PG_init, or NULL: called when a job is done, in the transaction
+ * that says so.
+ */
+typedef void (*SvJobDoneHook) (const SvJob *job);
+extern SvJobDoneHook sv_work_done_hook;
+
+extern void sv_work_init(void);
+extern bool sv_work_executing(void);
+extern void sv_work_set_tag(LOCKTAG *tag, uint32 id, SvJobLock of);
+extern void sv_work_lock_row(int32 id);
+extern Oid	sv_work_find_relation(SvJob *job);
+extern char *sv_work_describe(const SvJob *job);
+extern List *sv_work_pending(const SvProduct *product,
+							 const SvRelease *release);
+extern const char *sv_work_run(int32 id, bool foreground);
+
+/*-------------------------------------------------------------------------
+ * jobs.c: background work that a migration leaves
+ *-------------------------------------------------------------------------
+ */
+extern void sv_jobs_init(void);
+extern void sv_jobs_add(SvJob *job);
+extern void sv_jobs_resume(void);
+extern bool sv_jobs_pending(int32 release_id, char **failed);
+extern bool sv_jobs_is_inline(Oid relation);
+extern void sv_jobs_check_ready(const SvProduct *product,
+								const SvRelease *release);
 
 /*-------------------------------------------------------------------------
  * shift.c: make another supported version the current one

@@ -1166,6 +1166,7 @@ schemaver_status(PG_FUNCTION_ARGS)
 				 errhint("Known formats are \"text\" and \"json\".")));
 	if (name)
 		(void) sv_catalog_product(name, false);
+	sv_jobs_resume();
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	out.store = result->setResult;

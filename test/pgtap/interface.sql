@@ -3,7 +3,7 @@
 
 BEGIN;
 CREATE EXTENSION schemaver;
-SELECT plan(65);
+SELECT plan(71);
 
 -- Functions: how they are called, what they give, who may call them
 PREPARE functions AS
@@ -39,6 +39,10 @@ SELECT bag_eq('functions', $$ VALUES
 	('register(version schemaver.version, product text DEFAULT NULL::text)',
 	 'schemaver.version', 'v', 'u', true, false),
 	('unregister()', 'boolean', 'v', 'u', true, false),
+	('wait_until_ready(version schemaver.version, product text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval)',
+	 'void', 'v', 'u', true, false),
+	('retry(job integer)', 'void', 'v strict', 'u', false, false),
+	('cancel(job integer)', 'void', 'v strict', 'u', false, false),
 	('wait_for_drain(version schemaver.version, product text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval)',
 	 'void', 'v', 'u', true, false),
 	('sync()', 'trigger', 'v', 'u', true, false),
@@ -61,6 +65,15 @@ SELECT throws_ok('SELECT schemaver.guard_drop()', '39P03', NULL,
 	'guard_drop() is for event triggers');
 SELECT throws_ok('SELECT schemaver.sync()', '39P01', NULL,
 	'sync() is for triggers');
+
+-- The procedure
+SELECT bag_eq($$
+	SELECT p.oid::regprocedure::text,
+		has_function_privilege('public', p.oid, 'EXECUTE'),
+		obj_description(oid, 'pg_proc') IS NOT NULL
+	FROM pg_proc AS p
+	WHERE pronamespace = 'schemaver'::regnamespace AND prokind = 'p'
+$$, $$ VALUES ('schemaver.run_jobs(text)', false, true) $$, 'procedures');
 
 -- Aggregates
 SELECT bag_eq($$
@@ -121,7 +134,8 @@ PREPARE columns AS
 	GROUP BY relname;
 SELECT bag_eq('columns', $$ VALUES
 	('products', 'product text, schemas text[], current_version schemaver.version, supported_versions bigint, exact boolean, complete boolean, created_on timestamp with time zone, created_by text'),
-	('versions', 'product text, version schemaver.version, status text, rolled_back boolean, description text, update_on timestamp with time zone, update_by text, schemas text[], registered timestamp with time zone, retired_on timestamp with time zone, instances bigint, full_schema text'),
+	('versions', 'product text, version schemaver.version, status text, rolled_back boolean, description text, update_on timestamp with time zone, update_by text, schemas text[], registered timestamp with time zone, retired_on timestamp with time zone, instances bigint, ready boolean, full_schema text'),
+	('jobs', 'product text, version schemaver.version, job integer, kind text, state text, relation text, target text, blocks_done bigint, blocks bigint, rows bigint, rows_per_second numeric, estimated_end timestamp with time zone, attempts integer, error text, pid integer, created_on timestamp with time zone, started_on timestamp with time zone, finished_on timestamp with time zone'),
 	('instances', 'product text, version schemaver.version, pid integer, role name, application_name text, client_addr inet, registered_on timestamp with time zone, backend_start timestamp with time zone, state text'),
 	('history', 'id bigint, product text, action text, from_version schemaver.version, version schemaver.version, update_on timestamp with time zone, update_by text, description text, reason text, script text, checksum text, statements integer, duration interval, outcome text, lsn pg_lsn, restore_point text'),
 	('retained', 'product text, kind text, object text, physical text, needed_by schemaver.version[], bytes bigint, estimated boolean, freed_by text')
@@ -160,6 +174,8 @@ SELECT is_empty($$
 $$, 'nobody may draw from a sequence');
 SELECT ok(NOT has_table_privilege('public', 'schemaver.db_version_history',
 	'SELECT'), 'scripts are not for everybody');
+SELECT ok(NOT has_table_privilege('public', 'schemaver.db_job', 'SELECT'),
+	'errors of jobs are not for everybody');
 SELECT ok(has_schema_privilege('public', 'schemaver', 'USAGE')
 	AND NOT has_schema_privilege('public', 'schemaver', 'CREATE'),
 	'everybody may use the schema, nobody create in it');
@@ -222,7 +238,11 @@ $$, $$ VALUES
 	('schemaver.app', 'string', 'user', '', NULL, NULL),
 	('schemaver.guard', 'enum', 'superuser', 'mixed', NULL,
 	 '{off,warn,mixed,strict}'),
+	('schemaver.batch_time', 'integer', 'superuser', '100', 'ms', NULL),
+	('schemaver.inline_pages', 'integer', 'user', '1000', '8kB', NULL),
+	('schemaver.job_workers', 'integer', 'superuser', '2', NULL, NULL),
 	('schemaver.lock_retry_for', 'integer', 'user', '60000', 'ms', NULL),
+	('schemaver.max_lag', 'integer', 'superuser', '10000', 'ms', NULL),
 	('schemaver.on_missing_value', 'enum', 'user', 'refuse', NULL,
 	 '{refuse,nullable}')
 $$, 'settings');
@@ -254,6 +274,17 @@ SELECT throws_ok($$
 	SELECT schemaver.wait_for_drain(version => '1.0.0', product => 'shop',
 		timeout => '0')
 $$, '25001', NULL, 'wait_for_drain() by names, not in a transaction like this');
+SELECT throws_ok($$
+	SELECT schemaver.wait_until_ready(version => '1.0.0', product => 'shop',
+		timeout => '0')
+$$, '25001', NULL,
+	'wait_until_ready() by names, not in a transaction like this');
+SELECT throws_ok($$ SELECT schemaver.retry(job => 1) $$, '42704', NULL,
+	'retry() by name');
+SELECT throws_ok($$ SELECT schemaver.cancel(job => 1) $$, '42704', NULL,
+	'cancel() by name');
+SELECT throws_ok($$ CALL schemaver.run_jobs(product => 'shop') $$, '25001',
+	NULL, 'run_jobs() by name, not in a transaction');
 SELECT results_eq($$
 	SELECT action, from_version::text, version::text, description, reason,
 		statements, outcome, lsn < pg_current_wal_insert_lsn(), restore_point

@@ -1,0 +1,1517 @@
+/*-------------------------------------------------------------------------
+ *
+ * work.c
+ *	  Do one job: backfill, validate, build an index, attach a constraint,
+ *	  set NOT NULL.
+ *
+ * A job is a row of steps, each a transaction of its own that keeps its locks
+ * short: one that cannot get a lock gives back all of them and is tried again
+ * after a pause, for as long as it takes.  Whatever a step has done is either
+ * in the job's row with the same commit, or can be seen in the catalogs; so a
+ * job that ended in the middle is done from its beginning and finds its place.
+ *
+ * The statements run as the owner of the relation, in a security-restricted
+ * operation, with search_path = pg_catalog, pg_temp.  CREATE INDEX
+ * CONCURRENTLY has transactions of its own, through which only the user can
+ * be kept; it restricts itself while it runs what users wrote.
+ *
+ * Backfill goes through a table by ranges of blocks.  How many blocks a batch
+ * has follows from the time that it may take; somebody who waits for one of
+ * its rows makes the next ones shorter, and standbys that fall behind make it
+ * pause.  Users' triggers do not fire: the rows mean what they meant before.
+ * It commits asynchronously: a crash loses the last batches with the position
+ * that says so.
+ *
+ * A row that was not filled yet, and that somebody updates, may move from a
+ * block that is still to come to one that is done.  So a backfill that has a
+ * condition looks at the end, in one snapshot, whether the condition still
+ * holds anywhere, and if so goes through the table again.
+ *
+ * The caller is in no transaction, and so is sv_work_run() when it returns.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parser.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "storage/bufmgr.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/spin.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/wait_event.h"
+
+#define LOCK_TIMEOUT		"50ms"
+#define FIRST_PAUSE_MS		50
+#define LONGEST_PAUSE_MS	5000
+#define LOCK_PAUSE_MS		500
+#define FIRST_BATCH			64	/* blocks */
+#define LARGEST_BATCH		65536
+#define SHORTEST_BATCH_MS	5
+#define LAG_PAUSE_MS		100
+#define MOST_PASSES			20
+#define NOTICE_MS			5000
+
+/* a table that a backfill goes through: the relation or a part of it */
+typedef struct Leaf
+{
+	Oid			oid;
+	char	   *name;			/* qualified and quoted */
+	BlockNumber blocks;
+	Oid			filenode;
+} Leaf;
+
+/* what a step that looks has found */
+typedef enum Found
+{
+	FOUND_NOTHING,
+	FOUND_BEGUN,				/* an invalid index, a check not validated */
+	FOUND_VALIDATED,			/* a check that is */
+	FOUND_DONE
+} Found;
+
+/* an index to be built, of the job's relation or of a partition */
+typedef struct Build
+{
+	Oid			table;
+	char	   *schema;
+	char	   *table_name;
+	char	   *name;			/* of the index */
+	bool		partitioned;
+} Build;
+
+/* one run of one job */
+typedef struct Work
+{
+	MemoryContext context;		/* holds all of this */
+	MemoryContext row;			/* holds the job */
+	SvJob	   *job;			/* as last written or read */
+	char	   *target;			/* the relation, qualified and quoted */
+	Oid			owner;
+	char		relkind;
+	bool		stopped;		/* somebody has cancelled it */
+	bool		gone;			/* the relation does not exist any more */
+	bool		foreground;		/* progress as NOTICEs */
+	TimestampTz clock;			/* busy is counted up to here */
+	TimestampTz noticed;		/* when progress was last told */
+
+	/* a step's own */
+	const char *sql;			/* statement to run */
+	const Build *build;			/* index to build */
+	List	   *builds;			/* of Build: for partitions */
+	Found		found;			/* what is there already */
+
+
+	/* backfill's own */
+	List	   *leaves;			/* of Leaf, by name */
+	Leaf	   *leaf;			/* the one at work */
+	SPIPlanPtr	plan;			/* for it */
+	BlockNumber position;		/* next block in it */
+	BlockNumber next;			/* the same when the batch is committed */
+	int			pass;			/* how many times through all leaves */
+	char	   *type;			/* of the column */
+	int64		done;			/* blocks done in all leaves */
+	int64		total;
+	BlockNumber batch;			/* blocks of the next one */
+	double		target_ms;		/* time that it may take */
+	ItemPointerData from;		/* the batch, or the row, at work */
+	ItemPointerData to;
+	int64		updated;		/* rows of the batch */
+	bool		contended;		/* somebody waited for it */
+	char	   *key;			/* of the row that fails */
+	const char *end_state;		/* what to leave in the row */
+	char	   *end_error;
+	XLogRecPtr	mark;			/* standbys were last known to lack this */
+	TimestampTz marked;			/* written then */
+} Work;
+
+typedef void (*Step) (Work *work);
+
+static int	batch_time = 100;
+static int	max_lag = 10000;
+
+SvJobDoneHook sv_work_done_hook = NULL;
+
+/* is this process within a job's DDL? */
+static bool executing = false;
+
+/*
+ * Define the settings.
+ */
+void
+sv_work_init(void)
+{
+	DefineCustomIntVariable("schemaver.batch_time",
+							"How long a batch of a backfill may take.",
+							"Batches get shorter while somebody waits for their rows.",
+							&batch_time, 100, 1, 60000,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("schemaver.max_lag",
+							"How far standbys may fall behind before a backfill pauses.",
+							"-1 lets it never pause.",
+							&max_lag, 10000, -1, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
+/*
+ * Is this process within DDL of a job?  That is part of a migration, and not
+ * done by hand.
+ */
+bool
+sv_work_executing(void)
+{
+	return executing;
+}
+
+/*
+ * The lock around reading a job's row in order to change it, until the
+ * transaction ends.
+ */
+void
+sv_work_lock_row(int32 id)
+{
+	LOCKTAG		tag;
+
+	sv_work_set_tag(&tag, (uint32) id, SV_JOB_LOCK_ROW);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+/*
+ * The tag of one of the locks that schemaver.h lays down.
+ */
+void
+sv_work_set_tag(LOCKTAG *tag, uint32 id, SvJobLock of)
+{
+	tag->locktag_field1 = MyDatabaseId;
+	tag->locktag_field2 = id;
+	tag->locktag_field3 = of;
+	tag->locktag_field4 = SV_LOCK_JOB;
+	tag->locktag_type = LOCKTAG_USERLOCK;
+	tag->locktag_lockmethodid = USER_LOCKMETHOD;
+}
+
+/*
+ * The relation of a job now, InvalidOid if it is gone.  Puts the names right.
+ */
+Oid
+sv_work_find_relation(SvJob *job)
+{
+	Oid			schema;
+
+	if (OidIsValid(job->relid) &&
+		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(job->relid)))
+	{
+		job->relation = get_rel_name(job->relid);
+		job->schema = get_namespace_name(get_rel_namespace(job->relid));
+		return job->relid;
+	}
+	schema = get_namespace_oid(job->schema, true);
+	job->relid = OidIsValid(schema) ?
+		get_relname_relid(job->relation, schema) : InvalidOid;
+	return job->relid;
+}
+
+/*
+ * "backfill of public.person.full_name", "index person_key of public.person":
+ * for messages.
+ */
+char *
+sv_work_describe(const SvJob *job)
+{
+	char	   *relation = quote_qualified_identifier(job->schema,
+													  job->relation);
+
+	if (strcmp(job->kind, SV_JOB_BACKFILL) == 0 ||
+		strcmp(job->kind, SV_JOB_NOTNULL) == 0)
+		return psprintf("%s of %s.%s", job->kind, relation,
+						quote_identifier(job->name));
+	return psprintf("%s %s of %s", job->kind, quote_identifier(job->name),
+					relation);
+}
+
+/*
+ * Transactions
+ */
+
+/* let a setting hold until the transaction ends */
+static void
+set_local(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+static void
+begin_transaction(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	XactIsoLevel = XACT_READ_COMMITTED;
+	XactReadOnly = false;
+	set_local("search_path", "pg_catalog, pg_temp");
+	set_local("lock_timeout", LOCK_TIMEOUT);
+	set_local("statement_timeout", "0");
+	set_local("row_security", "on");
+}
+
+/*
+ * Do a step in a transaction of its own.  Returns NULL, or the error that it
+ * ended with; then the transaction is rolled back.
+ */
+static ErrorData *
+try_step(Work *work, Step step)
+{
+	ErrorData  *volatile problem = NULL;
+	Oid			user;
+	int			context;
+
+	GetUserIdAndSecContext(&user, &context);
+	PG_TRY();
+	{
+		begin_transaction();
+		step(work);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(work->context);
+		problem = CopyErrorData();
+		FlushErrorState();
+		executing = false;
+		AbortCurrentTransaction();
+		SetUserIdAndSecContext(user, context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(work->context);
+	return problem;
+}
+
+static void
+pause_for(long ms)
+{
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* may the same step, tried again, do better? */
+static bool
+is_transient(const ErrorData *problem)
+{
+	return problem->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		problem->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		problem->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+}
+
+/* do a step until it has got its locks; other errors are thrown */
+static void
+run_step(Work *work, Step step)
+{
+	long		pause = FIRST_PAUSE_MS;
+	ErrorData  *problem;
+
+	while (!work->stopped && (problem = try_step(work, step)) != NULL)
+	{
+		if (!is_transient(problem))
+			ReThrowError(problem);
+		FreeErrorData(problem);
+		pause_for(pause);
+		pause = Min(pause * 2, LONGEST_PAUSE_MS);
+	}
+}
+
+/* become the relation's owner; the transaction's end undoes it on error */
+static void
+become_relation_owner(const Work *work, SvIdentity *identity, int context)
+{
+	GetUserIdAndSecContext(&identity->user, &identity->context);
+	SetUserIdAndSecContext(work->owner, identity->context | context);
+}
+
+/*
+ * The job's row
+ */
+
+/*
+ * Read the job under its row's lock.  False if it is not to be run any more.
+ */
+static bool
+read_row(Work *work)
+{
+	int32		id = work->job->id;
+	MemoryContext row = AllocSetContextCreate(work->context,
+											  "schemaver job's row",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(row);
+
+	sv_work_lock_row(id);
+	work->job = sv_catalog_job(id);
+	if (work->job == NULL)
+		elog(ERROR, "job %d has vanished", id);
+	(void) sv_work_find_relation(work->job);
+	MemoryContextSwitchTo(oldcontext);
+	if (work->row)
+		MemoryContextDelete(work->row);
+	work->row = row;
+	work->stopped = strcmp(work->job->state, SV_JOB_RUNNING) != 0;
+	return !work->stopped;
+}
+
+/* let it be cancelled while something takes long */
+static void
+unlock_row(const Work *work)
+{
+	LOCKTAG		tag;
+
+	sv_work_set_tag(&tag, (uint32) work->job->id, SV_JOB_LOCK_ROW);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
+static void
+write_row(Work *work)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	work->job->busy += (now - work->clock) / 1000;
+	work->clock = now;
+	sv_catalog_update_job(work->job);
+}
+
+/* first step: say that it runs, and look at the relation */
+static void
+step_begin(Work *work)
+{
+	SvJob	   *job;
+	HeapTuple	tuple;
+	Form_pg_class form;
+
+	(void) read_row(work);
+	work->stopped = strcmp(work->job->state, SV_JOB_QUEUED) != 0 &&
+		strcmp(work->job->state, SV_JOB_RUNNING) != 0;
+	if (work->stopped)
+		return;
+	job = work->job;
+	work->gone = !OidIsValid(job->relid);
+	if (work->gone)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation %s does not exist any more",
+						quote_qualified_identifier(job->schema,
+												   job->relation))));
+	job->state = SV_JOB_RUNNING;
+	job->error = NULL;
+	job->attempts++;
+	if (job->started == 0)
+		job->started = GetCurrentTimestamp();
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(job->relid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", job->relid);
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	work->owner = form->relowner;
+	work->relkind = form->relkind;
+	ReleaseSysCache(tuple);
+	work->target = MemoryContextStrdup(work->context,
+									   quote_qualified_identifier(job->schema,
+																  job->relation));
+	write_row(work);
+}
+
+/* notify of a version that has become ready, and of those after it */
+static void
+announce_ready(const SvProduct *product, const SvJob *job)
+{
+	SvRelease  *mine = sv_catalog_release(product, job->release_id);
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_releases(product, true))
+	{
+		SvRelease  *release = lfirst(lc);
+
+		if (mine && sv_version_compare(release->version, mine->version) < 0)
+			continue;
+		if (sv_work_pending(product, release) != NIL)
+			break;
+		sv_announce_event("ready", product->name, release->version, NULL);
+	}
+}
+
+/* last step */
+static void
+step_finish(Work *work)
+{
+	if (!read_row(work))
+		return;
+	work->job->state = SV_JOB_DONE;
+	work->job->finished = GetCurrentTimestamp();
+	work->job->blocks_done = work->job->blocks;
+	work->job->error = NULL;
+	write_row(work);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (sv_work_done_hook)
+		sv_work_done_hook(work->job);
+	PopActiveSnapshot();
+	announce_ready(sv_catalog_product_by_id(work->job->product_id),
+				   work->job);
+}
+
+/*
+ * The unfinished jobs that keep a release from being ready: its own, and
+ * those of the versions before it; a list of SvJob by id.
+ */
+List *
+sv_work_pending(const SvProduct *product, const SvRelease *release)
+{
+	List	   *pending = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_jobs())
+	{
+		SvJob	   *job = lfirst(lc);
+		SvRelease  *needs;
+
+		if (job->product_id != product->id)
+			continue;
+		needs = sv_catalog_release(product, job->release_id);
+		if (needs && sv_version_compare(needs->version,
+										release->version) <= 0)
+			pending = lappend(pending, job);
+	}
+	return pending;
+}
+
+/*
+ * Steps of all kinds but backfill
+ */
+
+/* run work->sql as the relation's owner */
+static void
+step_sql(Work *work)
+{
+	SvIdentity	identity;
+
+	if (!read_row(work))
+		return;
+	unlock_row(work);
+	become_relation_owner(work, &identity, SECURITY_RESTRICTED_OPERATION |
+						  SECURITY_LOCAL_USERID_CHANGE |
+						  SECURITY_NOFORCE_RLS);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	executing = true;
+	SPI_connect();
+	if (SPI_execute(work->sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "not a command of a job: %s", work->sql);
+	SPI_finish();
+	executing = false;
+	PopActiveSnapshot();
+	sv_catalog_become_caller(&identity);
+}
+
+static void
+run_sql(Work *work, const char *sql)
+{
+	work->sql = sql;
+	run_step(work, step_sql);
+}
+
+/* the constraint of a name on the job's relation; needs a transaction */
+static bool
+find_constraint(const Work *work, const char *name, bool *validated)
+{
+	Oid			oid = get_relation_constraint_oid(work->job->relid, name,
+												  true);
+	HeapTuple	tuple;
+
+	if (!OidIsValid(oid))
+		return false;
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	*validated = ((Form_pg_constraint) GETSTRUCT(tuple))->convalidated;
+	ReleaseSysCache(tuple);
+	return true;
+}
+
+static void
+do_validate(Work *work)
+{
+	run_sql(work, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
+						   work->target, quote_identifier(work->job->name)));
+}
+
+/* is the constraint there already? */
+static void
+step_look_for_constraint(Work *work)
+{
+	bool		validated;
+
+	work->found = find_constraint(work, work->job->name, &validated) ?
+		FOUND_DONE : FOUND_NOTHING;
+}
+
+static void
+do_attach(Work *work)
+{
+	run_step(work, step_look_for_constraint);
+	if (work->found == FOUND_NOTHING)
+		run_sql(work, psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s",
+							   work->target,
+							   quote_identifier(work->job->name),
+							   work->job->text ? work->job->text : ""));
+}
+
+static char *
+notnull_check_name(const Work *work)
+{
+	return psprintf(SV_HIDDEN_PREFIX "job_%d", work->job->id);
+}
+
+static void
+step_look_for_notnull(Work *work)
+{
+	bool		validated = false;
+	bool		found = find_constraint(work, notnull_check_name(work),
+										&validated);
+	HeapTuple	tuple = SearchSysCacheAttName(work->job->relid,
+											  work->job->name);
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation %s does not exist",
+						work->job->name, work->target)));
+	if (found)
+		work->found = validated ? FOUND_VALIDATED : FOUND_BEGUN;
+	else
+		work->found = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull ?
+			FOUND_DONE : FOUND_NOTHING;
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * A check constraint is validated beside the application's traffic; SET NOT
+ * NULL then believes it and needs its strong lock for a moment only.
+ */
+static void
+do_notnull(Work *work)
+{
+	char	   *column = pstrdup(quote_identifier(work->job->name));
+	char	   *check = notnull_check_name(work);
+
+	run_step(work, step_look_for_notnull);
+	if (work->found == FOUND_DONE)
+		return;
+	if (work->found == FOUND_NOTHING)
+		run_sql(work, psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
+							   work->target, check, column));
+	if (work->found != FOUND_VALIDATED)
+		run_sql(work, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
+							   work->target, check));
+	run_sql(work, psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+						   work->target, column));
+	run_sql(work, psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
+						   work->target, check));
+}
+
+/*
+ * Indexes
+ */
+
+/*
+ * Run a utility statement that may have transactions of its own, as the
+ * relation's owner.
+ */
+static void
+run_utility(Work *work, Node *statement, const char *text)
+{
+	PlannedStmt *planned = makeNode(PlannedStmt);
+	SvIdentity	identity;
+
+	planned->commandType = CMD_UTILITY;
+	planned->canSetTag = true;
+	planned->utilityStmt = statement;
+	become_relation_owner(work, &identity, 0);
+	executing = true;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ProcessUtility(planned, text, false, PROCESS_UTILITY_TOPLEVEL, NULL, NULL,
+				   None_Receiver, NULL);
+	if (ActiveSnapshotSet())
+		PopActiveSnapshot();
+	executing = false;
+	SetUserIdAndSecContext(identity.user, identity.context);
+}
+
+/* the statement of a text that must be just one, of that kind */
+static Node *
+parse_one(const char *text, NodeTag tag)
+{
+	List	   *statements = raw_parser(text, RAW_PARSE_DEFAULT);
+	Node	   *node = list_length(statements) == 1 ?
+	linitial_node(RawStmt, statements)->stmt : NULL;
+
+	if (node == NULL || nodeTag(node) != tag)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("not a command of a job: %s", text)));
+	return node;
+}
+
+/*
+ * Of a partitioned table only the index itself: those of its partitions are
+ * attached to it.  Concurrently there is no lock_timeout, since what it waits
+ * for is old transactions, not locks that others would queue behind.
+ */
+static void
+step_create_index(Work *work)
+{
+	const Build *build = work->build;
+	MemoryContext oldcontext;
+	IndexStmt  *statement;
+
+	if (!read_row(work))
+		return;
+	unlock_row(work);
+
+	/* must outlive the transactions of the statement itself */
+	oldcontext = MemoryContextSwitchTo(work->context);
+	statement = (IndexStmt *) parse_one(work->job->text, T_IndexStmt);
+	statement->relation = makeRangeVar(build->schema, build->table_name, -1);
+	statement->relation->inh = !build->partitioned;
+	statement->idxname = build->name;
+	statement->concurrent = !build->partitioned;
+	statement->if_not_exists = false;
+	if (statement->concurrent)
+		set_local("lock_timeout", "0");
+	run_utility(work, (Node *) statement, work->job->text);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+static void
+step_drop_leftover(Work *work)
+{
+	MemoryContext oldcontext;
+	char	   *text;
+
+	if (!read_row(work))
+		return;
+	unlock_row(work);
+	oldcontext = MemoryContextSwitchTo(work->context);
+	text = psprintf("DROP INDEX CONCURRENTLY %s",
+					quote_qualified_identifier(work->build->schema,
+											   work->build->name));
+	set_local("lock_timeout", "0");
+	run_utility(work, parse_one(text, T_DropStmt), text);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* is there an index of that name, and is it the one? */
+static void
+step_look_for_index(Work *work)
+{
+	const Build *build = work->build;
+	Oid			index = get_relname_relid(build->name,
+										  get_rel_namespace(build->table));
+	HeapTuple	tuple;
+
+	work->found = FOUND_NOTHING;
+	if (!OidIsValid(index))
+		return;
+	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	if (!HeapTupleIsValid(tuple) ||
+		((Form_pg_index) GETSTRUCT(tuple))->indrelid != build->table)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s\" already exists", build->name),
+				 errdetail("It is no index of \"%s\".",
+						   build->table_name)));
+	work->found = ((Form_pg_index) GETSTRUCT(tuple))->indisvalid ||
+		build->partitioned ? FOUND_DONE : FOUND_BEGUN;
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * Build the index of one table.  Whoever dies, or gives way to a deadlock,
+ * leaves an invalid one, which goes first.
+ */
+static void
+build_index(Work *work, const Build *build)
+{
+	ErrorData  *problem;
+
+	work->build = build;
+	for (;;)
+	{
+		run_step(work, step_look_for_index);
+		if (work->stopped || work->found == FOUND_DONE)
+			return;
+		if (work->found == FOUND_BEGUN)
+			run_step(work, step_drop_leftover);
+		problem = try_step(work, step_create_index);
+		if (problem && !is_transient(problem))
+			ReThrowError(problem);
+		if (problem)
+			pause_for(LOCK_PAUSE_MS);
+	}
+}
+
+/* work->builds becomes the indexes for the partitions of work->build */
+static void
+step_find_partitions(Work *work)
+{
+	List	   *partitions = find_inheritance_children(work->build->table,
+													   NoLock);
+	MemoryContext oldcontext = MemoryContextSwitchTo(work->context);
+	ListCell   *lc;
+
+	work->builds = NIL;
+	foreach(lc, partitions)
+	{
+		Oid			oid = lfirst_oid(lc);
+		Build	   *build = palloc(sizeof(Build));
+
+		build->table = oid;
+		build->schema = get_namespace_name(get_rel_namespace(oid));
+		build->table_name = get_rel_name(oid);
+		build->name = makeObjectName(build->table_name, work->build->name,
+									 NULL);
+		build->partitioned = get_rel_relkind(oid) ==
+			RELKIND_PARTITIONED_TABLE;
+		work->builds = lappend(work->builds, build);
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* the same for a partitioned table: each partition's, then the whole */
+static void
+build_tree(Work *work, const Build *build)
+{
+	List	   *partitions;
+	ListCell   *lc;
+
+	build_index(work, build);
+	if (!build->partitioned)
+		return;
+	run_step(work, step_find_partitions);
+	partitions = work->builds;
+	foreach(lc, partitions)
+	{
+		const Build *partition = lfirst(lc);
+
+		build_tree(work, partition);
+		run_sql(work, psprintf("ALTER INDEX %s ATTACH PARTITION %s",
+							   quote_qualified_identifier(build->schema,
+														  build->name),
+							   quote_qualified_identifier(partition->schema,
+														  partition->name)));
+		work->build = build;
+	}
+}
+
+static void
+do_index(Work *work)
+{
+	Build		build;
+
+	build.table = work->job->relid;
+	build.schema = pstrdup(work->job->schema);
+	build.table_name = pstrdup(work->job->relation);
+	build.name = pstrdup(work->job->name);
+	build.partitioned = work->relkind == RELKIND_PARTITIONED_TABLE;
+	build_tree(work, &build);
+}
+
+/*
+ * Backfill
+ */
+
+static int
+compare_leaves(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((Leaf *) lfirst(a))->name, ((Leaf *) lfirst(b))->name);
+}
+
+/* find the tables that hold rows, and how large they are */
+static void
+step_find_leaves(Work *work)
+{
+	List	   *relations = find_all_inheritors(work->job->relid,
+												AccessShareLock, NULL);
+	MemoryContext oldcontext;
+	ListCell   *lc;
+
+	work->leaves = NIL;
+	work->total = 0;
+	oldcontext = MemoryContextSwitchTo(work->context);
+	foreach(lc, relations)
+	{
+		Relation	relation = table_open(lfirst_oid(lc), NoLock);
+		Leaf	   *leaf;
+
+		if (relation->rd_rel->relkind == RELKIND_RELATION)
+		{
+			leaf = palloc0(sizeof(Leaf));
+			leaf->oid = RelationGetRelid(relation);
+			leaf->name =
+				quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+										   RelationGetRelationName(relation));
+			leaf->blocks = RelationGetNumberOfBlocks(relation);
+			leaf->filenode = relation->rd_node.relNode;
+			work->total += leaf->blocks;
+			work->leaves = lappend(work->leaves, leaf);
+		}
+		else if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" is not a table",
+							RelationGetRelationName(relation))));
+		table_close(relation, NoLock);
+	}
+	list_sort(work->leaves, compare_leaves);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* where an earlier run was: the leaf; those before it are done */
+static int
+find_place(Work *work)
+{
+	const SvJob *job = work->job;
+	ListCell   *lc;
+
+	work->done = 0;
+	foreach(lc, work->leaves)
+	{
+		Leaf	   *leaf = lfirst(lc);
+
+		if (job->leaf && strcmp(leaf->name, job->leaf) == 0 &&
+			leaf->filenode == job->filenode)
+		{
+			work->position = Min(job->position, leaf->blocks);
+			work->done += work->position;
+			return foreach_current_index(lc);
+		}
+		work->done += leaf->blocks;
+	}
+	work->position = 0;
+	work->done = 0;
+	return 0;
+}
+
+/*
+ * The condition of rows that were missed.  Those for which the expression
+ * gives what is there already, NULL perhaps, were not: any type has an image
+ * to be compared by.
+ */
+static char *
+missed_condition(const Work *work)
+{
+	const SvJob *job = work->job;
+
+	return psprintf("(%s) AND CAST(ROW(%s) AS record) OPERATOR(pg_catalog.*<>) CAST(ROW(CAST((%s) AS %s)) AS record)",
+					job->condition, quote_identifier(job->name), job->text,
+					work->type);
+}
+
+/* "UPDATE ONLY t SET c = (...) WHERE ..." */
+static char *
+update_statement(const Work *work)
+{
+	const SvJob *job = work->job;
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "UPDATE ONLY %s SET %s = (%s) WHERE ctid >= $1 AND ctid < $2",
+					 work->leaf->name, quote_identifier(job->name), job->text);
+	if (job->condition)
+		appendStringInfo(&sql, " AND (%s)", work->pass == 1 ?
+						 job->condition : missed_condition(work));
+	return sql.data;
+}
+
+/* settings and user for an UPDATE of the job */
+static void
+begin_update(const Work *work, SvIdentity *identity)
+{
+	set_local("session_replication_role", "replica");
+	set_local("synchronous_commit", "off");
+	become_relation_owner(work, identity, SECURITY_RESTRICTED_OPERATION |
+						  SECURITY_LOCAL_USERID_CHANGE |
+						  SECURITY_NOFORCE_RLS);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+}
+
+static void
+end_update(const SvIdentity *identity)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	sv_catalog_become_caller(identity);
+}
+
+/* the column's type, for casts */
+static void
+find_type(Work *work)
+{
+	HeapTuple	tuple = SearchSysCacheAttName(work->leaf->oid,
+											  work->job->name);
+	Form_pg_attribute column;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation %s does not exist",
+						work->job->name, work->leaf->name)));
+	column = (Form_pg_attribute) GETSTRUCT(tuple);
+	work->type =
+		MemoryContextStrdup(work->context,
+							format_type_extended(column->atttypid,
+												 column->atttypmod,
+												 FORMAT_TYPE_TYPEMOD_GIVEN |
+												 FORMAT_TYPE_FORCE_QUALIFY));
+	ReleaseSysCache(tuple);
+}
+
+/* has somebody moved a row out of the way of the batches? */
+static void
+step_look_for_missed(Work *work)
+{
+	SvIdentity	identity;
+
+	find_type(work);
+	begin_update(work, &identity);
+	if (SPI_execute(psprintf("SELECT 1 FROM ONLY %s WHERE %s",
+							 work->leaf->name, missed_condition(work)),
+					true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for missed rows");
+	work->found = SPI_processed > 0 ? FOUND_BEGUN : FOUND_DONE;
+	end_update(&identity);
+}
+
+static void
+step_prepare(Work *work)
+{
+	Oid			types[2] = {TIDOID, TIDOID};
+	SvIdentity	identity;
+
+	find_type(work);
+	begin_update(work, &identity);
+	work->plan = SPI_prepare(update_statement(work), 2, types);
+	if (work->plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(work->plan);
+	end_update(&identity);
+}
+
+/* does anybody wait for this transaction? */
+static bool
+others_wait(void)
+{
+	TransactionId xid = GetTopTransactionIdIfAny();
+	LOCKTAG		tag;
+
+	if (!TransactionIdIsValid(xid))
+		return false;
+	SET_LOCKTAG_TRANSACTION(tag, xid);
+	return LockHasWaiters(&tag, ExclusiveLock, false);
+}
+
+/* update the rows of work->from to work->to */
+static void
+update_range(Work *work)
+{
+	Datum		values[2] = {PointerGetDatum(&work->from),
+	PointerGetDatum(&work->to)};
+	SvIdentity	identity;
+
+	begin_update(work, &identity);
+	if (SPI_execute_plan(work->plan, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "a backfill's statement is no UPDATE");
+	work->updated = SPI_processed;
+	end_update(&identity);
+}
+
+/* one batch */
+static void
+step_batch(Work *work)
+{
+	SvJob	   *job;
+	BlockNumber from;
+	BlockNumber to;
+
+	if (!read_row(work))
+		return;
+	job = work->job;
+	from = work->position;
+	to = from + Min(work->batch, work->leaf->blocks - from);
+	ItemPointerSet(&work->from, from, 0);
+	ItemPointerSet(&work->to, to, 0);
+	update_range(work);
+	job->rows += work->updated;
+	job->position = to;
+	job->blocks_done = work->pass > 1 ? work->total :
+		work->done + (to - from);
+	job->blocks = work->total;
+	job->leaf = work->leaf->name;
+	job->filenode = work->leaf->filenode;
+	write_row(work);
+	work->contended = others_wait();
+	work->next = to;
+}
+
+/* a part of a batch that has failed, tried only; always to be rolled back */
+static void
+step_try_range(Work *work)
+{
+	update_range(work);
+	ereport(ERROR, (errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+					errmsg("rolled back")));
+}
+
+/* the key of the row at work->from, as "(id)=(4000000)" */
+static void
+step_find_key(Work *work)
+{
+	Relation	relation = table_open(work->leaf->oid, AccessShareLock);
+	Bitmapset  *keys = RelationGetIndexAttrBitmap(relation,
+												  INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	StringInfoData names;
+	Oid			type = TIDOID;
+	Datum		value = PointerGetDatum(&work->from);
+	SvIdentity	identity;
+	int			key = -1;
+
+	initStringInfo(&names);
+	while ((key = bms_next_member(keys, key)) >= 0)
+	{
+		AttrNumber	attnum = key + FirstLowInvalidHeapAttributeNumber;
+
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "",
+						 quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(relation),
+																attnum - 1)->attname)));
+	}
+	table_close(relation, NoLock);
+	if (names.len == 0)
+		return;
+	begin_update(work, &identity);
+	if (SPI_execute_with_args(psprintf("SELECT pg_catalog.concat_ws(', ', %s) FROM ONLY %s WHERE ctid = $1",
+									   names.data, work->leaf->name),
+							  1, &type, &value, NULL, true, 1) ==
+		SPI_OK_SELECT && SPI_processed == 1)
+		work->key = MemoryContextStrdup(work->context,
+										psprintf("(%s)=(%s)", names.data,
+												 SPI_getvalue(SPI_tuptable->vals[0],
+															  SPI_tuptable->tupdesc,
+															  1)));
+	end_update(&identity);
+}
+
+/*
+ * Could a single row be to blame?  Not for what is wrong with the server, or
+ * with the statement as a whole.
+ */
+static bool
+is_of_row(const ErrorData *problem)
+{
+	switch (ERRCODE_TO_CATEGORY(problem->sqlerrcode))
+	{
+		case ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION):
+		case ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION):
+		case ERRCODE_TO_CATEGORY(ERRCODE_PLPGSQL_ERROR):
+		case ERRCODE_TO_CATEGORY(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION):
+		case ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED):
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* does a part of a batch fail on its own? */
+static ErrorData *
+range_fails(Work *work)
+{
+	ErrorData  *problem = try_step(work, step_try_range);
+
+	while (is_transient(problem))
+	{
+		pause_for(FIRST_PAUSE_MS);
+		problem = try_step(work, step_try_range);
+	}
+	if (problem->sqlerrcode == ERRCODE_SUCCESSFUL_COMPLETION)
+		return NULL;
+	if (!is_of_row(problem))
+		ReThrowError(problem);
+	return problem;
+}
+
+/*
+ * A batch has failed: find the row, and throw the error with its key.  The
+ * block first: of two halves the first if it fails, else the second.
+ */
+static void
+report_row(Work *work, ErrorData *problem)
+{
+	BlockNumber low = ItemPointerGetBlockNumberNoCheck(&work->from);
+	BlockNumber high = ItemPointerGetBlockNumberNoCheck(&work->to);
+	ErrorData  *found = NULL;
+
+	while (high - low > 1)
+	{
+		BlockNumber middle = low + (high - low) / 2;
+
+		ItemPointerSet(&work->from, low, 0);
+		ItemPointerSet(&work->to, middle, 0);
+		if (range_fails(work))
+			high = middle;
+		else
+			low = middle;
+	}
+	for (OffsetNumber offset = 1;
+		 found == NULL && offset <= MaxHeapTuplesPerPage; offset++)
+	{
+		ItemPointerSet(&work->from, low, offset);
+		ItemPointerSet(&work->to, low, offset + 1);
+		found = range_fails(work);
+	}
+	if (found == NULL)
+		ReThrowError(problem);
+	work->key = NULL;
+	(void) try_step(work, step_find_key);
+	found->message = work->key ?
+		psprintf("row with %s: %s", work->key, found->message) :
+		psprintf("row at (%u,%u): %s", low,
+				 ItemPointerGetOffsetNumberNoCheck(&work->from),
+				 found->message);
+	ReThrowError(found);
+}
+
+/* has every standby that streams replayed the WAL up to there? */
+static bool
+standbys_have(XLogRecPtr position)
+{
+	for (int i = 0; i < max_wal_senders; i++)
+	{
+		WalSnd	   *sender = &WalSndCtl->walsnds[i];
+		bool		behind;
+
+		SpinLockAcquire(&sender->mutex);
+		behind = sender->pid != 0 && sender->state == WALSNDSTATE_STREAMING &&
+			!XLogRecPtrIsInvalid(sender->apply) && sender->apply < position;
+		SpinLockRelease(&sender->mutex);
+		if (behind)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Pause while standbys are too far behind: something written max_lag ago has
+ * not been replayed.  Their own idea of the lag stands still with them.
+ */
+static void
+wait_for_standbys(Work *work)
+{
+	if (max_lag < 0)
+		return;
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+
+		if (standbys_have(work->mark))
+		{
+			work->mark = GetXLogInsertRecPtr();
+			work->marked = now;
+			return;
+		}
+		if (!TimestampDifferenceExceeds(work->marked, now, max_lag))
+			return;
+		pause_for(LAG_PAUSE_MS);
+	}
+}
+
+/* the size of the next batch, from the time that one has taken */
+static void
+adapt(Work *work, double ms)
+{
+	double		factor;
+
+	if (work->contended)
+		work->target_ms = Max(work->target_ms / 2, SHORTEST_BATCH_MS);
+	else
+		work->target_ms = Min(work->target_ms * 1.25, batch_time);
+	work->target_ms = Min(work->target_ms, batch_time);
+	factor = work->target_ms / Max(ms, 0.1);
+	factor = Min(Max(factor, 0.1), 2.0);
+	work->batch = Min(Max((BlockNumber) (work->batch * factor), 1),
+					  LARGEST_BATCH);
+}
+
+/* tell a waiting client how far it is */
+static void
+tell_progress(Work *work)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	const SvJob *job = work->job;
+
+	if (!work->foreground ||
+		!TimestampDifferenceExceeds(work->noticed, now, NOTICE_MS))
+		return;
+	work->noticed = now;
+	ereport(NOTICE,
+			(errmsg("job %d: " INT64_FORMAT " of " INT64_FORMAT " blocks, "
+					INT64_FORMAT " rows", job->id, job->blocks_done,
+					job->blocks, job->rows)));
+}
+
+/* one batch with its pauses; errors of a row are thrown with its key */
+static void
+run_batch(Work *work)
+{
+	TimestampTz began = GetCurrentTimestamp();
+	ErrorData  *problem = try_step(work, step_batch);
+	double		ms = (GetCurrentTimestamp() - began) / 1000.0;
+
+	if (work->stopped)
+		return;
+	if (problem == NULL)
+	{
+		work->done += work->next - work->position;
+		work->position = work->next;
+		adapt(work, ms);
+		tell_progress(work);
+		if (work->contended)
+			pause_for((long) Max(ms, 1));
+		wait_for_standbys(work);
+		CHECK_FOR_INTERRUPTS();
+		return;
+	}
+	if (is_transient(problem))
+	{
+		work->batch = Max(work->batch / 2, 1);
+		pause_for(FIRST_PAUSE_MS);
+		return;
+	}
+	if (is_of_row(problem))
+		report_row(work, problem);
+	ReThrowError(problem);
+}
+
+/* from a place in the list of leaves to its end */
+static void
+run_pass(Work *work, int place)
+{
+	for (int i = place; i < list_length(work->leaves) && !work->stopped; i++)
+	{
+		work->leaf = list_nth(work->leaves, i);
+		run_step(work, step_prepare);
+		while (!work->stopped && work->position < work->leaf->blocks)
+			run_batch(work);
+		SPI_freeplan(work->plan);
+		work->plan = NULL;
+		work->position = 0;
+	}
+}
+
+/* is nothing left to be done?  Without a condition nobody can tell. */
+static bool
+is_filled(Work *work)
+{
+	ListCell   *lc;
+
+	if (work->job->condition == NULL)
+		return true;
+	foreach(lc, work->leaves)
+	{
+		work->leaf = lfirst(lc);
+		run_step(work, step_look_for_missed);
+		if (work->stopped || work->found != FOUND_DONE)
+			return work->stopped;
+	}
+	return true;
+}
+
+static void
+do_backfill(Work *work)
+{
+	run_step(work, step_find_leaves);
+	work->batch = FIRST_BATCH;
+	work->target_ms = batch_time;
+	work->pass = 1;
+	run_pass(work, find_place(work));
+	while (!work->stopped && !is_filled(work))
+	{
+		if (++work->pass > MOST_PASSES)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("there are still rows to fill after going through %s %d times",
+							work->target, MOST_PASSES)));
+		run_step(work, step_find_leaves);
+		run_pass(work, 0);
+	}
+}
+
+/*
+ * One job
+ */
+
+static const struct
+{
+	const char *kind;
+	void		(*work) (Work *work);
+}			kinds[] =
+{
+	{SV_JOB_BACKFILL, do_backfill},
+	{SV_JOB_VALIDATE, do_validate},
+	{SV_JOB_INDEX, do_index},
+	{SV_JOB_NOTNULL, do_notnull},
+	{SV_JOB_ATTACH, do_attach}
+};
+
+static void
+do_work(Work *work)
+{
+	run_step(work, step_begin);
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+	{
+		if (!work->stopped && strcmp(kinds[i].kind, work->job->kind) == 0)
+			kinds[i].work(work);
+	}
+	run_step(work, step_finish);
+}
+
+/* the error as the job's row keeps it */
+static char *
+error_text(const ErrorData *problem)
+{
+	if (problem->detail)
+		return psprintf("%s\n%s", problem->message, problem->detail);
+	return pstrdup(problem->message);
+}
+
+/* what a run has ended with, if not with its last step */
+static void
+step_end(Work *work)
+{
+	SvJob	   *job;
+
+	if (!read_row(work) && !work->gone)
+		return;
+	job = work->job;
+	job->state = work->end_state;
+	job->error = work->end_error;
+	if (strcmp(job->state, SV_JOB_CANCELLED) == 0)
+		job->finished = GetCurrentTimestamp();
+	write_row(work);
+	if (strcmp(job->state, SV_JOB_FAILED) == 0)
+	{
+		SvProduct  *product = sv_catalog_product_by_id(job->product_id);
+		SvRelease  *release = sv_catalog_release(product, job->release_id);
+
+		if (release)
+			sv_announce_event("failed", product->name, release->version,
+							  NULL);
+	}
+}
+
+/*
+ * An error has ended the run.  Ctrl-C in the session that does the job only
+ * interrupts it; a worker that is sent one gives the job up.
+ */
+static void
+end_with(Work *work, ErrorData *problem)
+{
+	bool		interrupt = problem->sqlerrcode == ERRCODE_QUERY_CANCELED;
+
+	work->end_error = error_text(problem);
+	if (interrupt && work->foreground)
+	{
+		work->end_state = SV_JOB_QUEUED;
+		work->end_error = NULL;
+	}
+	else if (interrupt || work->gone)
+		work->end_state = SV_JOB_CANCELLED;
+	else
+		work->end_state = SV_JOB_FAILED;
+	work->stopped = false;
+	run_step(work, step_end);
+	if (interrupt && work->foreground && !work->stopped)
+		ReThrowError(problem);
+	if (!interrupt)
+		ereport(work->foreground ? WARNING : LOG,
+				(errmsg("job %d, %s, has failed: %s", work->job->id,
+						sv_work_describe(work->job), work->end_error)));
+}
+
+/*
+ * Do the job of that id, of which the session holds the locks; in the
+ * foreground telling progress in NOTICEs.  Returns the state that it has left
+ * the job in; the job's own errors end in its row.  Throws what interrupts a
+ * session that does it in the foreground.
+ */
+const char *
+sv_work_run(int32 id, bool foreground)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(PortalContext ?
+												  PortalContext :
+												  TopMemoryContext,
+												  "schemaver job",
+												  ALLOCSET_DEFAULT_SIZES);
+	Work	   *work = MemoryContextAllocZero(context, sizeof(Work));
+	ErrorData  *volatile problem = NULL;
+	char	   *state;
+
+	MemoryContextSwitchTo(context);
+	work->context = context;
+	work->foreground = foreground;
+	work->clock = work->noticed = GetCurrentTimestamp();
+	work->job = palloc0(sizeof(SvJob));
+	work->job->id = id;
+	PG_TRY();
+	{
+		do_work(work);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		problem = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	if (problem)
+		end_with(work, problem);
+	MemoryContextSwitchTo(caller);
+	state = pstrdup(work->job->state);
+	MemoryContextDelete(context);
+	return state;
+}
