@@ -836,6 +836,14 @@ finish(Migration *migration)
 	sv_contract_relink(supported, false);
 	release = create_release(migration->product, migration->from,
 							 migration->reached, migration->description);
+	foreach(lc, sv_expand_jobs())
+	{
+		SvJob	   *job = lfirst(lc);
+
+		job->product_id = migration->product->id;
+		job->release_id = release->id;
+		sv_jobs_add(job);
+	}
 	sv_require_relax(migration->product);
 
 	/* the base schemas fulfil the new contract, but for what they retain */

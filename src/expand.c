@@ -112,6 +112,7 @@ static struct
 	List	   *triggers;		/* of HiddenTrigger */
 	List	   *hiding;			/* OIDs of tables that may hide columns */
 	List	   *synced;			/* of Synced */
+	List	   *jobs;			/* of SvJob: what is left to do after it */
 	List	   *put_away;		/* of SvPutAway: what may come again */
 	bool		ended;			/* the script has run */
 	bool		creating;		/* a function: its queries are not executed */
@@ -1648,6 +1649,102 @@ list_copied_columns(PlannedStmt *pstmt)
 	return pstmt;
 }
 
+/*
+ * Constraints of large tables
+ */
+
+static bool
+is_to_defer(const AlterTableCmd *command)
+{
+	Constraint *constraint = (Constraint *) command->def;
+
+	return command->subtype == AT_AddConstraint && constraint &&
+		IsA(constraint, Constraint) && !constraint->skip_validation &&
+		(constraint->contype == CONSTR_CHECK ||
+		 constraint->contype == CONSTR_FOREIGN);
+}
+
+/*
+ * A CHECK or foreign key of a large table holds at once, but the rows that are
+ * there are looked at by a job, without a lock in anybody's way.  Returns the
+ * statement, changed if it adds any, and the table.
+ */
+static PlannedStmt *
+defer_validation(PlannedStmt *pstmt, Oid *relation)
+{
+	AlterTableStmt *alter = (AlterTableStmt *) pstmt->utilityStmt;
+	ListCell   *lc;
+
+	*relation = InvalidOid;
+	if (pick_commands(pstmt, is_to_defer) == NIL)
+		return pstmt;
+	*relation = RangeVarGetRelid(alter->relation, NoLock, true);
+	if (!OidIsValid(*relation) ||
+		get_rel_relkind(*relation) != RELKIND_RELATION ||
+		has_subclass(*relation) || !is_object_needed(*relation) ||
+		sv_jobs_is_inline(*relation))
+	{
+		*relation = InvalidOid;
+		return pstmt;
+	}
+	pstmt = copyObject(pstmt);
+	foreach(lc, ((AlterTableStmt *) pstmt->utilityStmt)->cmds)
+	{
+		AlterTableCmd *command = lfirst(lc);
+		Constraint *constraint = (Constraint *) command->def;
+
+		if (!is_to_defer(command))
+			continue;
+		constraint->skip_validation = true;
+		constraint->initially_valid = false;
+	}
+	return pstmt;
+}
+
+/* have the constraints that were just made looked at later */
+static void
+leave_validation(Oid relation)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relation));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true,
+							  NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+		MemoryContext context;
+		SvJob	   *job;
+
+		if (form->convalidated || sv_is_hidden(NameStr(form->conname)) ||
+			!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
+			continue;
+		context = MemoryContextSwitchTo(migration.context);
+		job = palloc0(sizeof(SvJob));
+		job->kind = SV_JOB_VALIDATE;
+		job->relid = relation;
+		job->name = pstrdup(NameStr(form->conname));
+		migration.jobs = lappend(migration.jobs, job);
+		MemoryContextSwitchTo(context);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+/*
+ * What the script has left to be done after it: a list of SvJob, for the
+ * caller to say for which release, and to add.
+ */
+List *
+sv_expand_jobs(void)
+{
+	return migration.jobs;
+}
+
 /* all of a statement was done in another way */
 static void
 finish_command(Node *statement, QueryCompletion *completion)
@@ -1730,6 +1827,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	ProcessUtility_hook_type next = next_ProcessUtility ?
 	next_ProcessUtility : standard_ProcessUtility;
 	Mentions	mentions = {NIL, NIL};
+	Oid			deferred = InvalidOid;
 	List	   *watched = NIL;
 
 	if (concerns_retained(pstmt->utilityStmt))
@@ -1755,6 +1853,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 			pstmt = turn_types(pstmt, next, query, params);
 			if (pstmt)
 				pstmt = sv_fill_turn(pstmt, query, params);
+			if (pstmt)
+				pstmt = defer_validation(pstmt, &deferred);
 		}
 		if (pstmt == NULL)
 		{
@@ -1771,6 +1871,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	migration.creating = false;
 	if (mentions.relations != NIL)
 		hide(&mentions, false);
+	if (OidIsValid(deferred))
+		leave_validation(deferred);
 	if (watched != NIL)
 		keep_replaced(watched);
 	if (is_expanding() && may_rename(pstmt->utilityStmt))

@@ -773,18 +773,6 @@ extern void sv_directive_settle(const SvProduct *product,
 								const SvRelease *from, SvScript *script);
 
 /*-------------------------------------------------------------------------
- * expand.c: turn what drops into what retains, while apply() runs
- *-------------------------------------------------------------------------
- */
-extern void sv_expand_init(void);
-extern void sv_expand_begin(const SvProduct *product, const SvRelease *from,
-							List *releases, const SvScript *script);
-extern void sv_expand_follow_names(void);
-extern void sv_expand_end(void);
-extern void sv_expand_settle(void);
-extern bool sv_expand_execute(const SvStatement *statement);
-
-/*-------------------------------------------------------------------------
  * work.c: do one job
  *-------------------------------------------------------------------------
  */
@@ -839,6 +827,19 @@ extern bool sv_jobs_pending(int32 release_id, char **failed);
 extern bool sv_jobs_is_inline(Oid relation);
 extern void sv_jobs_check_ready(const SvProduct *product,
 								const SvRelease *release);
+
+/*-------------------------------------------------------------------------
+ * expand.c: turn what drops into what retains, while apply() runs
+ *-------------------------------------------------------------------------
+ */
+extern void sv_expand_init(void);
+extern void sv_expand_begin(const SvProduct *product, const SvRelease *from,
+							List *releases, const SvScript *script);
+extern void sv_expand_follow_names(void);
+extern List *sv_expand_jobs(void);
+extern void sv_expand_end(void);
+extern void sv_expand_settle(void);
+extern bool sv_expand_execute(const SvStatement *statement);
 
 /*-------------------------------------------------------------------------
  * shift.c: make another supported version the current one
