@@ -61,6 +61,7 @@
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "tcop/cmdtag.h"
 #include "tcop/tcopprot.h"
@@ -758,6 +759,28 @@ mark_referenced(HTAB *doomed, const ObjectAddress *object)
 	return news;
 }
 
+/* the tables that a table inherits from, or is a partition of */
+static List *
+parents_of(Oid relation)
+{
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *parents = NIL;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relation));
+	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL,
+							  1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		parents = lappend_oid(parents,
+							  ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return parents;
+}
+
 /* is it a partition of a table that is needed? */
 static bool
 is_partition_of_needed(HTAB *doomed, Oid relation)
@@ -777,28 +800,18 @@ inherits_needed(HTAB *doomed, const ObjectAddress *column)
 {
 	char	   *name = get_attname(column->objectId, column->objectSubId,
 								   false);
-	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
+	ListCell   *lc;
 
-	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(column->objectId));
-	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL,
-							  1, &key);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, parents_of(column->objectId))
 	{
-		Oid			parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
-		Doomed	   *inherited = find_doomed(doomed, RelationRelationId, parent,
-											get_attnum(parent, name));
+		AttrNumber	number = get_attnum(lfirst_oid(lc), name);
+		Doomed	   *parent = number == InvalidAttrNumber ? NULL :
+		find_doomed(doomed, RelationRelationId, lfirst_oid(lc), number);
 
-		found = inherited && inherited->object.objectSubId &&
-			inherited->needed;
+		if (parent && unit_entry(doomed, parent)->needed)
+			return true;
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return found;
+	return false;
 }
 
 /* an index or constraint of a hidden column goes on serving those who see it */
@@ -852,6 +865,13 @@ list_doomed(HTAB *doomed, int *count)
 	return list;
 }
 
+static bool
+is_foreign_key(const ObjectAddress *object)
+{
+	return object->classId == ConstraintRelationId &&
+		constraint_type(object->objectId) == CONSTRAINT_FOREIGN;
+}
+
 /* does the unit of something share the fate of what is needed? */
 static bool
 follows_needed(HTAB *doomed, const ObjectAddress *unit)
@@ -897,8 +917,7 @@ decide(HTAB *doomed)
 			if (!unit->needed && follows_needed(doomed, &unit->object))
 				unit->needed = news = true;
 			if (unit->needed &&
-				!(list[i]->object.classId == ConstraintRelationId &&
-				  constraint_type(list[i]->object.objectId) == CONSTRAINT_FOREIGN))
+				!is_foreign_key(&list[i]->object))
 				news |= mark_referenced(doomed, &list[i]->object);
 		}
 	} while (news);
@@ -960,6 +979,28 @@ add_hiding(Oid relation)
 	MemoryContextSwitchTo(context);
 }
 
+/* would rows that leave the column out violate its domain's NOT NULL? */
+static bool
+needs_value(Oid relation, AttrNumber number)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	Oid			type = TupleDescAttr(RelationGetDescr(table),
+									 number - 1)->atttypid;
+	bool		has_default = build_column_default(table, number) != NULL;
+	bool		notnull = false;
+
+	relation_close(table, NoLock);
+	while (!notnull && get_typtype(type) == TYPTYPE_DOMAIN)
+	{
+		HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+		notnull = ((Form_pg_type) GETSTRUCT(tuple))->typnotnull;
+		type = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+		ReleaseSysCache(tuple);
+	}
+	return notnull && !has_default;
+}
+
 /* heirs follow their parent's column; those that keep theirs cannot */
 static void
 retain_column(HTAB *doomed, const ObjectAddress *column)
@@ -980,12 +1021,15 @@ retain_column(HTAB *doomed, const ObjectAddress *column)
 	{
 		AttrNumber	number = get_attnum(lfirst_oid(lc), name);
 
-		if (!find_doomed(doomed, RelationRelationId, lfirst_oid(lc), number) &&
+		if (!is_own_schema(get_rel_namespace(lfirst_oid(lc))) &&
+			!find_doomed(doomed, RelationRelationId, lfirst_oid(lc), number) &&
 			!find_doomed(doomed, RelationRelationId, lfirst_oid(lc), 0))
 			refuse_unit(column,
 						psprintf("Table \"%s\" inherits the column and would keep it as its own.",
 								 get_rel_name(lfirst_oid(lc))));
 	}
+	if (needs_value(column->objectId, column->objectSubId))
+		refuse_unit(column, "Its domain allows no nulls, so no newer row could leave it out.");
 	if (inherited == 0)
 		sv_retain_column(column->objectId, column->objectSubId);
 	add_hiding(column->objectId);
@@ -1028,6 +1072,30 @@ retain_sequence(Oid sequence)
 					   home_schema(get_rel_namespace(sequence)));
 }
 
+/* leave the parents that are not put away as well */
+static void
+disinherit(Oid relation, List *kept)
+{
+	ListCell   *lp;
+	ListCell   *lc;
+
+	foreach(lp, get_rel_relispartition(relation) ? NIL : parents_of(relation))
+	{
+		bool		stays = !is_own_schema(get_rel_namespace(lfirst_oid(lp)));
+
+		foreach(lc, kept)
+		{
+			ObjectAddress *unit = lfirst(lc);
+
+			if (unit->classId == RelationRelationId &&
+				unit->objectSubId == 0 && unit->objectId == lfirst_oid(lp))
+				stays = false;
+		}
+		if (stays)
+			sv_retain_disinherit(relation, lfirst_oid(lp));
+	}
+}
+
 static void
 retain_relation(Oid relation, List *kept)
 {
@@ -1041,6 +1109,7 @@ retain_relation(Oid relation, List *kept)
 			retain_sequence(relation);
 			break;
 		default:
+			disinherit(relation, kept);
 			sv_retain_relation(relation, kept);
 			break;
 	}
@@ -1163,6 +1232,7 @@ replace_drop(HTAB *doomed)
 	Doomed	  **list = list_doomed(doomed, &count);
 	List	   *kept = NIL;
 	List	   *others = NIL;
+	List	   *foreign_keys = NIL;
 	List	   *parts = NIL;
 	ListCell   *lc;
 
@@ -1173,6 +1243,8 @@ replace_drop(HTAB *doomed)
 		if (unit->needed &&
 			list[i]->object.classId != PublicationRelRelationId)
 			parts = lappend(parts, &list[i]->object);
+		else if (list[i] == unit && is_foreign_key(&unit->object))
+			foreign_keys = lappend(foreign_keys, &unit->object);
 		else if (list[i] == unit && !is_standin(&unit->object))
 			others = lappend(others, &unit->object);
 		if (list[i] == unit && unit->needed)
@@ -1180,6 +1252,9 @@ replace_drop(HTAB *doomed)
 	}
 	list_sort(kept, compare_units);
 	list_sort(others, compare_units);
+
+	/* what does not refer to a retained table any more cannot hold it back */
+	drop_others(foreign_keys);
 	foreach(lc, kept)
 		retain_unit(doomed, lfirst(lc), kept);
 	sv_retain_soften(parts);
@@ -1704,6 +1779,61 @@ prepare_heirs(const AlterTableStmt *statement)
 	}
 }
 
+/* retained tables that the session finds through a view of its version */
+static List *
+seen_retained(void)
+{
+	List	   *seen = NIL;
+	ListCell   *ls;
+	ListCell   *lv;
+
+	foreach(ls, sv_registry_schemas())
+	{
+		foreach(lv, sv_catalog_objects_of_schema(lfirst_oid(ls),
+												 RelationRelationId))
+		{
+			Oid			base;
+			List	   *columns;
+
+			if (sv_contract_read_view(lfirst_oid(lv), &base, &columns) &&
+				get_rel_namespace(base) == sv_retain_schema())
+				seen = lappend_oid(seen, base);
+		}
+	}
+	return seen;
+}
+
+/* retained tables neither hold a TRUNCATE back nor go along unseen */
+static void
+let_truncate(const TruncateStmt *statement)
+{
+	List	   *relations = NIL;
+	ListCell   *lc;
+
+	foreach(lc, statement->relations)
+	{
+		Oid			relation = RangeVarGetRelid(lfirst_node(RangeVar, lc),
+												NoLock, true);
+		Oid			base;
+		List	   *columns;
+
+		if (OidIsValid(relation) &&
+			sv_contract_describe_view(relation, &base, &columns))
+			relation = base;
+		if (!OidIsValid(relation) ||
+			pg_class_aclcheck(relation, GetUserId(), ACL_TRUNCATE) !=
+			ACLCHECK_OK)
+			return;
+		LockRelationOid(relation, AccessExclusiveLock);
+		relations = list_concat_unique_oid(relations,
+										   find_all_inheritors(relation,
+															   AccessExclusiveLock,
+															   NULL));
+	}
+	sv_retain_let_truncate(relations, statement->behavior == DROP_CASCADE ?
+						   seen_retained() : NIL);
+}
+
 /* what holds in every session, not in a migration's alone */
 static void
 mind_retained(Node *statement)
@@ -1713,12 +1843,14 @@ mind_retained(Node *statement)
 		return;
 	if (IsA(statement, AlterTableStmt))
 		prepare_heirs((AlterTableStmt *) statement);
+	else if (IsA(statement, TruncateStmt))
+		let_truncate((TruncateStmt *) statement);
 }
 
 static bool
 concerns_retained(const Node *statement)
 {
-	return IsA(statement, AlterTableStmt);
+	return IsA(statement, AlterTableStmt) || IsA(statement, TruncateStmt);
 }
 
 static void
