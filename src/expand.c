@@ -42,6 +42,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
@@ -1380,14 +1381,58 @@ find_in_statement(Node *statement, Mentions *mentions)
 	}
 }
 
+/* is an index hidden, or over hidden columns? */
+static bool
+is_hidden_index(Form_pg_index form, List *columns)
+{
+	bool		hidden = sv_is_hidden(get_rel_name(form->indexrelid));
+
+	for (int i = 0; i < form->indnatts; i++)
+		hidden |= list_member_int(columns, form->indkey.values[i]);
+	return hidden;
+}
+
+/*
+ * Declare hidden indexes not live, or live again: LIKE copies those that are.
+ * The caller sees to it that the table itself is read anew.
+ */
 static void
-hide(const Mentions *mentions, bool hidden)
+set_live(Oid relation, List *columns, bool live)
+{
+	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relation));
+	scan = systable_beginscan(catalog, IndexIndrelidIndexId, true, NULL, 1,
+							  &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (!is_hidden_index((Form_pg_index) GETSTRUCT(tuple), columns))
+			continue;
+		tuple = heap_copytuple(tuple);
+		((Form_pg_index) GETSTRUCT(tuple))->indislive = live;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	CacheInvalidateRelcacheByRelid(relation);
+}
+
+static void
+hide(const Mentions *mentions, bool hidden, bool indexes)
 {
 	ListCell   *lr;
 	ListCell   *lc;
 
 	forboth(lr, mentions->relations, lc, mentions->columns)
+	{
 		set_dropped(lfirst_oid(lr), lfirst(lc), hidden);
+		if (indexes)
+			set_live(lfirst_oid(lr), lfirst(lc), !hidden);
+	}
 	CommandCounterIncrement();
 }
 
@@ -1749,6 +1794,100 @@ forget_required(const AlterTableStmt *statement)
 	}
 }
 
+/*
+ * Names that begin like hidden ones are ours.  Other than columns they may be
+ * made by hand, since a restore makes them in a database that has products
+ * already.
+ */
+static void
+check_name(const char *kind, const char *name)
+{
+	if (name && sv_is_hidden(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("%s name \"%s\" is reserved", kind, name),
+				 errdetail("Names that begin with \"%s\" are those of what a migration has dropped and an older version still needs.",
+						   SV_HIDDEN_PREFIX),
+				 errhint("Choose another name.")));
+}
+
+static void
+check_element(Node *element)
+{
+	ListCell   *lc;
+
+	if (element == NULL)
+		return;
+	if (IsA(element, ColumnDef))
+	{
+		check_name("column", ((ColumnDef *) element)->colname);
+		foreach(lc, ((ColumnDef *) element)->constraints)
+			check_element(lfirst(lc));
+	}
+	else if (IsA(element, Constraint) && is_expanding())
+		check_name("constraint", ((Constraint *) element)->conname);
+}
+
+/* what is hidden does not exist for a script */
+static void
+refuse_hidden(const char *name, const RangeVar *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("\"%s\" of relation \"%s\" does not exist", name,
+					relation->relname),
+			 errdetail("It was dropped, and is retained for older versions until they are retired.")));
+}
+
+static void
+check_command(const AlterTableStmt *statement, const AlterTableCmd *command)
+{
+	if (command->subtype == AT_AddColumn ||
+		command->subtype == AT_AddConstraint)
+		check_element(command->def);
+	else if (is_expanding() && command->name && sv_is_hidden(command->name))
+		refuse_hidden(command->name, statement->relation);
+}
+
+static void
+check_reserved(Node *statement)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(statement))
+	{
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+			foreach(lc, ((CreateStmt *) statement)->tableElts)
+				check_element(lfirst(lc));
+			break;
+		case T_AlterTableStmt:
+			foreach(lc, ((AlterTableStmt *) statement)->cmds)
+				check_command((AlterTableStmt *) statement, lfirst(lc));
+			break;
+		case T_RenameStmt:
+			if (is_expanding() && ((RenameStmt *) statement)->subname &&
+				sv_is_hidden(((RenameStmt *) statement)->subname))
+				refuse_hidden(((RenameStmt *) statement)->subname,
+							  ((RenameStmt *) statement)->relation);
+			if (is_expanding() ||
+				((RenameStmt *) statement)->renameType == OBJECT_COLUMN)
+				check_name("column or object",
+						   ((RenameStmt *) statement)->newname);
+			break;
+		case T_IndexStmt:
+			if (is_expanding())
+				check_name("index", ((IndexStmt *) statement)->idxname);
+			break;
+		case T_CreateTrigStmt:
+			if (is_expanding())
+				check_name("trigger", ((CreateTrigStmt *) statement)->trigname);
+			break;
+		default:
+			break;
+	}
+}
+
 /* a child or partition must have the hidden columns of its parent */
 static void
 prepare_heirs(const AlterTableStmt *statement)
@@ -1841,6 +1980,7 @@ mind_retained(Node *statement)
 	if (!IsTransactionState() || creating_extension ||
 		!sv_catalog_is_installed() || sv_catalog_products() == NIL)
 		return;
+	check_reserved(statement);
 	if (IsA(statement, AlterTableStmt))
 		prepare_heirs((AlterTableStmt *) statement);
 	else if (IsA(statement, TruncateStmt))
@@ -1850,7 +1990,11 @@ mind_retained(Node *statement)
 static bool
 concerns_retained(const Node *statement)
 {
-	return IsA(statement, AlterTableStmt) || IsA(statement, TruncateStmt);
+	return IsA(statement, CreateStmt) ||
+		IsA(statement, CreateForeignTableStmt) ||
+		IsA(statement, AlterTableStmt) || IsA(statement, RenameStmt) ||
+		IsA(statement, IndexStmt) || IsA(statement, CreateTrigStmt) ||
+		IsA(statement, TruncateStmt);
 }
 
 static void
@@ -1863,6 +2007,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	next_ProcessUtility : standard_ProcessUtility;
 	Mentions	mentions = {NIL, NIL};
 	List	   *watched = NIL;
+	bool		likes = IsA(pstmt->utilityStmt, CreateStmt);
 
 	if (concerns_retained(pstmt->utilityStmt))
 		mind_retained(pstmt->utilityStmt);
@@ -1897,35 +2042,49 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		migration.creating = IsA(statement, CreateFunctionStmt);
 	}
 	if (mentions.relations != NIL)
-		hide(&mentions, true);
+		hide(&mentions, true, likes);
 	next(pstmt, query, readonly_tree, context, params, environment, receiver,
 		 completion);
 	migration.creating = false;
 	if (mentions.relations != NIL)
-		hide(&mentions, false);
+		hide(&mentions, false, likes);
 	if (watched != NIL)
 		keep_replaced(watched);
 	if (is_expanding() && may_rename(pstmt->utilityStmt))
 		sv_expand_follow_names();
 }
 
-/*
- * A query in a function or a DO block finds hidden columns in place.  If it
- * names no columns, its values would end up in the wrong ones.
- */
+/* the columns of SELECT * that a new table must not get */
 static void
-check_query(ParseState *pstate, Query *query, JumbleState *jumble)
+strip_hidden(Query *query)
+{
+	List	   *targets = NIL;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *target = lfirst(lc);
+
+		if (target->resjunk || target->resname == NULL ||
+			!sv_is_hidden(target->resname))
+			targets = lappend(targets, target);
+		else if (query->setOperations || target->ressortgroupref)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("SELECT * from a table that retains dropped columns, in a function or DO block"),
+					 errhint("Name the columns in the SELECT.")));
+	}
+	foreach(lc, targets)
+		((TargetEntry *) lfirst(lc))->resno = foreach_current_index(lc) + 1;
+	query->targetList = targets;
+}
+
+/* INSERT without a list of columns would write into the wrong ones */
+static void
+check_insert(const Query *query)
 {
 	ListCell   *lc;
 
-	if (next_post_parse_analyze)
-		next_post_parse_analyze(pstate, query, jumble);
-	if (!is_expanding())
-		return;
-	if (!migration.creating)
-		sv_require_note_update(query);
-	if (query->commandType != CMD_INSERT)
-		return;
 	foreach(lc, query->targetList)
 	{
 		TargetEntry *target = lfirst(lc);
@@ -1937,6 +2096,31 @@ check_query(ParseState *pstate, Query *query, JumbleState *jumble)
 							get_rel_name(rt_fetch(query->resultRelation,
 												  query->rtable)->relid)),
 					 errhint("Name the columns in the INSERT.")));
+	}
+}
+
+/*
+ * A query in a function or a DO block finds hidden columns in place.
+ */
+static void
+check_query(ParseState *pstate, Query *query, JumbleState *jumble)
+{
+	if (next_post_parse_analyze)
+		next_post_parse_analyze(pstate, query, jumble);
+	if (!is_expanding())
+		return;
+	if (!migration.creating)
+		sv_require_note_update(query);
+	if (query->commandType == CMD_INSERT)
+		check_insert(query);
+	else if (query->commandType == CMD_UTILITY &&
+			 IsA(query->utilityStmt, CreateTableAsStmt))
+	{
+		Node	   *source = ((CreateTableAsStmt *) query->utilityStmt)->query;
+
+		if (IsA(source, Query) &&
+			((Query *) source)->commandType == CMD_SELECT)
+			strip_hidden((Query *) source);
 	}
 }
 
@@ -2007,13 +2191,13 @@ sv_expand_execute(const SvStatement *statement)
 	callback.arg = unconstify(SvStatement *, statement);
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	hide(&mentions, true);
+	hide(&mentions, true, false);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	query = parse_analyze_fixedparams(linitial(raw_parser(statement->text,
 														  RAW_PARSE_DEFAULT)),
 									  statement->text, NULL, 0, NULL);
 	PopActiveSnapshot();
-	hide(&mentions, false);
+	hide(&mentions, false, false);
 	foreach(lc, pg_plan_queries(pg_rewrite_query(query), statement->text,
 								CURSOR_OPT_PARALLEL_OK, NULL))
 		execute_plan(lfirst_node(PlannedStmt, lc), statement->text);

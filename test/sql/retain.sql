@@ -166,6 +166,27 @@ SELECT schemaver.apply('ALTER TABLE keys DROP CONSTRAINT keys_pkey', '2.4.0');
 INSERT INTO shop_2_0_0.keys (id, a, b) VALUES (1, 9, 'z')
 	ON CONFLICT (id) DO UPDATE SET b = 'zz' RETURNING *;
 INSERT INTO keys VALUES (1, 9);
+-- copies do not get what is hidden, nor its indexes
+SELECT schemaver.apply($$
+	CREATE TABLE copied (LIKE keys INCLUDING ALL);
+	CREATE TABLE copied_as AS SELECT * FROM keys WHERE false;
+	DO 'BEGIN CREATE TABLE copied_in_do AS SELECT k.* FROM keys k WHERE false;
+		CREATE TABLE liked_in_do (LIKE pair INCLUDING ALL); END';
+$$, '2.5.0');
+\d copied
+\d copied_as
+\d copied_in_do
+\d liked_in_do
+-- what is hidden does not exist for a script, and nobody may take such names
+SELECT schemaver.apply('ALTER TABLE pair DROP COLUMN schemaver_retained_b');
+SELECT schemaver.apply('ALTER TABLE pair RENAME schemaver_retained_b TO b');
+SELECT schemaver.apply('ALTER TABLE pair RENAME c TO schemaver_retained_x');
+SELECT schemaver.apply('CREATE TABLE t (schemaver_retained_x int)');
+SELECT schemaver.apply('CREATE INDEX schemaver_retained_x ON pair (c)');
+ALTER TABLE pair ADD schemaver_retained_x int;
+DO 'BEGIN CREATE TABLE t (schemaver_retained_x int); END';
+SELECT schemaver.apply($$DO 'BEGIN INSERT INTO pair VALUES (99, 8); END'$$);
+\d pair
 -- an heir that is put away leaves its parent
 SELECT schemaver.unregister();
 CREATE TABLE parent (id int PRIMARY KEY, a int, b int);
