@@ -690,7 +690,8 @@ extern Oid	sv_compat_schema_for(const SvProduct *product,
 extern void sv_compat_create_schemas(const SvProduct *product,
 									 const SvRelease *release);
 extern void sv_compat_retire(const SvProduct *product, List *retiring,
-							 List *staying, SvArchive *archive);
+							 List *staying, SvArchive *archive,
+							 List **needed);
 extern int	sv_compat_reconcile(const SvProduct *product, List *releases);
 extern void sv_compat_sync_rights(Oid base);
 extern bool sv_compat_has_view(const SvProduct *product,
