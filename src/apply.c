@@ -723,7 +723,8 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 					release->label, migration->product->name,
 					finding->change),
 			 errdetail("No instance has ever registered under it.")));
-	sv_compat_retire(migration->product, list_make1(release), NIL, NULL);
+	sv_compat_retire(migration->product, list_make1(release), NIL, NULL,
+					 &migration->needed);
 }
 
 /* what is new and checks the writes of older versions, told once for all */
@@ -785,7 +786,8 @@ retire_forgotten(Migration *migration)
 	migration->releases = supported;
 	if (forgotten == NIL)
 		return;
-	sv_compat_retire(migration->product, forgotten, supported, NULL);
+	sv_compat_retire(migration->product, forgotten, supported, NULL,
+					 &migration->needed);
 }
 
 static void

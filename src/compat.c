@@ -338,30 +338,6 @@ drop_view(Oid view)
 	invalidate_base(base);
 }
 
-/* add all that stands in a version schema to what is to be dropped */
-static void
-add_contents(ObjectAddresses *objects, Oid schema)
-{
-	static const Oid classes[] = {RelationRelationId, ProcedureRelationId,
-	TypeRelationId, OperatorRelationId};
-	ObjectAddress address;
-	ListCell   *lc;
-
-	for (int i = 0; i < (int) lengthof(classes); i++)
-	{
-		foreach(lc, sv_catalog_objects_of_schema(schema, classes[i]))
-		{
-			if (classes[i] == RelationRelationId &&
-				get_rel_relkind(lfirst_oid(lc)) != RELKIND_SEQUENCE)
-			{
-				check_is_view(lfirst_oid(lc));
-				invalidate_base(base_of_view(lfirst_oid(lc)));
-			}
-			ObjectAddressSet(address, classes[i], lfirst_oid(lc));
-			add_exact_object_address(&address, objects);
-		}
-	}
-}
 
 /*
  * Views
@@ -1302,11 +1278,12 @@ sv_compat_views_on(const SvProduct *product, List *releases, Oid base)
 
 /*
  * Lock the views of the staying releases on what will go, and on tables that
- * will change, in sessions' order.
+ * will change, then these themselves, as sessions do.  *needed tells which
+ * locks these are.
  */
 static void
-lock_views_on(const SvProduct *product, List *releases, List *objects,
-			  List *tables)
+lock_unused(const SvProduct *product, List *releases, List *objects,
+			List *tables, List **needed)
 {
 	List	   *relations = list_copy(tables);
 	List	   *views = NIL;
@@ -1321,7 +1298,12 @@ lock_views_on(const SvProduct *product, List *releases, List *objects,
 		foreach(lv, sv_compat_views_on(product, releases, lfirst_oid(lc)))
 			views = list_append_unique_oid(views, lfirst_oid(lv));
 	}
-	sv_lock_take(views, NIL);
+	*needed = NIL;
+	foreach(lc, views)
+		*needed = sv_lock_need(*needed, lfirst_oid(lc), AccessExclusiveLock);
+	foreach(lc, relations)
+		*needed = sv_lock_need(*needed, lfirst_oid(lc), AccessExclusiveLock);
+	sv_lock_take(views, *needed);
 }
 
 /* columns that are gone need not be kept in step any more */
@@ -1418,17 +1400,119 @@ rehouse(const SvProduct *product, List *staying, Oid schema)
 	}
 }
 
+/* does anything depend on an object but what is a part of it? */
+static bool
+is_stood_on(Oid class_id, Oid object)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(class_id));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
+							  2, keys);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		found = form->deptype != DEPENDENCY_INTERNAL &&
+			sv_contract_owning_relation(form->classid, form->objid) != object;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/* can a view go alone? */
+static bool
+is_lone_view(Oid view)
+{
+	Oid			row_type = get_rel_type_id(view);
+
+	return get_rel_relkind(view) == RELKIND_VIEW &&
+		!is_stood_on(RelationRelationId, view) &&
+		!is_stood_on(TypeRelationId, row_type) &&
+		!is_stood_on(TypeRelationId, get_array_type(row_type));
+}
+
+/*
+ * Add all that stands in a version schema to what is to be dropped, the views
+ * on which nothing stands apart.
+ */
+static void
+add_contents(ObjectAddresses *objects, ObjectAddresses *views, Oid schema)
+{
+	static const Oid classes[] = {RelationRelationId, ProcedureRelationId,
+	TypeRelationId, OperatorRelationId};
+	ObjectAddress address;
+	ListCell   *lc;
+
+	for (int i = 0; i < (int) lengthof(classes); i++)
+	{
+		foreach(lc, sv_catalog_objects_of_schema(schema, classes[i]))
+		{
+			if (classes[i] == RelationRelationId &&
+				get_rel_relkind(lfirst_oid(lc)) != RELKIND_SEQUENCE)
+			{
+				check_is_view(lfirst_oid(lc));
+				invalidate_base(base_of_view(lfirst_oid(lc)));
+			}
+			ObjectAddressSet(address, classes[i], lfirst_oid(lc));
+			add_exact_object_address(&address,
+									 classes[i] == RelationRelationId &&
+									 is_lone_view(lfirst_oid(lc)) ?
+									 views : objects);
+		}
+	}
+}
+
+/*
+ * Drop the views of a release, and add the rest that stands in its schemas to
+ * what is to be dropped.  One deletion of everything would take time that
+ * grows with the square of its number.
+ */
+static void
+drop_views_of(const SvProduct *product, const SvRelease *release,
+			  ObjectAddresses *objects, List *supported)
+{
+	ObjectAddresses *views = new_object_addresses();
+	ListCell   *lc;
+
+	foreach(lc, release->schemas)
+	{
+		Oid			schema = get_namespace_oid(lfirst(lc), true);
+		ObjectAddress address;
+
+		if (!OidIsValid(schema))
+			continue;
+		rehouse(product, supported, schema);
+		add_contents(objects, views, schema);
+		ObjectAddressSet(address, NamespaceRelationId, schema);
+		add_exact_object_address(&address, objects);
+	}
+	performMultipleDeletions(views, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	free_object_addresses(views);
+	CommandCounterIncrement();
+}
+
 /*
  * Retire releases: their version schemas go with all that stands there, and
- * so does what was retained for nobody but them.  All of it in one deletion,
- * since the parts may depend on each other; objects of others that depend on
- * any are an error.  Contracts must be collecting: what this touches is for
- * the caller to reconcile.  He holds the releases' locks and the product's.
- * With an archive, tables go there instead; without, NULL.
+ * so does what was retained for nobody but them: views on which nothing stands
+ * first, the rest in one deletion, since its parts may depend on each other;
+ * objects of others that depend on any are an error.  Contracts must be
+ * collecting: what this touches is for the caller to reconcile.  He holds the
+ * releases' locks and the product's.  With an archive, tables go there
+ * instead; without, NULL.  *needed tells which relations are locked for it, a
+ * list of SvNeededLock.
  */
 void
 sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
-				 SvArchive *archive)
+				 SvArchive *archive, List **needed)
 {
 	ObjectAddresses *objects = new_object_addresses();
 	List	   *unused;
@@ -1445,25 +1529,12 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
 	supported = sv_catalog_releases(product, true);
 	unused = sv_retain_unused(product, retiring);
 	excused = sv_require_unneeded(product);
-	lock_views_on(product, staying, unused, excused);
+	lock_unused(product, staying, unused, excused, needed);
 	if (archive)
 		unused = sv_archive_tables(product, retiring, unused, archive);
 	sv_retain_add_unused(unused, objects);
 	foreach(lr, retiring)
-	{
-		foreach(lc, ((SvRelease *) lfirst(lr))->schemas)
-		{
-			Oid			schema = get_namespace_oid(lfirst(lc), true);
-			ObjectAddress address;
-
-			if (!OidIsValid(schema))
-				continue;
-			rehouse(product, supported, schema);
-			add_contents(objects, schema);
-			ObjectAddressSet(address, NamespaceRelationId, schema);
-			add_exact_object_address(&address, objects);
-		}
-	}
+		drop_views_of(product, lfirst(lr), objects, supported);
 	performMultipleDeletions(objects, DROP_RESTRICT,
 							 PERFORM_DELETION_INTERNAL);
 	free_object_addresses(objects);

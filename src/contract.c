@@ -1944,7 +1944,8 @@ judge_added(Verdict *verdict, const SvPart *added)
 {
 	SvFinding  *finding;
 
-	if (sv_is_hidden(added->name) || is_harmless(verdict, added))
+	if (sv_is_hidden(added->name) || is_harmless(verdict, added) ||
+		is_put_away(verdict->entry, verdict->now))
 		return;
 	finding = add_finding(verdict, severity_of_added(verdict->entry, added),
 						  psprintf("ADD %s %s ON %s", added->flavour == 'i' ?

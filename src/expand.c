@@ -42,6 +42,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
@@ -61,6 +62,7 @@
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "tcop/cmdtag.h"
 #include "tcop/tcopprot.h"
@@ -759,6 +761,28 @@ mark_referenced(HTAB *doomed, const ObjectAddress *object)
 	return news;
 }
 
+/* the tables that a table inherits from, or is a partition of */
+static List *
+parents_of(Oid relation)
+{
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *parents = NIL;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relation));
+	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL,
+							  1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		parents = lappend_oid(parents,
+							  ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return parents;
+}
+
 /* is it a partition of a table that is needed? */
 static bool
 is_partition_of_needed(HTAB *doomed, Oid relation)
@@ -778,28 +802,18 @@ inherits_needed(HTAB *doomed, const ObjectAddress *column)
 {
 	char	   *name = get_attname(column->objectId, column->objectSubId,
 								   false);
-	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
+	ListCell   *lc;
 
-	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(column->objectId));
-	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL,
-							  1, &key);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, parents_of(column->objectId))
 	{
-		Oid			parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
-		Doomed	   *inherited = find_doomed(doomed, RelationRelationId, parent,
-											get_attnum(parent, name));
+		AttrNumber	number = get_attnum(lfirst_oid(lc), name);
+		Doomed	   *parent = number == InvalidAttrNumber ? NULL :
+		find_doomed(doomed, RelationRelationId, lfirst_oid(lc), number);
 
-		found = inherited && inherited->object.objectSubId &&
-			inherited->needed;
+		if (parent && unit_entry(doomed, parent)->needed)
+			return true;
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return found;
+	return false;
 }
 
 /* an index or constraint of a hidden column goes on serving those who see it */
@@ -853,6 +867,13 @@ list_doomed(HTAB *doomed, int *count)
 	return list;
 }
 
+static bool
+is_foreign_key(const ObjectAddress *object)
+{
+	return object->classId == ConstraintRelationId &&
+		constraint_type(object->objectId) == CONSTRAINT_FOREIGN;
+}
+
 /* does the unit of something share the fate of what is needed? */
 static bool
 follows_needed(HTAB *doomed, const ObjectAddress *unit)
@@ -898,8 +919,7 @@ decide(HTAB *doomed)
 			if (!unit->needed && follows_needed(doomed, &unit->object))
 				unit->needed = news = true;
 			if (unit->needed &&
-				!(list[i]->object.classId == ConstraintRelationId &&
-				  constraint_type(list[i]->object.objectId) == CONSTRAINT_FOREIGN))
+				!is_foreign_key(&list[i]->object))
 				news |= mark_referenced(doomed, &list[i]->object);
 		}
 	} while (news);
@@ -961,6 +981,28 @@ add_hiding(Oid relation)
 	MemoryContextSwitchTo(context);
 }
 
+/* would rows that leave the column out violate its domain's NOT NULL? */
+static bool
+needs_value(Oid relation, AttrNumber number)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	Oid			type = TupleDescAttr(RelationGetDescr(table),
+									 number - 1)->atttypid;
+	bool		has_default = build_column_default(table, number) != NULL;
+	bool		notnull = false;
+
+	relation_close(table, NoLock);
+	while (!notnull && get_typtype(type) == TYPTYPE_DOMAIN)
+	{
+		HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+		notnull = ((Form_pg_type) GETSTRUCT(tuple))->typnotnull;
+		type = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+		ReleaseSysCache(tuple);
+	}
+	return notnull && !has_default;
+}
+
 /* heirs follow their parent's column; those that keep theirs cannot */
 static void
 retain_column(HTAB *doomed, const ObjectAddress *column)
@@ -981,12 +1023,15 @@ retain_column(HTAB *doomed, const ObjectAddress *column)
 	{
 		AttrNumber	number = get_attnum(lfirst_oid(lc), name);
 
-		if (!find_doomed(doomed, RelationRelationId, lfirst_oid(lc), number) &&
+		if (!is_own_schema(get_rel_namespace(lfirst_oid(lc))) &&
+			!find_doomed(doomed, RelationRelationId, lfirst_oid(lc), number) &&
 			!find_doomed(doomed, RelationRelationId, lfirst_oid(lc), 0))
 			refuse_unit(column,
 						psprintf("Table \"%s\" inherits the column and would keep it as its own.",
 								 get_rel_name(lfirst_oid(lc))));
 	}
+	if (needs_value(column->objectId, column->objectSubId))
+		refuse_unit(column, "Its domain allows no nulls, so no newer row could leave it out.");
 	if (inherited == 0)
 		sv_retain_column(column->objectId, column->objectSubId);
 	add_hiding(column->objectId);
@@ -1029,6 +1074,30 @@ retain_sequence(Oid sequence)
 					   home_schema(get_rel_namespace(sequence)));
 }
 
+/* leave the parents that are not put away as well */
+static void
+disinherit(Oid relation, List *kept)
+{
+	ListCell   *lp;
+	ListCell   *lc;
+
+	foreach(lp, get_rel_relispartition(relation) ? NIL : parents_of(relation))
+	{
+		bool		stays = !is_own_schema(get_rel_namespace(lfirst_oid(lp)));
+
+		foreach(lc, kept)
+		{
+			ObjectAddress *unit = lfirst(lc);
+
+			if (unit->classId == RelationRelationId &&
+				unit->objectSubId == 0 && unit->objectId == lfirst_oid(lp))
+				stays = false;
+		}
+		if (stays)
+			sv_retain_disinherit(relation, lfirst_oid(lp));
+	}
+}
+
 static void
 retain_relation(Oid relation, List *kept)
 {
@@ -1042,6 +1111,7 @@ retain_relation(Oid relation, List *kept)
 			retain_sequence(relation);
 			break;
 		default:
+			disinherit(relation, kept);
 			sv_retain_relation(relation, kept);
 			break;
 	}
@@ -1164,6 +1234,7 @@ replace_drop(HTAB *doomed)
 	Doomed	  **list = list_doomed(doomed, &count);
 	List	   *kept = NIL;
 	List	   *others = NIL;
+	List	   *foreign_keys = NIL;
 	List	   *parts = NIL;
 	ListCell   *lc;
 
@@ -1174,6 +1245,8 @@ replace_drop(HTAB *doomed)
 		if (unit->needed &&
 			list[i]->object.classId != PublicationRelRelationId)
 			parts = lappend(parts, &list[i]->object);
+		else if (list[i] == unit && is_foreign_key(&unit->object))
+			foreign_keys = lappend(foreign_keys, &unit->object);
 		else if (list[i] == unit && !is_standin(&unit->object))
 			others = lappend(others, &unit->object);
 		if (list[i] == unit && unit->needed)
@@ -1181,6 +1254,9 @@ replace_drop(HTAB *doomed)
 	}
 	list_sort(kept, compare_units);
 	list_sort(others, compare_units);
+
+	/* what does not refer to a retained table any more cannot hold it back */
+	drop_others(foreign_keys);
 	foreach(lc, kept)
 		retain_unit(doomed, lfirst(lc), kept);
 	sv_retain_soften(parts);
@@ -1306,14 +1382,58 @@ find_in_statement(Node *statement, Mentions *mentions)
 	}
 }
 
+/* is an index hidden, or over hidden columns? */
+static bool
+is_hidden_index(Form_pg_index form, List *columns)
+{
+	bool		hidden = sv_is_hidden(get_rel_name(form->indexrelid));
+
+	for (int i = 0; i < form->indnatts; i++)
+		hidden |= list_member_int(columns, form->indkey.values[i]);
+	return hidden;
+}
+
+/*
+ * Declare hidden indexes not live, or live again: LIKE copies those that are.
+ * The caller sees to it that the table itself is read anew.
+ */
 static void
-hide(const Mentions *mentions, bool hidden)
+set_live(Oid relation, List *columns, bool live)
+{
+	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relation));
+	scan = systable_beginscan(catalog, IndexIndrelidIndexId, true, NULL, 1,
+							  &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (!is_hidden_index((Form_pg_index) GETSTRUCT(tuple), columns))
+			continue;
+		tuple = heap_copytuple(tuple);
+		((Form_pg_index) GETSTRUCT(tuple))->indislive = live;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	CacheInvalidateRelcacheByRelid(relation);
+}
+
+static void
+hide(const Mentions *mentions, bool hidden, bool indexes)
 {
 	ListCell   *lr;
 	ListCell   *lc;
 
 	forboth(lr, mentions->relations, lc, mentions->columns)
+	{
 		set_dropped(lfirst_oid(lr), lfirst(lc), hidden);
+		if (indexes)
+			set_live(lfirst_oid(lr), lfirst(lc), !hidden);
+	}
 	CommandCounterIncrement();
 }
 
@@ -1771,6 +1891,100 @@ forget_required(const AlterTableStmt *statement)
 	}
 }
 
+/*
+ * Names that begin like hidden ones are ours.  Other than columns they may be
+ * made by hand, since a restore makes them in a database that has products
+ * already.
+ */
+static void
+check_name(const char *kind, const char *name)
+{
+	if (name && sv_is_hidden(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("%s name \"%s\" is reserved", kind, name),
+				 errdetail("Names that begin with \"%s\" are those of what a migration has dropped and an older version still needs.",
+						   SV_HIDDEN_PREFIX),
+				 errhint("Choose another name.")));
+}
+
+static void
+check_element(Node *element)
+{
+	ListCell   *lc;
+
+	if (element == NULL)
+		return;
+	if (IsA(element, ColumnDef))
+	{
+		check_name("column", ((ColumnDef *) element)->colname);
+		foreach(lc, ((ColumnDef *) element)->constraints)
+			check_element(lfirst(lc));
+	}
+	else if (IsA(element, Constraint) && is_expanding())
+		check_name("constraint", ((Constraint *) element)->conname);
+}
+
+/* what is hidden does not exist for a script */
+static void
+refuse_hidden(const char *name, const RangeVar *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("\"%s\" of relation \"%s\" does not exist", name,
+					relation->relname),
+			 errdetail("It was dropped, and is retained for older versions until they are retired.")));
+}
+
+static void
+check_command(const AlterTableStmt *statement, const AlterTableCmd *command)
+{
+	if (command->subtype == AT_AddColumn ||
+		command->subtype == AT_AddConstraint)
+		check_element(command->def);
+	else if (is_expanding() && command->name && sv_is_hidden(command->name))
+		refuse_hidden(command->name, statement->relation);
+}
+
+static void
+check_reserved(Node *statement)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(statement))
+	{
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+			foreach(lc, ((CreateStmt *) statement)->tableElts)
+				check_element(lfirst(lc));
+			break;
+		case T_AlterTableStmt:
+			foreach(lc, ((AlterTableStmt *) statement)->cmds)
+				check_command((AlterTableStmt *) statement, lfirst(lc));
+			break;
+		case T_RenameStmt:
+			if (is_expanding() && ((RenameStmt *) statement)->subname &&
+				sv_is_hidden(((RenameStmt *) statement)->subname))
+				refuse_hidden(((RenameStmt *) statement)->subname,
+							  ((RenameStmt *) statement)->relation);
+			if (is_expanding() ||
+				((RenameStmt *) statement)->renameType == OBJECT_COLUMN)
+				check_name("column or object",
+						   ((RenameStmt *) statement)->newname);
+			break;
+		case T_IndexStmt:
+			if (is_expanding())
+				check_name("index", ((IndexStmt *) statement)->idxname);
+			break;
+		case T_CreateTrigStmt:
+			if (is_expanding())
+				check_name("trigger", ((CreateTrigStmt *) statement)->trigname);
+			break;
+		default:
+			break;
+	}
+}
+
 /* a child or partition must have the hidden columns of its parent */
 static void
 prepare_heirs(const AlterTableStmt *statement)
@@ -1801,6 +2015,61 @@ prepare_heirs(const AlterTableStmt *statement)
 	}
 }
 
+/* retained tables that the session finds through a view of its version */
+static List *
+seen_retained(void)
+{
+	List	   *seen = NIL;
+	ListCell   *ls;
+	ListCell   *lv;
+
+	foreach(ls, sv_registry_schemas())
+	{
+		foreach(lv, sv_catalog_objects_of_schema(lfirst_oid(ls),
+												 RelationRelationId))
+		{
+			Oid			base;
+			List	   *columns;
+
+			if (sv_contract_read_view(lfirst_oid(lv), &base, &columns) &&
+				get_rel_namespace(base) == sv_retain_schema())
+				seen = lappend_oid(seen, base);
+		}
+	}
+	return seen;
+}
+
+/* retained tables neither hold a TRUNCATE back nor go along unseen */
+static void
+let_truncate(const TruncateStmt *statement)
+{
+	List	   *relations = NIL;
+	ListCell   *lc;
+
+	foreach(lc, statement->relations)
+	{
+		Oid			relation = RangeVarGetRelid(lfirst_node(RangeVar, lc),
+												NoLock, true);
+		Oid			base;
+		List	   *columns;
+
+		if (OidIsValid(relation) &&
+			sv_contract_describe_view(relation, &base, &columns))
+			relation = base;
+		if (!OidIsValid(relation) ||
+			pg_class_aclcheck(relation, GetUserId(), ACL_TRUNCATE) !=
+			ACLCHECK_OK)
+			return;
+		LockRelationOid(relation, AccessExclusiveLock);
+		relations = list_concat_unique_oid(relations,
+										   find_all_inheritors(relation,
+															   AccessExclusiveLock,
+															   NULL));
+	}
+	sv_retain_let_truncate(relations, statement->behavior == DROP_CASCADE ?
+						   seen_retained() : NIL);
+}
+
 /* what holds in every session, not in a migration's alone */
 static void
 mind_retained(Node *statement)
@@ -1808,14 +2077,21 @@ mind_retained(Node *statement)
 	if (!IsTransactionState() || creating_extension ||
 		!sv_catalog_is_installed() || sv_catalog_products() == NIL)
 		return;
+	check_reserved(statement);
 	if (IsA(statement, AlterTableStmt))
 		prepare_heirs((AlterTableStmt *) statement);
+	else if (IsA(statement, TruncateStmt))
+		let_truncate((TruncateStmt *) statement);
 }
 
 static bool
 concerns_retained(const Node *statement)
 {
-	return IsA(statement, AlterTableStmt);
+	return IsA(statement, CreateStmt) ||
+		IsA(statement, CreateForeignTableStmt) ||
+		IsA(statement, AlterTableStmt) || IsA(statement, RenameStmt) ||
+		IsA(statement, IndexStmt) || IsA(statement, CreateTrigStmt) ||
+		IsA(statement, TruncateStmt);
 }
 
 static void
@@ -1829,6 +2105,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	Mentions	mentions = {NIL, NIL};
 	Oid			deferred = InvalidOid;
 	List	   *watched = NIL;
+	bool		likes = IsA(pstmt->utilityStmt, CreateStmt);
 
 	if (concerns_retained(pstmt->utilityStmt))
 		mind_retained(pstmt->utilityStmt);
@@ -1865,12 +2142,12 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		migration.creating = IsA(statement, CreateFunctionStmt);
 	}
 	if (mentions.relations != NIL)
-		hide(&mentions, true);
+		hide(&mentions, true, likes);
 	next(pstmt, query, readonly_tree, context, params, environment, receiver,
 		 completion);
 	migration.creating = false;
 	if (mentions.relations != NIL)
-		hide(&mentions, false);
+		hide(&mentions, false, likes);
 	if (OidIsValid(deferred))
 		leave_validation(deferred);
 	if (watched != NIL)
@@ -1879,23 +2156,37 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		sv_expand_follow_names();
 }
 
-/*
- * A query in a function or a DO block finds hidden columns in place.  If it
- * names no columns, its values would end up in the wrong ones.
- */
+/* the columns of SELECT * that a new table must not get */
 static void
-check_query(ParseState *pstate, Query *query, JumbleState *jumble)
+strip_hidden(Query *query)
+{
+	List	   *targets = NIL;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *target = lfirst(lc);
+
+		if (target->resjunk || target->resname == NULL ||
+			!sv_is_hidden(target->resname))
+			targets = lappend(targets, target);
+		else if (query->setOperations || target->ressortgroupref)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("SELECT * from a table that retains dropped columns, in a function or DO block"),
+					 errhint("Name the columns in the SELECT.")));
+	}
+	foreach(lc, targets)
+		((TargetEntry *) lfirst(lc))->resno = foreach_current_index(lc) + 1;
+	query->targetList = targets;
+}
+
+/* INSERT without a list of columns would write into the wrong ones */
+static void
+check_insert(const Query *query)
 {
 	ListCell   *lc;
 
-	if (next_post_parse_analyze)
-		next_post_parse_analyze(pstate, query, jumble);
-	if (!is_expanding())
-		return;
-	if (!migration.creating)
-		sv_require_note_update(query);
-	if (query->commandType != CMD_INSERT)
-		return;
 	foreach(lc, query->targetList)
 	{
 		TargetEntry *target = lfirst(lc);
@@ -1907,6 +2198,31 @@ check_query(ParseState *pstate, Query *query, JumbleState *jumble)
 							get_rel_name(rt_fetch(query->resultRelation,
 												  query->rtable)->relid)),
 					 errhint("Name the columns in the INSERT.")));
+	}
+}
+
+/*
+ * A query in a function or a DO block finds hidden columns in place.
+ */
+static void
+check_query(ParseState *pstate, Query *query, JumbleState *jumble)
+{
+	if (next_post_parse_analyze)
+		next_post_parse_analyze(pstate, query, jumble);
+	if (!is_expanding())
+		return;
+	if (!migration.creating)
+		sv_require_note_update(query);
+	if (query->commandType == CMD_INSERT)
+		check_insert(query);
+	else if (query->commandType == CMD_UTILITY &&
+			 IsA(query->utilityStmt, CreateTableAsStmt))
+	{
+		Node	   *source = ((CreateTableAsStmt *) query->utilityStmt)->query;
+
+		if (IsA(source, Query) &&
+			((Query *) source)->commandType == CMD_SELECT)
+			strip_hidden((Query *) source);
 	}
 }
 
@@ -1977,13 +2293,13 @@ sv_expand_execute(const SvStatement *statement)
 	callback.arg = unconstify(SvStatement *, statement);
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	hide(&mentions, true);
+	hide(&mentions, true, false);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	query = parse_analyze_fixedparams(linitial(raw_parser(statement->text,
 														  RAW_PARSE_DEFAULT)),
 									  statement->text, NULL, 0, NULL);
 	PopActiveSnapshot();
-	hide(&mentions, false);
+	hide(&mentions, false, false);
 	foreach(lc, pg_plan_queries(pg_rewrite_query(query), statement->text,
 								CURSOR_OPT_PARALLEL_OK, NULL))
 		execute_plan(lfirst_node(PlannedStmt, lc), statement->text);

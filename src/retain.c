@@ -16,9 +16,11 @@
  *
  * - The newest version is never held back.  NOT NULL on a hidden column goes,
  *	 unless its default fills it; a primary key over one turns into a unique
- *	 constraint, in which NULL is no conflict; a hidden trigger fires for the
- *	 older versions only; a retained table's foreign keys go, unless deleting
- *	 or updating the parent carries the change on.
+ *	 constraint; NULL is no conflict in a key over one, and a default that
+ *	 would repeat itself there goes; a hidden trigger fires for the older
+ *	 versions only; a retained table's foreign keys go, unless deleting or
+ *	 updating the parent carries the change on without fail; a retained table
+ *	 leaves the parents in which its rows would still be found.
  * - What is retained never stands in the way of a later DROP: all that it
  *	 depends on it depends on automatically, other retained things included,
  *	 since these may stand on what is not retained.  Whoever drops something
@@ -65,6 +67,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/readfuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_func.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteHandler.h"
@@ -381,15 +384,146 @@ sv_retain_is_filled(Oid relation, AttrNumber number)
 	return filled;
 }
 
+/* would rows that leave the column out all get the same value? */
+static bool
+has_repeating_default(Oid relation, AttrNumber number)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(table), number - 1);
+	Node	   *expression = attribute->attgenerated ? NULL :
+	build_column_default(table, number);
+
+	relation_close(table, AccessShareLock);
+	return expression && !contain_volatile_functions(expression);
+}
+
+/* NULL is no conflict where a hidden column is a part of a key */
 static void
-drop_not_null(Oid relation, const char *column)
+make_nulls_distinct(Oid index)
+{
+	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID,
+											ObjectIdGetDatum(index));
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+	if (form->indnullsnotdistinct)
+	{
+		form->indnullsnotdistinct = false;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+		CacheInvalidateRelcacheByRelid(form->indrelid);
+		CommandCounterIncrement();
+	}
+	table_close(catalog, RowExclusiveLock);
+}
+
+/* is it a key of columns that are never null, all among those of another? */
+static bool
+is_within(Form_pg_index form, Form_pg_index other, AttrNumber but_for,
+		  TupleDesc desc)
+{
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber	number = form->indkey.values[i];
+		bool		found = false;
+
+		for (int j = 0; j < other->indnkeyatts; j++)
+			found |= other->indkey.values[j] == number;
+		if (!found || number <= 0 || number == but_for ||
+			!TupleDescAttr(desc, number - 1)->attnotnull)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Are rows kept apart anyway by a smaller unique key, so that what the column
+ * says in this one is no matter?
+ */
+static bool
+is_kept_apart(Relation table, Form_pg_index key, AttrNumber number)
+{
+	ListCell   *lc;
+
+	foreach(lc, key->indisexclusion ? NIL : RelationGetIndexList(table))
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID,
+											ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+		bool		apart = form->indisunique && form->indisvalid &&
+			heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
+			is_within(form, key, number, RelationGetDescr(table));
+
+		ReleaseSysCache(tuple);
+		if (apart)
+			return true;
+	}
+	return false;
+}
+
+/* relax the unique and exclusion keys over a column; true if there are any */
+static bool
+relax_keys(Oid relation, AttrNumber number)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	List	   *indexes = list_copy(RelationGetIndexList(table));
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID,
+											ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+		bool		over = false;
+
+		for (int i = 0; i < form->indnkeyatts; i++)
+			over |= form->indkey.values[i] == number &&
+				(form->indisunique || form->indisexclusion);
+		over = over && !is_kept_apart(table, form, number);
+		ReleaseSysCache(tuple);
+		if (over)
+			make_nulls_distinct(lfirst_oid(lc));
+		found |= over;
+	}
+	relation_close(table, NoLock);
+	return found;
+}
+
+static void
+alter_column(Oid relation, const char *column, AlterTableType what)
 {
 	AlterTableCmd *command = makeNode(AlterTableCmd);
 
-	command->subtype = AT_DropNotNull;
+	command->subtype = what;
 	command->name = pstrdup(column);
+	command->behavior = DROP_RESTRICT;
 	AlterTableInternal(relation, list_make1(command), true);
 	CommandCounterIncrement();
+}
+
+/*
+ * Have rows that leave the column out violate nothing: they get the default,
+ * or NULL if that would be a conflict of keys.
+ */
+static void
+relax_column(Oid relation, AttrNumber number)
+{
+	char	   *column = get_attname(relation, number, false);
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
+										Int16GetDatum(number));
+	bool		notnull = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+	bool		in_key = false;
+	ListCell   *lc;
+
+	ReleaseSysCache(tuple);
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+		in_key |= relax_keys(lfirst_oid(lc),
+							 get_attnum(lfirst_oid(lc), column));
+	if (in_key && has_repeating_default(relation, number))
+		alter_column(relation, column, AT_ColumnDefault);
+	if (notnull && !sv_retain_is_filled(relation, number))
+		alter_column(relation, column, AT_DropNotNull);
 }
 
 /*
@@ -403,20 +537,20 @@ sv_retain_column(Oid relation, AttrNumber number)
 {
 	char	   *column = get_attname(relation, number, false);
 	RenameStmt *rename = makeNode(RenameStmt);
-	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
-										Int16GetDatum(number));
-	bool		notnull = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+	SvIdentity	identity;
 
-	ReleaseSysCache(tuple);
-	if (notnull && !sv_retain_is_filled(relation, number))
-		drop_not_null(relation, column);
+	relax_column(relation, number);
 	rename->renameType = OBJECT_COLUMN;
 	rename->relationType = OBJECT_TABLE;
 	rename->relation = range_of(relation);
 	rename->subname = column;
 	rename->newname = hidden_column_name(relation, column);
 	rename->behavior = DROP_RESTRICT;
+
+	/* whoever may drop the column, by CASCADE, need not own the table */
+	sv_catalog_become_owner(&identity);
 	(void) renameatt(rename);
+	sv_catalog_become_caller(&identity);
 	CommandCounterIncrement();
 	sv_contract_touch(RelationRelationId, relation);
 }
@@ -726,7 +860,7 @@ sv_retain_return_trigger(Oid trigger, const char *name)
  * Relations
  */
 
-/* does changing or deleting the parent never fail for want of its child? */
+/* is the change of a parent's row carried on to its child's? */
 static bool
 is_carried_on(char action)
 {
@@ -734,17 +868,107 @@ is_carried_on(char action)
 		action == FKCONSTR_ACTION_SETNULL;
 }
 
-/* the definition of a foreign key as it may stay, or NULL */
+/* all foreign keys of a table, or those that refer to it; copies of rows */
+static List *
+foreign_keys(Oid relation, bool referring)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *keys = NIL;
+
+	ScanKeyInit(&key, referring ? Anum_pg_constraint_confrelid :
+				Anum_pg_constraint_conrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relation));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId,
+							  !referring, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (((Form_pg_constraint) GETSTRUCT(tuple))->contype ==
+			CONSTRAINT_FOREIGN)
+			keys = lappend(keys, heap_copytuple(tuple));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return keys;
+}
+
+/* may a column be set to anything that the parent has, or to null? */
+static bool
+is_free_column(Oid relation, AttrNumber number)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(table);
+	bool		is_free = !TupleDescAttr(desc, number - 1)->attnotnull;
+
+	for (int i = 0; desc->constr && i < desc->constr->num_check; i++)
+	{
+		Bitmapset  *columns = NULL;
+
+		pull_varattnos(stringToNode(desc->constr->check[i].ccbin), 1,
+					   &columns);
+		is_free &= !bms_is_member(number - FirstLowInvalidHeapAttributeNumber,
+								  columns);
+	}
+	relation_close(table, NoLock);
+	return is_free;
+}
+
+/* may all the columns of a foreign key be set? */
+static bool
+has_free_columns(HeapTuple tuple)
+{
+	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+	int			n;
+	AttrNumber	columns[INDEX_MAX_KEYS];
+	AttrNumber	parents[INDEX_MAX_KEYS];
+
+	DeconstructFkConstraintRow(tuple, &n, columns, parents, NULL, NULL,
+							   NULL, NULL, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		if (!is_free_column(form->conrelid, columns[i]))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Can a foreign key of a retained table stay, since it carries every change
+ * of the parent on without fail?  Not if what refers to the child in turn
+ * may object.
+ */
+static bool
+can_stay(HeapTuple tuple)
+{
+	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+	ListCell   *lc;
+
+	if (!is_carried_on(form->confdeltype) || OidIsValid(form->conparentid) ||
+		get_rel_relkind(form->conrelid) == RELKIND_PARTITIONED_TABLE ||
+		!has_free_columns(tuple))
+		return false;
+	foreach(lc, foreign_keys(form->conrelid, true))
+	{
+		Form_pg_constraint referring =
+			(Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc));
+
+		if (referring->conrelid == form->conrelid ||
+			!is_carried_on(referring->confupdtype) || !can_stay(lfirst(lc)))
+			return false;
+	}
+	return true;
+}
+
+/* the statement that makes a foreign key again, as it may stay */
 static AlterTableStmt *
-relaxed_foreign_key(Form_pg_constraint form, char **text)
+relaxed_foreign_key(Oid key, char **text)
 {
 	AlterTableStmt *statement;
 	Constraint *constraint;
 
-	if (!is_carried_on(form->confdeltype) ||
-		get_rel_relkind(form->conrelid) == RELKIND_PARTITIONED_TABLE)
-		return NULL;
-	*text = pg_get_constraintdef_command(form->oid);
+	*text = pg_get_constraintdef_command(key);
 	statement = castNode(AlterTableStmt,
 						 linitial_node(RawStmt,
 									   raw_parser(*text,
@@ -757,6 +981,16 @@ relaxed_foreign_key(Form_pg_constraint form, char **text)
 	return statement;
 }
 
+static void
+drop_constraint(Oid constraint)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, ConstraintRelationId, constraint);
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+}
+
 /*
  * Let go of the foreign keys by which a retained table would hold back those
  * who change the tables that it refers to, unless these are retained as well.
@@ -764,44 +998,62 @@ relaxed_foreign_key(Form_pg_constraint form, char **text)
 static void
 relax_foreign_keys(Oid relation, List *kept)
 {
-	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	List	   *keys = NIL;
 	ListCell   *lc;
 
-	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(relation));
-	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true,
-							  NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-
-		if (form->contype == CONSTRAINT_FOREIGN &&
-			!OidIsValid(form->conparentid) &&
-			!is_among(RelationRelationId, form->confrelid, kept) &&
-			!(is_carried_on(form->confdeltype) &&
-			  is_carried_on(form->confupdtype)))
-			keys = lappend(keys, heap_copytuple(tuple));
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	foreach(lc, keys)
+	foreach(lc, foreign_keys(relation, false))
 	{
 		Form_pg_constraint form =
 			(Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc));
+		bool		stays;
 		char	   *text;
-		AlterTableStmt *relaxed = relaxed_foreign_key(form, &text);
-		ObjectAddress address;
+		AlterTableStmt *relaxed = NULL;
 
-		ObjectAddressSet(address, ConstraintRelationId, form->oid);
-		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
-		CommandCounterIncrement();
+		if (OidIsValid(form->conparentid) ||
+			is_among(RelationRelationId, form->confrelid, kept) ||
+			get_rel_namespace(form->confrelid) == sv_retain_schema())
+			continue;
+		stays = can_stay(lfirst(lc));
+		if (stays && is_carried_on(form->confupdtype))
+			continue;
+		if (stays)
+			relaxed = relaxed_foreign_key(form->oid, &text);
+		drop_constraint(form->oid);
 		if (relaxed)
 			run_utility((Node *) relaxed, text);
 	}
+}
+
+/*
+ * Let go of all foreign keys by which retained tables refer to some others,
+ * which are to be truncated: the server would refuse that, or take the
+ * retained rows along.  "seen" are OIDs of retained tables that the session
+ * knows of, whose keys count.
+ */
+void
+sv_retain_let_truncate(List *relations, List *seen)
+{
+	SvIdentity	identity;
+	ListCell   *lr;
+	ListCell   *lk;
+
+	sv_catalog_become_owner(&identity);
+	foreach(lr, relations)
+	{
+		foreach(lk, foreign_keys(lfirst_oid(lr), true))
+		{
+			Form_pg_constraint form =
+				(Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lk));
+
+			if (get_rel_namespace(form->conrelid) != sv_retain_schema() ||
+				list_member_oid(relations, form->conrelid) ||
+				list_member_oid(seen, form->conrelid) ||
+				OidIsValid(form->conparentid))
+				continue;
+			LockRelationOid(form->conrelid, AccessExclusiveLock);
+			drop_constraint(form->oid);
+		}
+	}
+	sv_catalog_become_caller(&identity);
 }
 
 /* free the names of what moves along with a relation */
@@ -826,6 +1078,28 @@ rename_followers(Oid relation, Oid schema)
 							   foreach_current_index(lc) < nindexes);
 		CommandCounterIncrement();
 	}
+}
+
+/*
+ * Take a table that is put away out of a parent that stays: the newest
+ * version must not find its rows there.
+ */
+void
+sv_retain_disinherit(Oid relation, Oid parent)
+{
+	char	   *text =
+	psprintf("ALTER TABLE %s NO INHERIT %s",
+			 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+										get_rel_name(relation)),
+			 quote_qualified_identifier(get_namespace_name(get_rel_namespace(parent)),
+										get_rel_name(parent)));
+	SvIdentity	identity;
+
+	sv_catalog_become_owner(&identity);
+	run_utility(linitial_node(RawStmt,
+							  raw_parser(text, RAW_PARSE_DEFAULT))->stmt,
+				text);
+	sv_catalog_become_caller(&identity);
 }
 
 /*

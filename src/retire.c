@@ -40,6 +40,7 @@ typedef struct Retirement
 	int			count;			/* how many went */
 	bool		archive;		/* shall be kept what would be lost? */
 	SvArchive	archived;		/* what was before the first try */
+	List	   *needed;			/* locks, of SvNeededLock */
 } Retirement;
 
 /* the sessions that keep a version from being retired */
@@ -176,7 +177,8 @@ attempt(void *argument)
 	nestlevel = sv_contract_enter();
 	sv_contract_collect_begin();
 	sv_compat_retire(retirement->product, retiring, staying,
-					 retirement->archive ? &archived : NULL);
+					 retirement->archive ? &archived : NULL,
+					 &retirement->needed);
 	restore_constraints(retirement, retiring, staying);
 	sv_contract_relink(staying, false);
 	(void) sv_compat_reconcile(retirement->product, staying);
@@ -192,7 +194,6 @@ Datum
 schemaver_retire(PG_FUNCTION_ARGS)
 {
 	Retirement	retirement = {0};
-	List	   *needed = NIL;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -226,7 +227,7 @@ schemaver_retire(PG_FUNCTION_ARGS)
 	sv_lock_retry(psprintf("retirement of version %s of product \"%s\"",
 						   retirement.release->label,
 						   retirement.product->name),
-				  attempt, &retirement, &needed);
+				  attempt, &retirement, &retirement.needed);
 	PG_RETURN_INT32(retirement.count);
 }
 

@@ -550,7 +550,9 @@ extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 							   List *releases);
 extern void sv_retain_hide_sequence(Oid sequence);
+extern void sv_retain_disinherit(Oid relation, Oid parent);
 extern void sv_retain_relation(Oid relation, List *kept);
+extern void sv_retain_let_truncate(List *relations, List *seen);
 extern void sv_retain_home(Oid class_id, Oid object, Oid schema);
 extern void sv_retain_return_unique(Oid relation, const SvPart *part);
 extern void sv_retain_return_indexes(Oid relation);
@@ -688,7 +690,8 @@ extern Oid	sv_compat_schema_for(const SvProduct *product,
 extern void sv_compat_create_schemas(const SvProduct *product,
 									 const SvRelease *release);
 extern void sv_compat_retire(const SvProduct *product, List *retiring,
-							 List *staying, SvArchive *archive);
+							 List *staying, SvArchive *archive,
+							 List **needed);
 extern int	sv_compat_reconcile(const SvProduct *product, List *releases);
 extern void sv_compat_sync_rights(Oid base);
 extern bool sv_compat_has_view(const SvProduct *product,

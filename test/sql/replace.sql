@@ -348,7 +348,7 @@ SELECT schemaver.unregister();
 SELECT schemaver.retire('3.0.0');
 SELECT oid::regtype FROM pg_type
 WHERE typnamespace::regnamespace::text LIKE 'rep_3%' AND typtype <> 'c' AND
-	typelem = 0 ORDER BY 1::text;
+	typelem = 0 ORDER BY oid::regtype::text;
 SELECT schemaver.retire('5.1.0');
 SELECT oid::regclass FROM pg_class
 WHERE relnamespace::regnamespace::text ~ '^(rep_|schemaver_retained)';

@@ -84,7 +84,123 @@ EXECUTE add_person('Cid', 'cid@', 30);
 EXECUTE add_person('Cyd', 'cid@', 31);
 EXECUTE all_adults;
 EXECUTE all_ages;
+REFRESH MATERIALIZED VIEW CONCURRENTLY ages;
+EXECUTE all_ages;
+INSERT INTO visit VALUES (1, '2020-01-01'), (1, '2020-01-02')
+	ON CONFLICT (pet, day) DO NOTHING RETURNING *;
+SELECT p.*, count(*) FROM person p GROUP BY p.id ORDER BY id;
+COPY person TO STDOUT;
+COPY person (name, email, age) FROM STDIN;
+Dan	dan@	44
+\.
+UPDATE person SET age = DEFAULT, note = DEFAULT, state = DEFAULT
+	WHERE name = 'Dan' RETURNING *;
+-- what the newest sees
+SELECT schemaver.register('1.1.0') AS version \gset
+PREPARE newer AS SELECT * FROM person ORDER BY id;
+EXECUTE newer;
+INSERT INTO person VALUES (DEFAULT, 'Eve', 'eve@', DEFAULT, 'x', '2000-01-01')
+	RETURNING *;
+SELECT count(*) FROM ages;
+SELECT count(*) FROM visit;
+SELECT count(*) FROM adults;
+-- it is not held back by what it does not see
+DELETE FROM pet WHERE id = 1 RETURNING *;
+INSERT INTO pet (owner, name) VALUES (1, 'Tom');
+TRUNCATE pet;
+INSERT INTO pet (owner, keeper, name) VALUES (1, 2, 'Kit');
 
+SELECT schemaver.unregister();
+-- keys, foreign keys, defaults: nothing hidden holds the newest back
+CREATE TABLE node (id int PRIMARY KEY, x int);
+CREATE TABLE leaf (
+	id		int PRIMARY KEY,
+	a		int REFERENCES node,
+	b		int REFERENCES node ON DELETE CASCADE,
+	c		int REFERENCES node ON DELETE SET NULL ON UPDATE CASCADE,
+	d		int NOT NULL REFERENCES node ON DELETE SET NULL,
+	e		int REFERENCES node ON DELETE SET NULL CHECK (e IS NOT NULL));
+CREATE TABLE twig (leaf int REFERENCES leaf);
+CREATE TABLE keys (
+	id		int PRIMARY KEY,
+	a		int,
+	b		text,
+	state	text NOT NULL DEFAULT 'new',
+	UNIQUE NULLS NOT DISTINCT (b),
+	UNIQUE (a, state),
+	EXCLUDE USING btree (state WITH =) WHERE (a > 100));
+CREATE TABLE pair (a int, b int, c int, PRIMARY KEY (a, b), UNIQUE (b, c));
+CREATE TABLE of_pair (a int, b int, FOREIGN KEY (a, b) REFERENCES pair);
+CREATE STATISTICS pair_stats ON a, b FROM pair;
+INSERT INTO node SELECT i, i FROM generate_series(1, 9) AS i;
+INSERT INTO leaf VALUES (1, 1, 2, 3, 4, 5);
+INSERT INTO pair VALUES (1, 1, 1), (1, 2, 1);
+SELECT schemaver.apply('SELECT 1', '2.0.0');
+SELECT schemaver.register('2.0.0') AS version \gset
+SELECT schemaver.unregister();
+SELECT schemaver.apply('DROP TABLE leaf CASCADE', '2.1.0');
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid = 'schemaver_retained.leaf'::regclass ORDER BY 1;
+DELETE FROM node WHERE id IN (1, 4, 5);
+UPDATE node SET id = 33 WHERE id = 3;
+SELECT * FROM shop_2_0_0.leaf;
+DELETE FROM node WHERE id = 33;
+SELECT * FROM shop_2_0_0.leaf;
+TRUNCATE node;
+SELECT * FROM shop_2_0_0.leaf;
+SELECT schemaver.apply('ALTER TABLE keys DROP b, DROP state', '2.2.0');
+INSERT INTO keys (id, a) VALUES (1, 1), (2, 1), (3, 101), (4, 101);
+INSERT INTO shop_2_0_0.keys (id, a, b) VALUES (5, 1, 'x') RETURNING *;
+INSERT INTO shop_2_0_0.keys (id, a, b) VALUES (6, 1, 'y')
+	ON CONFLICT (a, state) DO UPDATE SET b = 'yy' RETURNING *;
+SELECT schemaver.apply('ALTER TABLE pair DROP b', '2.3.0');
+SELECT schemaver.apply('ALTER TABLE pair DROP b CASCADE', '2.3.0');
+\d pair
+INSERT INTO pair (a) VALUES (1), (1);
+INSERT INTO shop_2_0_0.pair VALUES (1, 2, 3) ON CONFLICT (a, b) DO UPDATE SET c = 9 RETURNING *;
+INSERT INTO shop_2_0_0.pair VALUES (1, 2, 3)
+	ON CONFLICT ON CONSTRAINT pair_pkey DO UPDATE SET c = 10 RETURNING *;
+SELECT p.*, count(*) FROM shop_2_0_0.pair p WHERE b = 1 GROUP BY a, b;
+-- a unique key alone goes on holding for all until it is retired
+SELECT schemaver.apply('ALTER TABLE keys DROP CONSTRAINT keys_pkey', '2.4.0');
+INSERT INTO shop_2_0_0.keys (id, a, b) VALUES (1, 9, 'z')
+	ON CONFLICT (id) DO UPDATE SET b = 'zz' RETURNING *;
+INSERT INTO keys VALUES (1, 9);
+-- copies do not get what is hidden, nor its indexes
+SELECT schemaver.apply($$
+	CREATE TABLE copied (LIKE keys INCLUDING ALL);
+	CREATE TABLE copied_as AS SELECT * FROM keys WHERE false;
+	DO 'BEGIN CREATE TABLE copied_in_do AS SELECT k.* FROM keys k WHERE false;
+		CREATE TABLE liked_in_do (LIKE pair INCLUDING ALL); END';
+$$, '2.5.0');
+\d copied
+\d copied_as
+\d copied_in_do
+\d liked_in_do
+-- what is hidden does not exist for a script, and nobody may take such names
+SELECT schemaver.apply('ALTER TABLE pair DROP COLUMN schemaver_retained_b');
+SELECT schemaver.apply('ALTER TABLE pair RENAME schemaver_retained_b TO b');
+SELECT schemaver.apply('ALTER TABLE pair RENAME c TO schemaver_retained_x');
+SELECT schemaver.apply('CREATE TABLE t (schemaver_retained_x int)');
+SELECT schemaver.apply('CREATE INDEX schemaver_retained_x ON pair (c)');
+ALTER TABLE pair ADD schemaver_retained_x int;
+DO 'BEGIN CREATE TABLE t (schemaver_retained_x int); END';
+SELECT schemaver.apply($$DO 'BEGIN INSERT INTO pair VALUES (99, 8); END'$$);
+\d pair
+-- an heir that is put away leaves its parent
+SELECT schemaver.unregister();
+CREATE TABLE parent (id int PRIMARY KEY, a int, b int);
+CREATE TABLE own_child (b int) INHERITS (parent);
+INSERT INTO parent VALUES (1, 2, 3);
+INSERT INTO own_child VALUES (11, 12, 13);
+SELECT schemaver.apply('SELECT 31', '3.0.0');
+SELECT schemaver.register('3.0.0') AS version \gset
+SELECT schemaver.unregister();
+SELECT schemaver.apply('ALTER TABLE parent DROP COLUMN b', '3.1.0');
+SELECT schemaver.apply('DROP TABLE own_child; ALTER TABLE parent DROP COLUMN b', '3.1.0');
+SELECT * FROM parent;
+SELECT * FROM shop_3_0_0.parent;
+SELECT * FROM shop_3_0_0.own_child;
 -- what becomes a partition or an heir gets the hidden columns of its parent
 SELECT schemaver.unregister();
 CREATE TABLE part (id int, k int, v text, w text NOT NULL DEFAULT 'w',
@@ -117,6 +233,17 @@ SELECT * FROM shop_4_0_0.mother ORDER BY 1, 2;
 SELECT * FROM shop_4_0_0.child;
 SELECT * FROM shop_4_2_0.late;
 \d part_6
+
+-- a domain that allows no nulls cannot be relaxed
+CREATE DOMAIN filled AS text NOT NULL;
+CREATE TABLE strict (id int PRIMARY KEY, a filled, b filled DEFAULT 'b');
+SELECT schemaver.apply('SELECT 7', '8.0.0');
+SELECT schemaver.register('8.0.0') AS version \gset
+SELECT schemaver.unregister();
+SELECT schemaver.apply('ALTER TABLE strict DROP a', '8.1.0');
+SELECT schemaver.apply('ALTER TABLE strict DROP b', '8.1.0');
+SELECT schemaver.apply('INSERT INTO strict VALUES (1, ''a'')', '8.2.0');
+SELECT * FROM shop_8_0_0.strict;
 
 \c :home
 DROP DATABASE sv_retain;

@@ -210,7 +210,9 @@ INSERT INTO person (id, c) VALUES (13, 3000000000);
 UPDATE person SET c = 3000000000 WHERE id = 11;
 SELECT as_version('2');
 INSERT INTO person (id, b) VALUES (13, 'thirteen');
-CREATE TABLE long_one (schemaver_retained_id int, id bigint);
+CREATE TABLE long_one (old_id int, id bigint);
+UPDATE pg_attribute SET attname = 'schemaver_retained_id'
+WHERE attrelid = 'long_one'::regclass AND attname = 'old_id';
 CALL keep_in_step('long_one', 'schemaver_retained_id', 'id', 'schemaver_retained_id',
 	'id::int', 'syncing', '1.0.0', 'new');
 INSERT INTO long_one (id) VALUES (3000000000);

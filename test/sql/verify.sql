@@ -163,7 +163,9 @@ SELECT schemaver.apply('SELECT 2', '1.3.1');
 TABLE tool.findings;
 
 -- retained for nobody: a name that was hidden by hand
-ALTER TABLE fresh ADD schemaver_retained_x int;
+ALTER TABLE fresh ADD hidden_x int;
+UPDATE pg_attribute SET attname = 'schemaver_retained_x'
+WHERE attrelid = 'fresh'::regclass AND attname = 'hidden_x';
 SELECT * FROM tool.findings WHERE finding ~ 'nobody';
 ALTER TABLE fresh DROP schemaver_retained_x;
 
