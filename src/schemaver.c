@@ -29,6 +29,7 @@ _PG_init(void)
 	sv_guard_init();
 	sv_require_init();
 	sv_expand_init();
+	sv_plan_init();
 	sv_registry_init();
 	sv_registry_wake_hook = sv_compat_wake;
 	MarkGUCPrefixReserved(SV_SCHEMA);
