@@ -61,6 +61,7 @@ PG_FUNCTION_INFO_V1(schemaver_plan);
 
 #define TEXT_BYTES		200		/* of a statement, to be shown */
 #define LARGEST_COST	1000.0	/* of a statement on data, to be run */
+#define LOCK_TIMEOUT_MS	50
 #define COLUMNS			13
 
 static int	plan_lock_limit = 50;
@@ -866,8 +867,11 @@ rehearse(SvScript *script, SvVersion *version, char *product,
 	MemoryContextSwitchTo(plan->context);
 	PG_TRY();
 	{
-		set_local("lock_timeout", plan_lock_limit ?
-				  psprintf("%d", plan_lock_limit) : "50ms");
+		/* others stand in line behind us meanwhile, as in apply() */
+		set_local("lock_timeout",
+				  psprintf("%d", plan_lock_limit ?
+						   Min(plan_lock_limit, LOCK_TIMEOUT_MS) :
+						   LOCK_TIMEOUT_MS));
 		set_local("client_min_messages", "notice");
 		set_local("log_min_messages", "notice");
 		*label = sv_version_text(sv_apply_rehearse(script, version, product,

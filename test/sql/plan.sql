@@ -23,7 +23,8 @@ CREATE FUNCTION all_there_is() RETURNS text LANGUAGE sql AS $$
 		(SELECT string_agg(nspname || oid, ',' ORDER BY oid) FROM pg_namespace),
 		(SELECT string_agg(typname || oid, ',' ORDER BY oid) FROM pg_type),
 		(SELECT string_agg(d::text, ',' ORDER BY d::text) FROM pg_depend d),
-		(SELECT string_agg(s::text, ',' ORDER BY s::text) FROM pg_sequences s),
+		(SELECT string_agg(s::text, ',' ORDER BY s::text) FROM pg_sequences s
+		 WHERE schemaname <> 'schemaver'),
 		(SELECT string_agg(h::text, ',' ORDER BY id) FROM schemaver.history h),
 		(SELECT string_agg(v::text, ',' ORDER BY v::text) FROM schemaver.versions v)))
 $$;
@@ -43,13 +44,13 @@ CREATE FUNCTION greet() RETURNS text LANGUAGE plpgsql AS
 SELECT schemaver.baseline('1.0.0', 'sv_plan');
 -- what takes how long is not what most of this is about
 SET schemaver.plan_lock_limit = 0;
+SELECT schemaver.register('1.0.0');
 SELECT all_there_is() AS before \gset
 
 --
 -- kinds of changes
 --
 \x on
-SELECT schemaver.register('1.0.0');
 SELECT * FROM schemaver.plan($$
 ALTER TABLE person RENAME name TO title;
 ALTER TABLE person DROP COLUMN nick;
