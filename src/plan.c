@@ -479,7 +479,7 @@ observe(SvNoteKind kind, Oid relation, const char *text)
 static void
 emit_log(ErrorData *edata)
 {
-	if (plan && edata->elevel < ERROR)
+	if (plan && edata->elevel >= INFO && edata->elevel < ERROR)
 	{
 		if (edata->output_to_client && edata->elevel >= NOTICE)
 		{
@@ -939,6 +939,8 @@ blame(const ErrorData *problem)
 		step = plan->current ? plan->current : step_obstructed(&holders);
 		if (holders == NULL)
 			holders = sv_lock_holders(step->locks);
+		if (!plan->begun)
+			holders = "another migration of the product runs";
 		step->outcome = psprintf("not tried: its locks are not to be had now%s%s",
 								 holders ? ": " : "",
 								 holders ? holders : "");

@@ -88,6 +88,11 @@ CREATE OR REPLACE FUNCTION greet() RETURNS text LANGUAGE plpgsql AS
 	'BEGIN RETURN (SELECT min(title) FROM person); END';
 ALTER TABLE person RENAME name TO title;
 $$);
+-- functions that mention a changed name
+SELECT statement, effect, notices FROM schemaver.plan($$
+ALTER TABLE person RENAME name TO title;
+CREATE TABLE t (id int);
+$$);
 -- rewritten, and emptied
 SELECT statement, access, jobs FROM schemaver.plan($$
 ALTER TABLE log SET LOGGED; ALTER TABLE person SET UNLOGGED; TRUNCATE log; CREATE TABLE t (id int);
