@@ -535,10 +535,70 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION schemaver.apply(text, schemaver.version, text, text, text) IS
 	'runs a migration and keeps the supported older versions working; returns the new version';
 
+--
+-- plan.c: plan
+--
+
+CREATE TYPE schemaver.step AS (
+	statement integer,
+	line integer,
+	text text,
+	effect text,
+	breaks schemaver.version[],
+	live schemaver.version[],
+	prevention text,
+	locks text[],
+	access text,
+	jobs text[],
+	inferred text[],
+	notices text[],
+	version schemaver.version);
+
+COMMENT ON TYPE schemaver.step IS
+	'what apply() would do with one statement of a script: see plan()';
+COMMENT ON COLUMN schemaver.step.statement IS
+	'the statement''s number in the script, from 1';
+COMMENT ON COLUMN schemaver.step.line IS
+	'the line that it begins in, from 1';
+COMMENT ON COLUMN schemaver.step.text IS
+	'its first 200 bytes';
+COMMENT ON COLUMN schemaver.step.effect IS
+	'what is done: "runs as it is", or what is done instead; "refused: ..." if apply() would fail with that error; "not ..." if it was not tried';
+COMMENT ON COLUMN schemaver.step.breaks IS
+	'supported versions that it would break if it stood alone; NULL if none';
+COMMENT ON COLUMN schemaver.step.live IS
+	'those of them that are live; NULL if none';
+COMMENT ON COLUMN schemaver.step.prevention IS
+	'how each of these changes is kept from them, or why it is refused, a line each';
+COMMENT ON COLUMN schemaver.step.locks IS
+	'relations that it locks more strongly than ROW EXCLUSIVE, with the mode as pg_locks has it; what is locked so already is not told again, but for what its words tell of';
+COMMENT ON COLUMN schemaver.step.access IS
+	'rewrite: a table is written anew; fill: all rows are updated; scan: a table is read through; NULL: none of these';
+COMMENT ON COLUMN schemaver.step.jobs IS
+	'the work that this is, with the table and its size';
+COMMENT ON COLUMN schemaver.step.inferred IS
+	'how values are computed for either version, and from where that is known';
+COMMENT ON COLUMN schemaver.step.notices IS
+	'what the caller of apply() would be told, and who is not protected';
+COMMENT ON COLUMN schemaver.step.version IS
+	'version that apply() would return; NULL if it is refused or not known';
+
+CREATE FUNCTION schemaver.plan(
+	script text,
+	version schemaver.version DEFAULT NULL,
+	product text DEFAULT NULL)
+RETURNS SETOF schemaver.step
+AS 'MODULE_PATHNAME', 'schemaver_plan'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION schemaver.plan(text, schemaver.version, text) IS
+	'what apply() would do, a row a statement; changes nothing';
+
 REVOKE ALL ON FUNCTION
 	schemaver.create_product(text, text[], boolean, boolean),
 	schemaver.baseline(schemaver.version, text),
-	schemaver.apply(text, schemaver.version, text, text, text)
+	schemaver.apply(text, schemaver.version, text, text, text),
+	schemaver.plan(text, schemaver.version, text)
 FROM PUBLIC;
 
 --

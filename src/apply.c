@@ -58,6 +58,7 @@ typedef struct Migration
 	SvStatement *statement;		/* the one that runs, for error messages */
 	const char *undone;			/* version whose rollback section it is of */
 	bool		forward;		/* to a version that was rolled back */
+	const SvRehearsal *rehearsal;	/* NULL if it is in earnest */
 	SvVersion  *reached;		/* the result */
 } Migration;
 
@@ -241,6 +242,8 @@ schemaver_baseline(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(SvVersionGetDatum(history.to));
 }
 
+static List *judge_result(Migration *migration);
+
 /*
  * Locks
  */
@@ -318,6 +321,24 @@ need_locks_of(Migration *migration, Node *node)
 	}
 }
 
+/* tell of each statement what locks can be foreseen, before any is taken */
+static void
+foretell_locks(Migration *migration)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration->script->statements)
+	{
+		SvStatement *statement = lfirst(lc);
+
+		migration->needed = NIL;
+		need_locks_of(migration, statement->raw->stmt);
+		migration->rehearsal->foresee(migration->rehearsal->state, statement,
+									  migration->needed);
+	}
+	migration->rehearsal->begin(migration->rehearsal->state);
+}
+
 /*
  * Take all locks that can be foreseen.  Sessions lock a view before the
  * table under it, so views go first, each group in the order of its OIDs.
@@ -329,6 +350,8 @@ lock_relations(Migration *migration)
 	ListCell   *lc;
 	ListCell   *lv;
 
+	if (migration->rehearsal)
+		foretell_locks(migration);
 	migration->needed = NIL;
 	foreach(lc, migration->script->statements)
 	{
@@ -406,6 +429,38 @@ set_local(const char *name, const char *value)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
+static void
+run_statement(const SvStatement *statement)
+{
+	int			result;
+
+	if (sv_expand_execute(statement))
+		return;
+	result = SPI_execute(statement->text, false, 0);
+	if (result < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s cannot be part of a migration", statement->tag),
+				 errdetail("%s", SPI_result_code_string(result))));
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* in a rehearsal: what it makes of a statement, and what that has changed */
+static void
+rehearse_statement(Migration *migration)
+{
+	const SvRehearsal *rehearsal = migration->rehearsal;
+	int			nestlevel;
+
+	if (!rehearsal->run(rehearsal->state, migration->statement))
+		run_statement(migration->statement);
+	nestlevel = sv_contract_enter();
+	rehearsal->ran(rehearsal->state, migration->statement,
+				   judge_result(migration));
+	sv_contract_leave(nestlevel);
+	sv_contract_look_again();
+}
+
 /* run the statements as the caller; settings they make end with them */
 static void
 run_statements(Migration *migration)
@@ -415,20 +470,12 @@ run_statements(Migration *migration)
 	SPI_connect();
 	foreach(lc, migration->script->statements)
 	{
-		int			result;
-
 		CHECK_FOR_INTERRUPTS();
 		migration->statement = lfirst(lc);
-		if (sv_expand_execute(migration->statement))
-			continue;
-		result = SPI_execute(migration->statement->text, false, 0);
-		if (result < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("%s cannot be part of a migration",
-							migration->statement->tag),
-					 errdetail("%s", SPI_result_code_string(result))));
-		SPI_freetuptable(SPI_tuptable);
+		if (migration->rehearsal)
+			rehearse_statement(migration);
+		else
+			run_statement(migration->statement);
 	}
 	SPI_finish();
 	migration->statement = NULL;
@@ -826,6 +873,8 @@ finish(Migration *migration)
 	sv_routine_check(migration->product, migration->from);
 	sv_require_settle(migration->product, migration->from,
 					  &migration->settled, findings);
+	if (migration->rehearsal)
+		migration->rehearsal->judged(migration->rehearsal->state, findings);
 	migration->reached = choose_version(migration, findings);
 	foreach(lc, migration->releases)
 		refuse_or_retire(migration, lfirst(lc), findings);
@@ -857,7 +906,10 @@ finish(Migration *migration)
 	sv_expand_settle();
 	if (sv_contract_touched_rights())
 		sv_compat_sync_rights(InvalidOid);
-	record(migration);
+
+	/* a restore point would stay in the WAL */
+	if (migration->rehearsal == NULL)
+		record(migration);
 	sv_contract_leave(nestlevel);
 }
 
@@ -1108,9 +1160,9 @@ attempt_forward(void *argument)
 	record(migration);
 }
 
-/* the script has led to a version that was rolled back: go there again */
+/* the script has led to a version that was rolled back: can it be again? */
 static void
-go_forward(Migration *migration)
+check_forward(const Migration *migration)
 {
 	SvRelease  *to = sv_catalog_release_at(migration->product,
 										   migration->reached);
@@ -1130,10 +1182,68 @@ go_forward(Migration *migration)
 				 errdetail("To go forward to it would put away what %s has brought.",
 						   migration->from->label),
 				 errhint("Apply the script under a higher version number, or roll back to the version before it first.")));
+}
+
+/* go there again */
+static void
+go_forward(Migration *migration)
+{
+	check_forward(migration);
 	migration->forward = true;
 	sv_lock_retry(psprintf("migration of product \"%s\"",
 						   migration->product->name),
 				  attempt_forward, migration, &migration->needed);
+}
+
+/* does the script lead to a version that was rolled back? */
+static bool
+leads_forward(const Migration *migration)
+{
+	return migration->reached && migration->from &&
+		sv_version_compare(migration->reached, migration->from->version) > 0;
+}
+
+/* find the product and where it stands, and whether there is nothing to do */
+static void
+prepare(Migration *migration, SvScript *script, SvVersion *version,
+		char *product)
+{
+	migration->script = script;
+	migration->version = asked_version(version, script);
+	migration->product = open_product(asked_product(product, script));
+	migration->from = sv_catalog_release(migration->product,
+										 migration->product->current);
+	migration->reached = applied_before(migration);
+}
+
+/*
+ * Do all that apply() does, once, in the caller's subtransaction, which he
+ * must roll back whatever comes of it.  Returns the version that it leads to;
+ * *before tells that the script was applied before, and nothing was done.
+ * Throws what apply() would throw, and 55P03 where it would try again.
+ */
+SvVersion *
+sv_apply_rehearse(SvScript *script, SvVersion *version, char *product,
+				  const SvRehearsal *rehearsal, const char **before)
+{
+	Migration	migration = {0};
+
+	prepare(&migration, script, version, product);
+	migration.rehearsal = rehearsal;
+	*before = NULL;
+	if (leads_forward(&migration))
+	{
+		check_forward(&migration);
+		*before = "goes forward again to the version that was rolled back: what was put away comes back, and statements that only change data run again";
+	}
+	else if (migration.reached)
+		*before = "none: the script was applied before";
+	if (migration.reached)
+		return migration.reached;
+	check_from_and_to(&migration);
+	judge_before(&migration);
+	attempt(&migration);
+	return migration.reached;
 }
 
 /*
@@ -1157,21 +1267,14 @@ schemaver_apply(PG_FUNCTION_ARGS)
 				 errhint("Apply the scripts one after the other.")));
 	sv_jobs_resume();
 	migration.started = GetCurrentTimestamp();
-	migration.script = sv_script_parse(text_argument(fcinfo, 0));
-	migration.version = asked_version(PG_ARGISNULL(1) ? NULL :
-									  PG_GETARG_SVVERSION(1),
-									  migration.script);
+	prepare(&migration, sv_script_parse(text_argument(fcinfo, 0)),
+			PG_ARGISNULL(1) ? NULL : PG_GETARG_SVVERSION(1),
+			text_argument(fcinfo, 2));
 	migration.description = text_argument(fcinfo, 3);
 	if (migration.description == NULL)
 		migration.description = migration.script->description;
 	migration.reason = text_argument(fcinfo, 4);
-	migration.product = open_product(asked_product(text_argument(fcinfo, 2),
-												   migration.script));
-	migration.from = sv_catalog_release(migration.product,
-										migration.product->current);
-	migration.reached = applied_before(&migration);
-	if (migration.reached && migration.from &&
-		sv_version_compare(migration.reached, migration.from->version) > 0)
+	if (leads_forward(&migration))
 	{
 		go_forward(&migration);
 		PG_RETURN_DATUM(SvVersionGetDatum(migration.reached));

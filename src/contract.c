@@ -228,6 +228,28 @@ sv_contract_collect_begin(void)
 	collecting = true;
 }
 
+/*
+ * What was read of touched objects and of entries may have changed since:
+ * read and judge all of it anew.  Entries got before stay in memory.
+ */
+void
+sv_contract_look_again(void)
+{
+	HASH_SEQ_STATUS status;
+	Touched    *object;
+	Loaded	   *entry;
+
+	hash_seq_init(&status, touched);
+	while ((object = hash_seq_search(&status)) != NULL)
+		object->is_read = object->is_searched = false;
+	hash_seq_init(&status, loaded);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		entry->entry = NULL;
+		entry->is_judged = false;
+	}
+}
+
 bool
 sv_contract_collecting(void)
 {

@@ -372,6 +372,19 @@ fill_rows(const Told *told, const char *condition)
 		elog(ERROR, "could not fill column %s", column);
 	SPI_finish();
 	AtEOXact_GUC(false, nestlevel);
+	sv_observe_note(SV_NOTE_JOB, told->relation, "fill column %s",
+					get_attname(told->relation, told->number, false));
+}
+
+/* tell what a directive has come to */
+static void
+note_told(const Told *told)
+{
+	sv_observe_note(SV_NOTE_INFERRED, told->relation,
+					"%s %s.%s = %s, from the directive in line %d",
+					word_of(told->is_up), told->directive->relation,
+					told->directive->column, told->text,
+					told->directive->line);
 }
 
 static void
@@ -383,6 +396,7 @@ settle_up(const SvProduct *product, const SvRelease *from, List *all,
 	Told	   *partner = partner_of(all, told);
 
 	told->used = true;
+	note_told(told);
 	if (pair)
 	{
 		bool		is_same = strcmp(pair->up, told->text) == 0;
@@ -394,7 +408,10 @@ settle_up(const SvProduct *product, const SvRelease *from, List *all,
 		return;
 	}
 	if (partner)
+	{
 		partner->used = true;
+		note_told(partner);
+	}
 	sv_sync_set(told->relation,
 				lappend(pairs, make_pair(product, from, told, partner)));
 	if (told->is_new)
@@ -408,6 +425,7 @@ settle_down(const SvProduct *product, const SvRelease *from, Told *told)
 	SvSyncPair *pair = pair_with(pairs, told);
 
 	told->used = true;
+	note_told(told);
 	if (pair)
 		pair->down = told->text;
 	else

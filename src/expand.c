@@ -1226,6 +1226,28 @@ drop_others(List *others)
 								  ((ObjectAddress *) lfirst(lc))->objectId);
 }
 
+/* the relation that an object is, or is a column of */
+static Oid
+relation_of(const ObjectAddress *object)
+{
+	return object->classId == RelationRelationId ? object->objectId :
+		InvalidOid;
+}
+
+/* tell what an object is called now that it is put away */
+static void
+note_kept(const char *description, const ObjectAddress *unit)
+{
+	char	   *now = getObjectDescription(unit, false);
+
+	if (strcmp(now, description) == 0)
+		sv_observe_note(SV_NOTE_EFFECT, relation_of(unit), "keeps %s",
+						description);
+	else
+		sv_observe_note(SV_NOTE_EFFECT, relation_of(unit), "keeps %s as %s",
+						description, now);
+}
+
 /* put away what is needed, drop the rest of what the statement would drop */
 static void
 replace_drop(HTAB *doomed)
@@ -1258,8 +1280,17 @@ replace_drop(HTAB *doomed)
 	/* what does not refer to a retained table any more cannot hold it back */
 	drop_others(foreign_keys);
 	foreach(lc, kept)
+	{
+		char	   *description = getObjectDescription(lfirst(lc), false);
+
 		retain_unit(doomed, lfirst(lc), kept);
+		note_kept(description, lfirst(lc));
+	}
 	sv_retain_soften(parts);
+	foreach(lc, others)
+		sv_observe_note(SV_NOTE_EFFECT,
+						relation_of(lfirst(lc)), "drops %s",
+						getObjectDescription(lfirst(lc), false));
 	drop_others(others);
 }
 
@@ -2271,6 +2302,56 @@ execute_plan(PlannedStmt *plan, const char *text)
 }
 
 /*
+ * Analyze a statement of a script as if hidden columns were dropped, where it
+ * may mean all columns of a table.  Returns a list of rewritten queries;
+ * errors are in the statement's words.
+ */
+List *
+sv_expand_analyze(const SvStatement *statement)
+{
+	Mentions	mentions = {NIL, NIL};
+	ErrorContextCallback callback;
+	Query	   *query;
+
+	if (migration.hiding != NIL)
+		find_in_statement(statement->raw->stmt, &mentions);
+	callback.callback = error_in_statement;
+	callback.arg = unconstify(SvStatement *, statement);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	if (mentions.relations != NIL)
+		hide(&mentions, true, false);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	query = parse_analyze_fixedparams(linitial(raw_parser(statement->text,
+														  RAW_PARSE_DEFAULT)),
+									  statement->text, NULL, 0, NULL);
+	PopActiveSnapshot();
+	if (mentions.relations != NIL)
+		hide(&mentions, false, false);
+	error_context_stack = callback.previous;
+	return pg_rewrite_query(query);
+}
+
+/*
+ * Execute what sv_expand_analyze() has returned.
+ */
+void
+sv_expand_run(const SvStatement *statement, List *queries)
+{
+	ErrorContextCallback callback;
+	ListCell   *lc;
+
+	callback.callback = error_in_statement;
+	callback.arg = unconstify(SvStatement *, statement);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	foreach(lc, pg_plan_queries(queries, statement->text,
+								CURSOR_OPT_PARALLEL_OK, NULL))
+		execute_plan(lfirst_node(PlannedStmt, lc), statement->text);
+	error_context_stack = callback.previous;
+}
+
+/*
  * Execute a statement of a script that mentions tables with hidden columns
  * and may mean all columns of them: analyzed as if these were dropped.  False
  * if it is none such, and nothing was done.
@@ -2279,9 +2360,6 @@ bool
 sv_expand_execute(const SvStatement *statement)
 {
 	Mentions	mentions = {NIL, NIL};
-	ErrorContextCallback callback;
-	Query	   *query;
-	ListCell   *lc;
 
 	if (migration.hiding == NIL || IsA(statement->raw->stmt, ViewStmt) ||
 		IsA(statement->raw->stmt, CreateStmt))
@@ -2289,21 +2367,7 @@ sv_expand_execute(const SvStatement *statement)
 	find_in_statement(statement->raw->stmt, &mentions);
 	if (mentions.relations == NIL)
 		return false;
-	callback.callback = error_in_statement;
-	callback.arg = unconstify(SvStatement *, statement);
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-	hide(&mentions, true, false);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	query = parse_analyze_fixedparams(linitial(raw_parser(statement->text,
-														  RAW_PARSE_DEFAULT)),
-									  statement->text, NULL, 0, NULL);
-	PopActiveSnapshot();
-	hide(&mentions, false, false);
-	foreach(lc, pg_plan_queries(pg_rewrite_query(query), statement->text,
-								CURSOR_OPT_PARALLEL_OK, NULL))
-		execute_plan(lfirst_node(PlannedStmt, lc), statement->text);
-	error_context_stack = callback.previous;
+	sv_expand_run(statement, sv_expand_analyze(statement));
 	return true;
 }
 

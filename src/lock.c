@@ -105,9 +105,11 @@ sv_lock_take(List *views, List *needed)
 						((SvNeededLock *) lfirst(lc))->mode);
 }
 
-/* who stands in the way of the locks, for an error message; NULL if nobody */
-static char *
-lock_holders(List *needed)
+/*
+ * Who stands in the way of locks, for a message; NULL if nobody does.
+ */
+char *
+sv_lock_holders(List *needed)
 {
 	StringInfoData holders;
 	ListCell   *lc;
@@ -214,7 +216,7 @@ sv_lock_retry(const char *what, SvLockedWork work, void *argument,
 			tries++;
 			continue;
 		}
-		holders = lock_holders(*needed);
+		holders = sv_lock_holders(*needed);
 		ereport(ERROR,
 				(errcode(problem->sqlerrcode),
 				 errmsg("%s could not get its locks: %s", what,

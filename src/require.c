@@ -978,6 +978,18 @@ warn_of_null(const Missing *missing)
 												  missing->column, false)))));
 }
 
+/* tell what older versions' rows get */
+static void
+note_value(const Missing *missing, const char *value, const char *source)
+{
+	sv_observe_note(SV_NOTE_INFERRED, missing->relation,
+					"value for what versions up to %s write into %s.%s: %s, from %s",
+					newest_of(missing->findings)->label,
+					get_rel_name(missing->relation),
+					get_attname(missing->relation, missing->column, false),
+					value, source);
+}
+
 /* fill the column in if a value is known for it, else let it be NULL */
 static void
 settle_column(const SvProduct *product, const SvRelease *from,
@@ -990,22 +1002,29 @@ settle_column(const SvProduct *product, const SvRelease *from,
 	Node	   *value = NULL;
 	bool		keeps = true;
 	bool		certain = true;
+	const char *source = NULL;
 
 	if (entry)
 	{
 		value = parse_directive(directive, entry, relation, missing->column);
 		certain = !may_be_null(value, &relation);
 		keeps = is_known(missing);
+		source = psprintf("the directive in line %d", directive->line);
 	}
 	if (value == NULL)
+	{
 		value = value_of_default(relation, missing->column);
+		source = "the default";
+	}
 	if (value == NULL)
 	{
 		value = value_of_updates(relation, missing->column);
 		certain = value && !may_be_null(value, &relation);
+		source = "the script's UPDATE";
 	}
 	if (value)
 	{
+		note_value(missing, text_of(value, relation, missing->column), source);
 		drop_checks(relation, missing->column);
 		fill_in(product, missing, value, keeps);
 		mend(missing);
@@ -1016,6 +1035,8 @@ settle_column(const SvProduct *product, const SvRelease *from,
 	if (!certain && script_state.missing == MISSING_NULLABLE)
 	{
 		note_relaxed(missing);
+		note_value(missing, "NULL is allowed",
+				   "schemaver.on_missing_value");
 		mend(missing);
 	}
 }

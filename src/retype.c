@@ -96,6 +96,7 @@ typedef struct Retype
 	Node	   *up;				/* over the relation, Vars of varno 1 */
 	Node	   *default_value;	/* for the new column, or NULL */
 	bool		only_casts;		/* "up" is nothing but casts of the column */
+	bool		is_using;		/* "up" is what the script says in USING */
 	char	   *comment;
 	List	   *attached;		/* of Attached, in the order to make them */
 } Retype;
@@ -272,6 +273,7 @@ read_change(Relation relation, const AlterTableCmd *command)
 	typenameTypeIdAndMod(NULL, def->typeName, &retype->type, &retype->typmod);
 	retype->collation = GetColumnDefCollation(NULL, def, retype->type);
 	retype->up = make_up(retype, relation, def->raw_default);
+	retype->is_using = def->raw_default != NULL;
 	retype->only_casts = is_cast_of(retype->up, number);
 	retype->default_value = make_default(retype, relation);
 	retype->comment = GetComment(retype->relation, RelationRelationId, number);
@@ -861,6 +863,22 @@ refuse_without_down(const Retype *retype, const SvRelease *from)
 					 quote_identifier(retype->name))));
 }
 
+/* tell how either column is computed; what a directive says is told there */
+static void
+note_inferred(const Retype *retype, const char *up, const char *down,
+			  bool is_told)
+{
+	const char *table = get_rel_name(retype->relation);
+
+	sv_observe_note(SV_NOTE_INFERRED, retype->relation,
+					"up %s.%s = %s, from %s", table, retype->name, up,
+					retype->is_using ? "USING" : "the server's cast");
+	if (!is_told)
+		sv_observe_note(SV_NOTE_INFERRED, retype->relation,
+						"down %s.%s = %s, from the cast back", table,
+						retype->name, down);
+}
+
 /* the whole of it; "down" is NULL if no directive says it */
 static void
 change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
@@ -868,6 +886,7 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 {
 	List	   *sequences;
 	SvSyncFrozen *frozen = sv_sync_freeze(retype->relation);
+	const char *back;
 	AttrNumber	number;
 
 	find_dependents(retype);
@@ -890,9 +909,16 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 					 quote_identifier(retype->name)));
 	make_attached(retype);
 	SPI_finish();
-	keep_in_step(retype, product, from, up,
-				 down ? down : cast_back(retype, number));
+	back = down ? down : cast_back(retype, number);
+	keep_in_step(retype, product, from, up, back);
 	sv_contract_touch(RelationRelationId, retype->relation);
+	sv_observe_note(SV_NOTE_EFFECT, retype->relation,
+					"makes a new column %s.%s; the old one stays as %s, and both are kept in step",
+					get_rel_name(retype->relation), retype->name,
+					get_attname(retype->relation, retype->old_number, false));
+	sv_observe_note(SV_NOTE_JOB, retype->relation, "fill column %s",
+					retype->name);
+	note_inferred(retype, up, back, down != NULL);
 }
 
 /*

@@ -31,6 +31,7 @@ _PG_init(void)
 	sv_expand_init();
 	sv_work_init();
 	sv_jobs_init();
+	sv_plan_init();
 	sv_registry_init();
 	sv_registry_wake_hook = sv_compat_wake;
 	sv_registry_ready_hook = sv_jobs_check_ready;

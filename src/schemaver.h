@@ -137,6 +137,24 @@ typedef struct SvScript
 extern SvScript *sv_script_parse(const char *text);
 
 /*-------------------------------------------------------------------------
+ * observe.c: what a migration does beyond its words, told to plan()
+ *-------------------------------------------------------------------------
+ */
+typedef enum SvNoteKind
+{
+	SV_NOTE_EFFECT,				/* what is done instead of what is said */
+	SV_NOTE_JOB,				/* rows that are filled */
+	SV_NOTE_INFERRED,			/* how a value is computed, and says who */
+	SV_NOTE_NOTICE				/* what the caller is told */
+} SvNoteKind;
+
+typedef void (*SvObserver) (SvNoteKind kind, Oid relation, const char *text);
+
+extern SvObserver sv_observe_with(SvObserver observer);
+extern void sv_observe_note(SvNoteKind kind, Oid relation,
+							const char *format,...) pg_attribute_printf(3, 4);
+
+/*-------------------------------------------------------------------------
  * announce.c: restore points and notifications
  *-------------------------------------------------------------------------
  */
@@ -420,6 +438,7 @@ extern void sv_contract_init(void);
 extern void sv_contract_collect_begin(void);
 extern void sv_contract_collect_end(void);
 extern bool sv_contract_collecting(void);
+extern void sv_contract_look_again(void);
 extern Oid	sv_contract_owning_relation(Oid class_id, Oid object);
 extern void sv_contract_touch(Oid class_id, Oid object);
 extern void sv_contract_touch_dropped(Oid class_id, Oid object);
@@ -519,6 +538,7 @@ typedef void (*SvLockedWork) (void *argument);
 
 extern void sv_lock_init(void);
 extern List *sv_lock_need(List *needed, Oid relation, LOCKMODE mode);
+extern char *sv_lock_holders(List *needed);
 extern void sv_lock_take(List *views, List *needed);
 extern void sv_lock_retry(const char *what, SvLockedWork work, void *argument,
 						  List **needed);
@@ -843,6 +863,8 @@ extern List *sv_expand_jobs(void);
 extern void sv_expand_end(void);
 extern void sv_expand_settle(void);
 extern bool sv_expand_execute(const SvStatement *statement);
+extern List *sv_expand_analyze(const SvStatement *statement);
+extern void sv_expand_run(const SvStatement *statement, List *queries);
 
 /*-------------------------------------------------------------------------
  * shift.c: make another supported version the current one
@@ -863,8 +885,36 @@ extern void sv_shift_restore(const SvProduct *product,
  */
 extern SvScript *sv_apply_undoable(const SvProduct *product,
 								   const SvRelease *release);
+/* who is told how a migration goes that is only tried */
+typedef struct SvRehearsal
+{
+	void	   *state;
+	/* the locks that a statement's words tell of, before any is taken */
+	void		(*foresee) (void *state, const SvStatement *statement,
+							List *needed);
+	/* locks are about to be taken */
+	void		(*begin) (void *state);
+	/* a statement's turn has come; true if it was seen to */
+	bool		(*run) (void *state, const SvStatement *statement);
+	/* it has run; all findings until now */
+	void		(*ran) (void *state, const SvStatement *statement,
+						List *findings);
+	/* the script has run; these are the findings that count */
+	void		(*judged) (void *state, List *findings);
+} SvRehearsal;
+
+extern SvVersion *sv_apply_rehearse(SvScript *script, SvVersion *version,
+									char *product,
+									const SvRehearsal *rehearsal,
+									const char **before);
 extern void sv_apply_undo(SvProduct *product, const SvRelease *release,
 						  const SvScript *script);
+
+/*-------------------------------------------------------------------------
+ * plan.c: what apply() would do
+ *-------------------------------------------------------------------------
+ */
+extern void sv_plan_init(void);
 
 /*-------------------------------------------------------------------------
  * guard.c: judge DDL by hand against the contracts of the live versions

@@ -3,7 +3,7 @@
 
 BEGIN;
 CREATE EXTENSION schemaver;
-SELECT plan(71);
+SELECT plan(72);
 
 -- Functions: how they are called, what they give, who may call them
 PREPARE functions AS
@@ -26,6 +26,8 @@ SELECT bag_eq('functions', $$ VALUES
 	 'schemaver.version', 'v', 'u', false, false),
 	('apply(script text, version schemaver.version DEFAULT NULL::schemaver.version, product text DEFAULT NULL::text, description text DEFAULT NULL::text, reason text DEFAULT NULL::text)',
 	 'schemaver.version', 'v', 'u', false, false),
+	('plan(script text, version schemaver.version DEFAULT NULL::schemaver.version, product text DEFAULT NULL::text)',
+	 'SETOF schemaver.step', 'v', 'u', false, false),
 	('reconcile(product text DEFAULT NULL::text)',
 	 'integer', 'v', 'u', false, false),
 	('retire(version schemaver.version, product text DEFAULT NULL::text, archive boolean DEFAULT false)',
@@ -101,6 +103,18 @@ SELECT is_empty($$
 		AND (col_description(attrelid, attnum) IS NULL OR
 			obj_description('schemaver.finding'::regtype, 'pg_type') IS NULL)
 $$, 'type finding and each of its columns has a comment');
+SELECT is((
+	SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', '
+		ORDER BY attnum)
+	FROM pg_attribute WHERE attrelid = 'schemaver.step'::regclass),
+	'statement integer, line integer, text text, effect text, breaks schemaver.version[], live schemaver.version[], prevention text, locks text[], access text, jobs text[], inferred text[], notices text[], version schemaver.version',
+	'type step');
+SELECT is_empty($$
+	SELECT attname FROM pg_attribute
+	WHERE attrelid = 'schemaver.step'::regclass
+		AND (col_description(attrelid, attnum) IS NULL OR
+			obj_description('schemaver.step'::regtype, 'pg_type') IS NULL)
+$$, 'type step and each of its columns has a comment');
 SELECT isnt(obj_description('schemaver.version'::regtype, 'pg_type'), NULL,
 	'type version has a comment');
 SELECT bag_eq($$
@@ -243,6 +257,7 @@ $$, $$ VALUES
 	('schemaver.job_workers', 'integer', 'superuser', '2', NULL, NULL),
 	('schemaver.lock_retry_for', 'integer', 'user', '60000', 'ms', NULL),
 	('schemaver.max_lag', 'integer', 'superuser', '10000', 'ms', NULL),
+	('schemaver.plan_lock_limit', 'integer', 'user', '50', 'ms', NULL),
 	('schemaver.on_missing_value', 'enum', 'user', 'refuse', NULL,
 	 '{refuse,nullable}')
 $$, 'settings');
@@ -267,6 +282,10 @@ $$, 'create_product() by names');
 SELECT lives_ok($$
 	SELECT schemaver.baseline(version => '1.0.0', product => 'shop')
 $$, 'baseline() by names');
+SELECT results_eq($$
+	SELECT statement, effect, version::text
+	FROM schemaver.plan(script => 'SELECT 1', version => '1.0.1', product => 'shop')
+$$, $$ VALUES (1, 'runs as it is', '1.0.1') $$, 'plan() by names');
 SELECT is(schemaver.apply(script => 'SELECT 1', version => '1.0.1',
 	product => 'shop', description => 'd', reason => 'r')::text, '1.0.1',
 	'apply() by names');
