@@ -1135,6 +1135,8 @@ make_pairs(const Shift *shift, List *entries)
 static void
 restore_all(const Shift *shift, List *supported)
 {
+	bool		is_forward = sv_version_compare(shift->to->version,
+											shift->from->version) > 0;
 	List	   *others = NIL;
 	ListCell   *lc;
 
@@ -1151,7 +1153,7 @@ restore_all(const Shift *shift, List *supported)
 			continue;
 		drop_not_null(pair);
 		restore_not_null(pair, others);
-		restore_constraints(pair, others, false);
+		restore_constraints(pair, others, is_forward);
 		restore_keys(pair);
 	}
 }

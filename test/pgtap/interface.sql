@@ -3,7 +3,7 @@
 
 BEGIN;
 CREATE EXTENSION schemaver;
-SELECT plan(72);
+SELECT plan(74);
 
 -- Functions: how they are called, what they give, who may call them
 PREPARE functions AS
@@ -47,7 +47,6 @@ SELECT bag_eq('functions', $$ VALUES
 	('cancel(job integer)', 'void', 'v strict', 'u', false, false),
 	('wait_for_drain(version schemaver.version, product text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval)',
 	 'void', 'v', 'u', true, false),
-	('sync()', 'trigger', 'v', 'u', true, false),
 	('status(product text DEFAULT NULL::text, format text DEFAULT ''text''::text)',
 	 'SETOF text', 'v', 'u', true, false),
 	('full_schema(version schemaver.version, product text DEFAULT NULL::text)',
