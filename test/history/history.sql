@@ -92,7 +92,13 @@ RETURNS text LANGUAGE sql AS $$
 	WITH columns AS (
 		SELECT a.*, atthasdef OR attidentity <> '' AS defaulted,
 			pg_temp.reference(relation, attnum,
-				CASE attempt WHEN 1 THEN k + attnum ELSE k END) AS reference
+				CASE attempt WHEN 1 THEN k + attnum ELSE k END) AS reference,
+
+			-- what an application gives as text may have to be one of a few
+			(SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef
+			 WHERE adrelid = relation AND adnum = attnum
+				AND atttypid IN ('text'::regtype, 'varchar'::regtype)
+				AND pg_get_expr(adbin, adrelid) LIKE '''%') AS default_value
 		FROM pg_attribute AS a
 		WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
 			AND attgenerated = '' AND attidentity <> 'a'),
@@ -108,7 +114,7 @@ RETURNS text LANGUAGE sql AS $$
 			CASE WHEN reference IS NOT NULL AND NOT attnotnull
 					AND attempt >= 2 AND optional <> attempt - 2
 				THEN 'NULL::' || format_type(atttypid, NULL)
-				ELSE coalesce(reference,
+				ELSE coalesce(reference, default_value,
 					pg_temp.value(atttypid, atttypmod, k)) END AS value
 		FROM numbered
 		WHERE (attempt < 3 OR attempt - 2 <= options)
@@ -381,6 +387,33 @@ $$;
 -- Data
 --
 
+-- Is there a constraint or unique index of that name, or a column "table.name"
+-- that is NOT NULL?
+CREATE FUNCTION pg_temp.demands(violated text)
+RETURNS boolean LANGUAGE sql AS $$
+	SELECT EXISTS (SELECT FROM pg_constraint WHERE conname = violated)
+		OR EXISTS (SELECT FROM pg_temp.key WHERE index = violated)
+		OR EXISTS (SELECT FROM pg_attribute JOIN pg_temp.relation AS r
+				ON r.oid = attrelid
+			WHERE attnotnull AND format('%s.%s', relname, attname) = violated)
+$$;
+
+-- Statements that delete the rows that were made here, and what triggers made
+-- of them: by values that only these have
+CREATE FUNCTION pg_temp.deletions()
+RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT format('DELETE FROM %s WHERE %s', name, string_agg(
+		CASE typcategory WHEN 'S' THEN format('%I::text LIKE ''text %%''', attname)
+			ELSE format('%I >= %s', attname,
+				CASE typname WHEN 'int2' THEN 30000 ELSE 1000000 END) END,
+		' OR '))
+	FROM pg_temp.relation AS r JOIN pg_attribute ON attrelid = r.oid
+		JOIN pg_type AS t ON t.oid = atttypid
+	WHERE relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
+		AND (typcategory = 'S' OR typname IN ('int2', 'int4', 'int8'))
+	GROUP BY r.oid, name
+$$;
+
 -- Statements that bring the sequences of another database to where these are
 CREATE FUNCTION pg_temp.sequence_positions()
 RETURNS SETOF text LANGUAGE plpgsql AS $$
@@ -448,6 +481,11 @@ CREATE TEMP VIEW inventory AS
 		SELECT 'NOT NULL', attrelid, attnum::text, attname, NULL
 		FROM pg_attribute WHERE attnum > 0 AND attnotnull
 		UNION ALL
+		SELECT 'default', adrelid, adnum::text, attname,
+			pg_get_expr(adbin, adrelid)
+		FROM pg_attrdef JOIN pg_attribute
+			ON attrelid = adrelid AND attnum = adnum
+		UNION ALL
 		SELECT 'identity', attrelid, attnum::text, attname, attidentity::text
 		FROM pg_attribute WHERE attnum > 0 AND attidentity <> ''
 		UNION ALL
@@ -496,7 +534,7 @@ RETURNS text LANGUAGE sql AS $$
 		WHEN class = 'column' AND difference = 'changed type of'
 			THEN 'shape 0A000 42804 42883 22001 22003'
 		WHEN class = 'column' THEN 'shape 42703 0A000'
-		WHEN class = 'NOT NULL' THEN '23502'
+		WHEN class IN ('NOT NULL', 'default') THEN '23502'
 		WHEN class = 'identity' THEN '428C9 23502'
 		WHEN class = 'check' THEN '23514 23P01'
 		WHEN class = 'foreign key' THEN '23503'
@@ -533,8 +571,9 @@ LANGUAGE sql AS $$
 		WHERE (b.relation = 0
 				OR b.relation::text IN (SELECT id FROM after
 					WHERE class = 'table'))
-			AND NOT (b.class IN ('NOT NULL', 'identity')
-				AND a.id IS NULL)),
+			AND NOT (b.class IN ('NOT NULL', 'identity') AND a.id IS NULL)
+			AND (b.class <> 'default' OR b.id IN (SELECT id FROM after
+				WHERE class = 'column'))),
 	added AS (
 		SELECT o.object, a.class, true, a.name, 'new' AS difference
 		FROM after AS a JOIN before AS o ON o.class = 'table'
@@ -552,5 +591,6 @@ LANGUAGE sql AS $$
 	WHERE difference IS NOT NULL
 		AND NOT (class IN ('NOT NULL', 'check', 'foreign key')
 			AND difference IN ('dropped', 'renamed'))
+		AND NOT (class = 'default' AND difference IN ('new', 'renamed'))
 	ORDER BY difference = 'new', class, object, name
 $$;
