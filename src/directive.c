@@ -372,7 +372,7 @@ fill_rows(const Told *told, const char *condition)
 		elog(ERROR, "could not fill column %s", column);
 	SPI_finish();
 	AtEOXact_GUC(false, nestlevel);
-	sv_observe_note(SV_NOTE_JOB, told->relation, "fill column %s",
+	sv_observe_note(SV_NOTE_FILL, told->relation, "fill column %s",
 					get_attname(told->relation, told->number, false));
 }
 

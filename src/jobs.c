@@ -342,6 +342,8 @@ sv_jobs_add(SvJob *job)
 		elog(ERROR, "a job's relation does not exist");
 	job->state = SV_JOB_QUEUED;
 	sv_catalog_create_job(job);
+	sv_observe_note(SV_NOTE_JOB, job->relid, "job: %s %s", job->kind,
+					job->name);
 	launch_at_commit = Min(launch_at_commit + 1, job_workers);
 }
 

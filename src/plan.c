@@ -458,9 +458,11 @@ observe(SvNoteKind kind, Oid relation, const char *text)
 		case SV_NOTE_EFFECT:
 			step->effects = add_text(step->effects, text);
 			break;
-		case SV_NOTE_JOB:
+		case SV_NOTE_FILL:
 			if (step->access == NULL || strcmp(step->access, "scan") == 0)
 				step->access = "fill";
+			/* FALLTHROUGH */
+		case SV_NOTE_JOB:
 			if (seen)
 				add_job(step, text, seen);
 			else
@@ -906,6 +908,23 @@ error_text(const ErrorData *problem)
 					problem->hint ? problem->hint : "");
 }
 
+/* it was not done in time: tell how large what its words lock is */
+static void
+note_unfinished(Step *step)
+{
+	ListCell   *lc;
+
+	step->outcome = psprintf("not tried further: it takes longer than %d ms",
+							 plan_lock_limit);
+	foreach(lc, step->locks)
+	{
+		Seen	   *seen = find_seen(((SvNeededLock *) lfirst(lc))->relation);
+
+		if (seen && seen->size)
+			add_job(step, "work", seen);
+	}
+}
+
 /* a lock was not to be had: it is the first step's that somebody obstructs */
 static Step *
 step_obstructed(char **holders)
@@ -930,9 +949,7 @@ blame(const ErrorData *problem)
 	char	   *holders = NULL;
 
 	if (problem->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		step->outcome = psprintf("not tried further: %s takes longer than %d ms",
-								 plan->ended ? "to judge the result" : "it",
-								 plan_lock_limit);
+		note_unfinished(step);
 	else if (problem->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 			 problem->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
 	{
@@ -997,6 +1014,27 @@ take_error(ErrorData *problem)
 	}
 }
 
+/* the last step that older versions would notice, else the last one */
+static Step *
+last_breaking(void)
+{
+	ListCell   *lc;
+
+	for (int i = list_length(plan->steps) - 1; i >= 0; i--)
+	{
+		Step	   *step = list_nth(plan->steps, i);
+
+		foreach(lc, step->changes)
+		{
+			Change	   *change = lfirst(lc);
+
+			if (change->remains && change->severity >= SV_BREAKS)
+				return step;
+		}
+	}
+	return llast(plan->steps);
+}
+
 static void
 place_late_notices(void)
 {
@@ -1007,7 +1045,7 @@ place_late_notices(void)
 		Step	   *step = step_named_in(lfirst(lc));
 
 		if (step == NULL)
-			step = llast(plan->steps);
+			step = last_breaking();
 		step->notices = add_text(step->notices, lfirst(lc));
 	}
 }

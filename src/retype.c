@@ -916,7 +916,7 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 					"makes a new column %s.%s; the old one stays as %s, and both are kept in step",
 					get_rel_name(retype->relation), retype->name,
 					get_attname(retype->relation, retype->old_number, false));
-	sv_observe_note(SV_NOTE_JOB, retype->relation, "fill column %s",
+	sv_observe_note(SV_NOTE_FILL, retype->relation, "fill column %s",
 					retype->name);
 	note_inferred(retype, up, back, down != NULL);
 }

@@ -143,7 +143,8 @@ extern SvScript *sv_script_parse(const char *text);
 typedef enum SvNoteKind
 {
 	SV_NOTE_EFFECT,				/* what is done instead of what is said */
-	SV_NOTE_JOB,				/* rows that are filled */
+	SV_NOTE_FILL,				/* rows that are filled now */
+	SV_NOTE_JOB,				/* work that is left for later */
 	SV_NOTE_INFERRED,			/* how a value is computed, and says who */
 	SV_NOTE_NOTICE				/* what the caller is told */
 } SvNoteKind;
