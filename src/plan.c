@@ -447,10 +447,32 @@ look_at_locks(Step *step)
  * What others tell
  */
 
+/* jobs are told of at the end: the step that has made the job's object */
+static Step *
+step_of_job(Oid relation, const char *text)
+{
+	const char *name = strrchr(text, ' ');
+	ListCell   *ls;
+	ListCell   *lc;
+
+	foreach(ls, name ? plan->steps : NIL)
+	{
+		foreach(lc, ((Step *) lfirst(ls))->changes)
+		{
+			Change	   *change = lfirst(lc);
+
+			if (change->relation == relation && strstr(change->change, name))
+				return lfirst(ls);
+		}
+	}
+	return step_for(relation);
+}
+
 static void
 observe(SvNoteKind kind, Oid relation, const char *text)
 {
-	Step	   *step = step_for(relation);
+	Step	   *step = kind == SV_NOTE_JOB ? step_of_job(relation, text) :
+	step_for(relation);
 	Seen	   *seen = OidIsValid(relation) ? find_seen(relation) : NULL;
 
 	switch (kind)

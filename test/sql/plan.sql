@@ -88,6 +88,13 @@ CREATE OR REPLACE FUNCTION greet() RETURNS text LANGUAGE plpgsql AS
 	'BEGIN RETURN (SELECT min(title) FROM person); END';
 ALTER TABLE person RENAME name TO title;
 $$);
+-- what is left for later where the table is not small
+SET schemaver.inline_pages = 0;
+SELECT statement, effect, access, jobs, version FROM schemaver.plan($$
+ALTER TABLE person ADD CHECK (age > 0);
+ALTER TABLE person ADD born date;
+$$);
+RESET schemaver.inline_pages;
 -- functions that mention a changed name
 SELECT statement, effect, notices FROM schemaver.plan($$
 ALTER TABLE person RENAME name TO title;
