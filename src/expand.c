@@ -1620,24 +1620,32 @@ remember_defaults(AlterTableStmt *alter)
 	}
 }
 
+/* those of some releases that an instance has ever registered under */
+static List *
+used_releases(List *releases)
+{
+	List	   *used = NIL;
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		if (release->registered || sv_catalog_was_registered(release))
+			used = lappend(used, release);
+	}
+	return used;
+}
+
 /* would any version that is in use be left without the column as it was? */
 static bool
 is_column_in_use(Oid relation, AttrNumber number)
 {
 	List	   *all = migration.releases;
 	bool		result;
-	ListCell   *lc;
 
-	migration.releases = NIL;
-	foreach(lc, all)
-	{
-		SvRelease  *release = lfirst(lc);
-
-		if (release->registered || sv_catalog_was_registered(release))
-			migration.releases = lappend(migration.releases, release);
-	}
+	migration.releases = used_releases(all);
 	result = is_column_needed(relation, number);
-	list_free(migration.releases);
 	migration.releases = all;
 	return result;
 }
@@ -1696,6 +1704,67 @@ pick_commands(PlannedStmt *pstmt, bool (*test) (const AlterTableCmd *))
 	return picked;
 }
 
+/* views that were put away and stand on a column: OIDs */
+static List *
+retained_views_on(Oid relation, AttrNumber number)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[3];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *views = NIL;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relation));
+	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber,
+				F_INT4EQ, Int32GetDatum(number));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
+							  3, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Oid			view = form->classid == RewriteRelationId ?
+		sv_contract_owning_relation(form->classid, form->objid) : InvalidOid;
+
+		if (OidIsValid(view) && get_rel_namespace(view) == sv_retain_schema())
+			views = list_append_unique_oid(views, view);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return views;
+}
+
+/*
+ * The server changes no type beside a view.  Where nobody has ever used a
+ * version that would notice, those that were put away for it go, and the
+ * version gives way.
+ */
+static void
+drop_unused_views(Oid relation, AttrNumber number)
+{
+	List	   *all = migration.releases;
+	ListCell   *lc;
+
+	foreach(lc, retained_views_on(relation, number))
+	{
+		ObjectAddress view;
+		bool		needed;
+
+		migration.releases = used_releases(all);
+		needed = is_object_needed(lfirst_oid(lc));
+		migration.releases = all;
+		if (needed || get_rel_name(lfirst_oid(lc)) == NULL)
+			continue;
+		ObjectAddressSet(view, RelationRelationId, lfirst_oid(lc));
+		performDeletion(&view, DROP_CASCADE, PERFORM_DELETION_INTERNAL |
+						PERFORM_DELETION_QUIETLY);
+		CommandCounterIncrement();
+		sv_contract_touch_dropped(RelationRelationId, lfirst_oid(lc));
+	}
+}
+
 /* give the newest version columns of its own; returns what is left to do */
 static List *
 turn_type_commands(Oid relation, List *commands)
@@ -1721,7 +1790,11 @@ turn_type_commands(Oid relation, List *commands)
 			freeze(relation);
 		}
 		else
+		{
 			left = lappend(left, command);
+			if (number > 0)
+				drop_unused_views(relation, number);
+		}
 	}
 	return left;
 }
