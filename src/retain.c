@@ -110,14 +110,18 @@ is_among(Oid class_id, Oid object, List *addresses)
 	return false;
 }
 
-/* does a hard dependency lead to something else than what it is a part of? */
+/*
+ * Does a hard dependency lead to something else than what it is a part of?  A
+ * trigger depends in that way on columns of its own table, too.
+ */
 static bool
 is_to_soften(Form_pg_depend form, const ObjectAddress *object, Oid whole)
 {
 	return form->deptype == DEPENDENCY_NORMAL &&
 		(object->objectSubId == 0 || form->objsubid == object->objectSubId) &&
 		form->refclassid != NamespaceRelationId &&
-		!(form->refclassid == RelationRelationId && form->refobjid == whole);
+		!(form->refclassid == RelationRelationId && form->refobjid == whole &&
+		  object->classId != TriggerRelationId);
 }
 
 /* a rule never goes without its view, which must depend on the same itself */
@@ -653,26 +657,37 @@ versions_with(Oid trigger, List *releases, Oid version_type)
 					 false, false);
 }
 
-/* schemaver.writes_as(product, versions) */
+static Oid
+version_type(void)
+{
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+						   CStringGetDatum("version"),
+						   ObjectIdGetDatum(get_namespace_oid(SV_SCHEMA,
+															  false)));
+}
+
+/* schemaver.writes_as(text, schemaver.version[]) */
+static Oid
+writes_as_function(void)
+{
+	Oid			types[2] = {TEXTOID, get_array_type(version_type())};
+
+	return LookupFuncName(list_make2(makeString(SV_SCHEMA),
+									 makeString("writes_as")),
+						  2, types, false);
+}
+
+/* a call of it */
 static Node *
 writes_as(const SvProduct *product, Oid trigger, List *releases)
 {
-	Oid			schema = get_namespace_oid(SV_SCHEMA, false);
-	Oid			version_type = GetSysCacheOid2(TYPENAMENSP,
-											   Anum_pg_type_oid,
-											   CStringGetDatum("version"),
-											   ObjectIdGetDatum(schema));
-	Oid			types[2] = {TEXTOID, get_array_type(version_type)};
-	Oid			function = LookupFuncName(list_make2(makeString(SV_SCHEMA),
-													 makeString("writes_as")),
-										  2, types, false);
-
 	return (Node *)
-		makeFuncExpr(function, BOOLOID,
+		makeFuncExpr(writes_as_function(), BOOLOID,
 					 list_make2(makeConst(TEXTOID, -1, get_typcollation(TEXTOID),
 										  -1, CStringGetTextDatum(product->name),
 										  false, false),
-								versions_with(trigger, releases, version_type)),
+								versions_with(trigger, releases,
+											  version_type())),
 					 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }
 
@@ -833,27 +848,6 @@ sv_retain_trigger(Oid trigger, const SvProduct *product, List *releases)
 	sv_contract_touch(RelationRelationId, relation);
 	CommandCounterIncrement();
 	return old_name;
-}
-
-/*
- * Give a hidden trigger the name that a contract says, and let it fire for
- * everybody again.
- */
-void
-sv_retain_return_trigger(Oid trigger, const char *name)
-{
-	Oid			relation = sv_contract_owning_relation(TriggerRelationId,
-													   trigger);
-	ListCell   *lc;
-
-	foreach(lc, trigger_family(trigger))
-	{
-		(void) change_trigger(lfirst_oid(lc), name, NULL);
-		deleteDependencyRecordsForClass(TriggerRelationId, lfirst_oid(lc),
-										ProcedureRelationId, DEPENDENCY_AUTO);
-	}
-	sv_contract_touch(RelationRelationId, relation);
-	CommandCounterIncrement();
 }
 
 /*
@@ -1578,6 +1572,18 @@ sv_retain_parts_of(const ObjectAddress *whole)
 	return parts;
 }
 
+/* is an automatic dependency just that of a part on its whole? */
+static bool
+is_of_part(Form_pg_depend form, const ObjectAddress *object,
+		   const ObjectAddress *whole)
+{
+	if (object->classId == TriggerRelationId)
+		return form->refclassid == RelationRelationId &&
+			form->refobjsubid == 0;
+	return form->refclassid == whole->classId &&
+		form->refobjid == whole->objectId;
+}
+
 /* undo sv_retain_soften() for one object; a part of "whole" */
 static void
 harden_object(Relation catalog, const ObjectAddress *object,
@@ -1600,8 +1606,7 @@ harden_object(Relation catalog, const ObjectAddress *object,
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
 
 		if (form->deptype != DEPENDENCY_AUTO ||
-			(form->refclassid == whole->classId &&
-			 form->refobjid == whole->objectId))
+			is_of_part(form, object, whole))
 			continue;
 		if (is_view)
 		{
@@ -1638,6 +1643,42 @@ harden(Oid class_id, Oid object)
 		CommandCounterIncrement();
 	}
 	table_close(catalog, RowExclusiveLock);
+}
+
+/* a trigger depends on writes_as() no more, be it softly or not */
+static void
+forget_condition(Oid trigger)
+{
+	Oid			function = writes_as_function();
+
+	deleteDependencyRecordsForSpecific(TriggerRelationId, trigger,
+									   DEPENDENCY_AUTO, ProcedureRelationId,
+									   function);
+	deleteDependencyRecordsForSpecific(TriggerRelationId, trigger,
+									   DEPENDENCY_NORMAL, ProcedureRelationId,
+									   function);
+	CommandCounterIncrement();
+}
+
+/*
+ * Give a hidden trigger the name that a contract says, let it fire for
+ * everybody again, and stand in the way of dropping what it needs.
+ */
+void
+sv_retain_return_trigger(Oid trigger, const char *name)
+{
+	Oid			relation = sv_contract_owning_relation(TriggerRelationId,
+													   trigger);
+	ListCell   *lc;
+
+	foreach(lc, trigger_family(trigger))
+	{
+		(void) change_trigger(lfirst_oid(lc), name, NULL);
+		forget_condition(lfirst_oid(lc));
+		harden(TriggerRelationId, lfirst_oid(lc));
+	}
+	sv_contract_touch(RelationRelationId, relation);
+	CommandCounterIncrement();
 }
 
 /* the names of indexes and sequences that had to give way come back as well */

@@ -214,6 +214,33 @@ SELECT aa FROM shop_7_0_0.dog ORDER BY id;
 ROLLBACK;
 RESET schemaver.guard;
 
+-- a trigger that is gone does not hold back the columns that it watched, nor
+-- its function; one that has come back does
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN RETURN NEW; END';
+SELECT schemaver.apply($$
+	CREATE TABLE watched (id int PRIMARY KEY, a int, b int) PARTITION BY HASH (id);
+	CREATE TABLE watched_0 PARTITION OF watched FOR VALUES WITH (modulus 1, remainder 0);
+	CREATE TRIGGER watch AFTER UPDATE OF a ON watched FOR EACH ROW
+		WHEN (NEW.b > 0) EXECUTE FUNCTION nothing();
+$$, '8.0.0');
+SELECT schemaver.register('8.0.0');
+SELECT schemaver.unregister();
+SELECT schemaver.apply('DROP TRIGGER watch ON watched', '8.1.0');
+SELECT schemaver.apply('ALTER TABLE watched DROP a', '8.2.0');
+SELECT schemaver.apply('ALTER TABLE watched DROP b; DROP FUNCTION nothing()', '8.3.0');
+SELECT schemaver.rollback('8.0.0');
+SET schemaver.guard = off;
+ALTER TABLE watched DROP a;
+ALTER TABLE watched DROP b;
+DROP FUNCTION nothing();
+RESET schemaver.guard;
+SELECT tgrelid::regclass, tgname, tgfoid::regproc FROM pg_trigger
+	WHERE tgname ~ 'watch' ORDER BY 1;
+SELECT pg_describe_object(refclassid, refobjid, refobjsubid), deptype FROM pg_depend
+	WHERE objid = (SELECT oid FROM pg_trigger WHERE tgname = 'watch' AND
+		tgrelid = 'watched'::regclass) ORDER BY 1;
+
 \c :home
 DROP DATABASE sv_rollback;
 DROP ROLE rollback_some;
