@@ -2158,19 +2158,6 @@ add_entry(List *entries, int32 id)
 	return lappend(entries, load_entry(id)->entry);
 }
 
-static bool
-any_has_entry(List *releases, int32 id)
-{
-	ListCell   *lc;
-
-	foreach(lc, releases)
-	{
-		if (sv_catalog_has_entry(lfirst(lc), id))
-			return true;
-	}
-	return false;
-}
-
 /* all entries of some releases, each once */
 static List *
 all_entries(List *releases)
@@ -2211,7 +2198,7 @@ touched_entries(List *releases)
 
 		foreach(lc, entry_ids_on(object))
 		{
-			if (any_has_entry(releases, lfirst_int(lc)))
+			if (sv_catalog_any_has_entry(releases, lfirst_int(lc)))
 				entries = add_entry(entries, lfirst_int(lc));
 		}
 	}
@@ -2353,7 +2340,7 @@ judge_partitions(List *findings, List *releases)
 		{
 			SvEntry    *root;
 
-			if (!any_has_entry(releases, lfirst_int(le)))
+			if (!sv_catalog_any_has_entry(releases, lfirst_int(le)))
 				continue;
 			root = load_entry(lfirst_int(le))->entry;
 			findings = attribute_findings(findings, root,

@@ -87,20 +87,6 @@ column_named(const SvEntry *entry, const char *name)
 	return NULL;
 }
 
-/* the entry that a release has on a relation, NULL if none */
-static const SvEntry *
-entry_of(const SvRelease *release, Oid relation)
-{
-	ListCell   *lc;
-
-	foreach(lc, release ? sv_catalog_entries_on(relation) : NIL)
-	{
-		if (sv_catalog_has_entry(release, lfirst_int(lc)))
-			return sv_catalog_entry(lfirst_int(lc));
-	}
-	return NULL;
-}
-
 /*
  * Looking up
  */
@@ -151,7 +137,7 @@ look_up(const SvProduct *product, const SvRelease *from,
 				 errmsg("directive \"%s\" in line %d: table \"%s\" does not exist",
 						word_of(is_up), directive->line,
 						directive->relation)));
-	entry = entry_of(from, told->relation);
+	entry = sv_catalog_entry_of(from, told->relation);
 	part = column_named(entry, directive->column);
 	told->number = is_up ? get_attnum(told->relation, directive->column) :
 		part ? part->number : InvalidAttrNumber;
@@ -356,8 +342,7 @@ static void
 fill_rows(const Told *told, const char *condition)
 {
 	int			nestlevel = NewGUCNestLevel();
-	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(told->relation)),
-												  get_rel_name(told->relation));
+	char	   *name = sv_catalog_relation_name(told->relation);
 	const char *column = quote_identifier(get_attname(told->relation,
 													  told->number, false));
 
@@ -476,7 +461,7 @@ sv_directive_settle(const SvProduct *product, const SvRelease *from,
 	foreach(lc, all)
 	{
 		Told	   *told = lfirst(lc);
-		const SvEntry *entry = entry_of(from, told->relation);
+		const SvEntry *entry = sv_catalog_entry_of(from, told->relation);
 
 		if (entry)
 			parse_told(told, entry);
@@ -582,7 +567,7 @@ sv_directive_split(const SvProduct *product, const SvRelease *from,
 		Oid			collation;
 
 		if (number <= 0 || is_changed_by(script, directive->column) ||
-			column_of(entry_of(from, relation), number) == NULL ||
+			column_of(sv_catalog_entry_of(from, relation), number) == NULL ||
 			!sv_directive_has_down(product, from, script, relation,
 								   directive->column))
 			continue;

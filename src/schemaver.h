@@ -361,9 +361,11 @@ extern void sv_catalog_retire(SvRelease *release);
 extern void sv_catalog_mark_registered(SvRelease *release);
 extern bool sv_catalog_was_registered(const SvRelease *release);
 extern bool sv_catalog_has_entry(const SvRelease *release, int32 entry_id);
+extern bool sv_catalog_any_has_entry(List *releases, int32 entry_id);
 extern SvEntry *sv_catalog_entry_alone(int32 id);
 extern SvEntry *sv_catalog_entry(int32 id);
 extern List *sv_catalog_entries_on(Oid physical);
+extern SvEntry *sv_catalog_entry_of(const SvRelease *release, Oid physical);
 extern List *sv_catalog_entries_with(Oid object);
 extern void sv_catalog_store_entry(const SvProduct *product, SvEntry *entry);
 extern void sv_catalog_relink_entry(const SvEntry *entry);
@@ -385,6 +387,8 @@ extern bool sv_catalog_is_base_schema(const SvProduct *product,
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
 extern bool sv_catalog_is_version_schema(List *products, const char *name);
 extern List *sv_catalog_text_list(ArrayType *array);
+extern Oid	sv_catalog_relation_owner(Oid relation);
+extern char *sv_catalog_relation_name(Oid relation);
 
 /*-------------------------------------------------------------------------
  * contract.c: contracts: take, store, compare with the catalogs

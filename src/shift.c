@@ -854,16 +854,6 @@ others_demand_not_null(Oid relation, AttrNumber number, List *others)
 	return true;
 }
 
-static Oid
-owner_of(Oid relation)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* is there a row without a value? */
 static bool
 has_nulls(const char *table, const char *column)
@@ -1410,7 +1400,7 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 		if (!is_table(pair->now->kind))
 			continue;
 		GetUserIdAndSecContext(&identity.user, &identity.context);
-		SetUserIdAndSecContext(owner_of(pair->now->physical),
+		SetUserIdAndSecContext(sv_catalog_relation_owner(pair->now->physical),
 							   identity.context |
 							   SECURITY_RESTRICTED_OPERATION);
 		drop_identities(pair, others);
