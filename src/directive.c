@@ -62,19 +62,6 @@ word_of(bool is_up)
 }
 
 static const SvPart *
-column_of(const SvEntry *entry, AttrNumber number)
-{
-	ListCell   *lc;
-
-	foreach(lc, entry ? entry->columns : NIL)
-	{
-		if (((SvPart *) lfirst(lc))->number == number)
-			return lfirst(lc);
-	}
-	return NULL;
-}
-
-static const SvPart *
 column_named(const SvEntry *entry, const char *name)
 {
 	ListCell   *lc;
@@ -149,7 +136,7 @@ look_up(const SvProduct *product, const SvRelease *from,
 						directive->column, is_up ? " when the script has run" :
 						" in the version before"),
 				 errhint("\"up\" computes a column of the new version, \"down\" one of the version before.")));
-	told->is_new = is_up && column_of(entry, told->number) == NULL;
+	told->is_new = is_up && sv_contract_column_at(entry, told->number) == NULL;
 	return told;
 }
 
@@ -166,7 +153,7 @@ names_in(const SvEntry *entry, Relation table)
 
 	for (int i = 0; i < desc->natts; i++)
 	{
-		const SvPart *column = column_of(entry, i + 1);
+		const SvPart *column = sv_contract_column_at(entry, i + 1);
 		char	   *name = NameStr(TupleDescAttr(desc, i)->attname);
 
 		/* nothing can be written that means a column without a name */
@@ -567,7 +554,8 @@ sv_directive_split(const SvProduct *product, const SvRelease *from,
 		Oid			collation;
 
 		if (number <= 0 || is_changed_by(script, directive->column) ||
-			column_of(sv_catalog_entry_of(from, relation), number) == NULL ||
+			sv_contract_column_at(sv_catalog_entry_of(from, relation),
+								  number) == NULL ||
 			!sv_directive_has_down(product, from, script, relation,
 								   directive->column))
 			continue;

@@ -470,19 +470,6 @@ may_be_null(Node *node, Oid *relation)
  * "up" directives
  */
 
-static const SvPart *
-column_of(const SvEntry *entry, AttrNumber number)
-{
-	ListCell   *lc;
-
-	foreach(lc, entry ? entry->columns : NIL)
-	{
-		if (((SvPart *) lfirst(lc))->number == number)
-			return lfirst(lc);
-	}
-	return NULL;
-}
-
 /* the table of a directive */
 static Oid
 relation_of(const SvProduct *product, const SvDirective *directive)
@@ -535,7 +522,7 @@ names_in(const SvEntry *entry, Relation table)
 
 	for (int i = 0; i < desc->natts; i++)
 	{
-		const SvPart *column = column_of(entry, i + 1);
+		const SvPart *column = sv_contract_column_at(entry, i + 1);
 
 		/* nothing can be written that means a column without a name */
 		names = lappend(names, makeString(column ? column->name : ""));
@@ -912,7 +899,8 @@ is_known(const Missing *missing)
 
 	foreach(lc, missing->findings)
 	{
-		if (column_of(((SvFinding *) lfirst(lc))->entry, missing->column))
+		if (sv_contract_column_at(((SvFinding *) lfirst(lc))->entry,
+								  missing->column))
 			return true;
 	}
 	return false;
@@ -1268,8 +1256,8 @@ drop_undemanded(const SvProduct *product, Oid relation, const char *column)
 {
 	AttrNumber	number = get_attnum(relation, column);
 	const SvRelease *current = sv_catalog_release(product, product->current);
-	const SvPart *part = column_of(sv_catalog_entry_of(current, relation),
-								   number);
+	const SvEntry *entry = sv_catalog_entry_of(current, relation);
+	const SvPart *part = sv_contract_column_at(entry, number);
 
 	if (part && !part->notnull && is_not_null(relation, number))
 		run_as_owner(relation,
@@ -1325,7 +1313,7 @@ versions_without(List *releases, Oid relation, AttrNumber column)
 	{
 		SvRelease  *release = lfirst(lc);
 		const SvEntry *entry = sv_catalog_entry_of(release, relation);
-		const SvPart *part = column_of(entry, column);
+		const SvPart *part = sv_contract_column_at(entry, column);
 
 		if (entry && (part == NULL || !part->notnull))
 			appendStringInfo(&text, "%s\"%s\"", text.len > 1 ? "," : "",
@@ -1348,7 +1336,7 @@ drop_undemanded_checks(const SvRelease *release, Oid relation)
 	foreach(lc, required)
 	{
 		AttrNumber	column = ((SvRequired *) lfirst(lc))->column;
-		const SvPart *part = column_of(entry, column);
+		const SvPart *part = sv_contract_column_at(entry, column);
 
 		if (part == NULL || !part->notnull)
 			drop_checks(relation, column);

@@ -434,6 +434,8 @@ extern SvFilledHook sv_contract_filled_hook;
 
 extern int	sv_contract_enter(void);
 extern void sv_contract_leave(int nestlevel);
+extern bool sv_contract_is_table(char kind);
+extern bool sv_contract_is_relation(char kind);
 
 /*
  * What the DDL of this transaction has touched, told by the guard's event
@@ -458,6 +460,7 @@ extern void sv_contract_remember_default(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
 extern SvEntry *sv_contract_resolve(const SvEntry *entry);
 extern char *sv_contract_shown_name(const SvEntry *entry);
+extern SvPart *sv_contract_column_at(const SvEntry *entry, AttrNumber number);
 extern SvPart *sv_contract_find_column(const SvEntry *entry,
 									   const SvPart *then,
 									   const SvEntry *now);
@@ -544,6 +547,7 @@ typedef void (*SvLockedWork) (void *argument);
 extern void sv_lock_init(void);
 extern List *sv_lock_need(List *needed, Oid relation, LOCKMODE mode);
 extern char *sv_lock_holders(List *needed);
+extern void sv_lock_pause(long ms);
 extern void sv_lock_take(List *views, List *needed);
 extern void sv_lock_retry(const char *what, SvLockedWork work, void *argument,
 						  List **needed);
