@@ -89,22 +89,13 @@ archive_name(Oid relation)
 									  get_rel_name(relation));
 }
 
-static Oid
-owner_of(Oid relation)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* be the owner of a table, whose row security does not hold for himself */
 static void
 become_owner_of(Oid relation, SvIdentity *identity)
 {
 	GetUserIdAndSecContext(&identity->user, &identity->context);
-	SetUserIdAndSecContext(owner_of(relation), identity->context |
+	SetUserIdAndSecContext(sv_catalog_relation_owner(relation),
+						   identity->context |
 						   SECURITY_RESTRICTED_OPERATION |
 						   SECURITY_NOFORCE_RLS);
 }
@@ -373,7 +364,7 @@ revoke_grants(Oid archive)
 				 " WHERE attrelid = %u AND NOT attisdropped) AS c,"
 				 " pg_catalog.aclexplode(c.acl) AS a"
 				 " WHERE a.grantee <> c.owner",
-				 archive, owner_of(archive), archive));
+				 archive, sv_catalog_relation_owner(archive), archive));
 	grantees = SPI_tuptable;
 	become_owner_of(archive, &identity);
 	for (uint64 i = 0; i < grantees->numvals; i++)
@@ -396,8 +387,7 @@ copy_values(const Column *column, Oid archive, List *fields)
 	plan = SPI_prepare(psprintf("INSERT INTO %s SELECT %s FROM %s WHERE %s IS DISTINCT FROM NULL",
 								archive_name(archive),
 								field_list(fields, false, false),
-								quote_qualified_identifier(get_namespace_name(get_rel_namespace(column->relation)),
-														   get_rel_name(column->relation)),
+								sv_catalog_relation_name(column->relation),
 								((Field *) llast(fields))->from),
 					   0, NULL);
 	if (plan == NULL)
@@ -434,8 +424,8 @@ archive_column(const SvProduct *product, const Column *column,
 	comment_on(archive, product, column->release,
 			   psprintf("column %s.%s", quote_identifier(column->table),
 						quote_identifier(column->name)));
-	ATExecChangeOwner(archive, owner_of(column->relation), true,
-					  AccessExclusiveLock);
+	ATExecChangeOwner(archive, sv_catalog_relation_owner(column->relation),
+					  true, AccessExclusiveLock);
 	CommandCounterIncrement();
 	sv_catalog_become_caller(&identity);
 	revoke_grants(archive);

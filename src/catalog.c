@@ -25,6 +25,7 @@
 #include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
@@ -40,6 +41,7 @@
 #include "utils/pg_lsn.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 /* columns of the tables, as the install script lays them out */
 enum product_columns
@@ -937,6 +939,22 @@ sv_catalog_has_entry(const SvRelease *release, int32 entry_id)
 }
 
 /*
+ * Is the entry part of the contract of any of the releases?
+ */
+bool
+sv_catalog_any_has_entry(List *releases, int32 entry_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		if (sv_catalog_has_entry(lfirst(lc), entry_id))
+			return true;
+	}
+	return false;
+}
+
+/*
  * Contract entries and their parts
  */
 
@@ -1084,6 +1102,23 @@ sv_catalog_entries_on(Oid physical)
 {
 	return entry_ids("db_contract_entry", "db_contract_entry_physical",
 					 Entry_physical, physical, Entry_id);
+}
+
+/*
+ * The entry that a release has on an object, with its parts; NULL if it has
+ * none, or if there is no release.
+ */
+SvEntry *
+sv_catalog_entry_of(const SvRelease *release, Oid physical)
+{
+	ListCell   *lc;
+
+	foreach(lc, release ? sv_catalog_entries_on(physical) : NIL)
+	{
+		if (sv_catalog_has_entry(release, lfirst_int(lc)))
+			return sv_catalog_entry(lfirst_int(lc));
+	}
+	return NULL;
 }
 
 /*
@@ -1651,4 +1686,28 @@ sv_catalog_update_job(const SvJob *job)
 										 values, nulls, replace));
 	scan_end(&scan);
 	CommandCounterIncrement();
+}
+
+/*
+ * The owner of a relation, which must exist.
+ */
+Oid
+sv_catalog_relation_owner(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * What a relation, which must exist, is called in SQL: schema and name, both
+ * quoted where they need it.
+ */
+char *
+sv_catalog_relation_name(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+									  get_rel_name(relation));
 }

@@ -321,8 +321,7 @@ check_is_view(Oid relation)
 						get_rel_name(relation),
 						get_namespace_name(get_rel_namespace(relation))),
 				 errhint("Move it to another schema with ALTER TABLE %s SET SCHEMA, or drop it with schemaver.guard off.",
-						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-													get_rel_name(relation)))));
+						 sv_catalog_relation_name(relation))));
 }
 
 static void
@@ -656,16 +655,6 @@ view_default(Relation view, AttrNumber number)
 													  number));
 }
 
-static Oid
-owner_of(Oid relation)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /*
  * Parse a default that the catalogs have told.  To parse may be to execute:
  * the input of a literal whose type holds a domain runs the domain's checks,
@@ -686,7 +675,7 @@ cook_default(const char *text, Form_pg_attribute attribute, Oid base)
 
 	pstate->p_sourcetext = text;
 	GetUserIdAndSecContext(&identity.user, &identity.context);
-	SetUserIdAndSecContext(owner_of(base),
+	SetUserIdAndSecContext(sv_catalog_relation_owner(base),
 						   identity.context | SECURITY_RESTRICTED_OPERATION);
 	cooked = cookDefault(pstate, target->val, attribute->atttypid,
 						 attribute->atttypmod, NameStr(attribute->attname), 0);

@@ -147,6 +147,26 @@ sv_contract_leave(int nestlevel)
 }
 
 /*
+ * Is an entry's kind that of a table, one with foreign rows included?
+ */
+bool
+sv_contract_is_table(char kind)
+{
+	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE ||
+		kind == RELKIND_FOREIGN_TABLE;
+}
+
+/*
+ * Is an entry's kind that of a relation: nothing but functions and types is
+ * not?
+ */
+bool
+sv_contract_is_relation(char kind)
+{
+	return kind != SV_ENTRY_FUNCTION && kind != SV_ENTRY_TYPE;
+}
+
+/*
  * Collecting what DDL touches
  */
 
@@ -1328,12 +1348,16 @@ part_by_object(List *parts, Oid object)
 	return NULL;
 }
 
-static SvPart *
-column_by_number(List *columns, AttrNumber number)
+/*
+ * The column of an entry that has this number, NULL if none has, or if there
+ * is no entry.  It is the entry's own, not a copy.
+ */
+SvPart *
+sv_contract_column_at(const SvEntry *entry, AttrNumber number)
 {
 	ListCell   *lc;
 
-	foreach(lc, columns)
+	foreach(lc, entry ? entry->columns : NIL)
 	{
 		if (((SvPart *) lfirst(lc))->number == number)
 			return lfirst(lc);
@@ -1350,7 +1374,7 @@ SvPart *
 sv_contract_find_column(const SvEntry *entry, const SvPart *then, const SvEntry *now)
 {
 	if (entry->physical == now->physical)
-		return column_by_number(now->columns, then->number);
+		return sv_contract_column_at(now, then->number);
 	return part_by_name(now->columns, then->physical_name);
 }
 
@@ -1478,13 +1502,6 @@ add_finding(Verdict *verdict, SvSeverity severity, char *change, char *reason)
 	return finding;
 }
 
-static bool
-is_table(char kind)
-{
-	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE ||
-		kind == RELKIND_FOREIGN_TABLE;
-}
-
 /* the version leaves a column NULL, or out: is there a value for it? */
 static void
 add_required(Verdict *verdict, const SvPart *now, char *change, char *reason)
@@ -1495,7 +1512,7 @@ add_required(Verdict *verdict, const SvPart *now, char *change, char *reason)
 	SvFinding  *finding = add_finding(verdict, filled ? SV_KEPT : SV_FATAL,
 									  change, reason);
 
-	if (is_table(verdict->entry->kind))
+	if (sv_contract_is_table(verdict->entry->kind))
 		finding->required = now->number;
 }
 
@@ -1817,7 +1834,7 @@ judge_new_column(Verdict *verdict, const SvPart *now)
 		return;
 	}
 	if (now->notnull && !OidIsValid(now->object) && now->identity == ' ' &&
-		now->generated == ' ' && is_table(verdict->entry->kind))
+		now->generated == ' ' && sv_contract_is_table(verdict->entry->kind))
 		add_required(verdict, now,
 					 psprintf("ADD COLUMN %s NOT NULL without a default",
 							  column),
@@ -1924,15 +1941,15 @@ is_harmless(Verdict *verdict, const SvPart *added)
 	}
 	foreach(lc, added->columns)
 	{
-		if (column_by_number(entry->columns, lfirst_int(lc)))
+		if (sv_contract_column_at(entry, lfirst_int(lc)))
 			return false;
 	}
 	if (!is_unique(added))
 		return true;
 	foreach(lc, added->columns)
 	{
-		SvPart	   *column = column_by_number(verdict->now->columns,
-											  lfirst_int(lc));
+		SvPart	   *column = sv_contract_column_at(verdict->now,
+												   lfirst_int(lc));
 
 		if (column && !has_constant_default(column))
 			return true;
@@ -1955,7 +1972,7 @@ severity_of_added(const SvEntry *entry, const SvPart *added)
 	foreach(lc, added->columns)
 	{
 		if (lfirst_int(lc) == 0 ||
-			column_by_number(entry->columns, lfirst_int(lc)))
+			sv_contract_column_at(entry, lfirst_int(lc)))
 			return SV_CHECKED;
 	}
 	return added->columns == NIL ? SV_CHECKED : SV_FATAL;
@@ -2158,19 +2175,6 @@ add_entry(List *entries, int32 id)
 	return lappend(entries, load_entry(id)->entry);
 }
 
-static bool
-any_has_entry(List *releases, int32 id)
-{
-	ListCell   *lc;
-
-	foreach(lc, releases)
-	{
-		if (sv_catalog_has_entry(lfirst(lc), id))
-			return true;
-	}
-	return false;
-}
-
 /* all entries of some releases, each once */
 static List *
 all_entries(List *releases)
@@ -2211,7 +2215,7 @@ touched_entries(List *releases)
 
 		foreach(lc, entry_ids_on(object))
 		{
-			if (any_has_entry(releases, lfirst_int(lc)))
+			if (sv_catalog_any_has_entry(releases, lfirst_int(lc)))
 				entries = add_entry(entries, lfirst_int(lc));
 		}
 	}
@@ -2353,7 +2357,7 @@ judge_partitions(List *findings, List *releases)
 		{
 			SvEntry    *root;
 
-			if (!any_has_entry(releases, lfirst_int(le)))
+			if (!sv_catalog_any_has_entry(releases, lfirst_int(le)))
 				continue;
 			root = load_entry(lfirst_int(le))->entry;
 			findings = attribute_findings(findings, root,

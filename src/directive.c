@@ -62,19 +62,6 @@ word_of(bool is_up)
 }
 
 static const SvPart *
-column_of(const SvEntry *entry, AttrNumber number)
-{
-	ListCell   *lc;
-
-	foreach(lc, entry ? entry->columns : NIL)
-	{
-		if (((SvPart *) lfirst(lc))->number == number)
-			return lfirst(lc);
-	}
-	return NULL;
-}
-
-static const SvPart *
 column_named(const SvEntry *entry, const char *name)
 {
 	ListCell   *lc;
@@ -83,20 +70,6 @@ column_named(const SvEntry *entry, const char *name)
 	{
 		if (strcmp(((SvPart *) lfirst(lc))->name, name) == 0)
 			return lfirst(lc);
-	}
-	return NULL;
-}
-
-/* the entry that a release has on a relation, NULL if none */
-static const SvEntry *
-entry_of(const SvRelease *release, Oid relation)
-{
-	ListCell   *lc;
-
-	foreach(lc, release ? sv_catalog_entries_on(relation) : NIL)
-	{
-		if (sv_catalog_has_entry(release, lfirst_int(lc)))
-			return sv_catalog_entry(lfirst_int(lc));
 	}
 	return NULL;
 }
@@ -151,7 +124,7 @@ look_up(const SvProduct *product, const SvRelease *from,
 				 errmsg("directive \"%s\" in line %d: table \"%s\" does not exist",
 						word_of(is_up), directive->line,
 						directive->relation)));
-	entry = entry_of(from, told->relation);
+	entry = sv_catalog_entry_of(from, told->relation);
 	part = column_named(entry, directive->column);
 	told->number = is_up ? get_attnum(told->relation, directive->column) :
 		part ? part->number : InvalidAttrNumber;
@@ -163,7 +136,7 @@ look_up(const SvProduct *product, const SvRelease *from,
 						directive->column, is_up ? " when the script has run" :
 						" in the version before"),
 				 errhint("\"up\" computes a column of the new version, \"down\" one of the version before.")));
-	told->is_new = is_up && column_of(entry, told->number) == NULL;
+	told->is_new = is_up && sv_contract_column_at(entry, told->number) == NULL;
 	return told;
 }
 
@@ -180,7 +153,7 @@ names_in(const SvEntry *entry, Relation table)
 
 	for (int i = 0; i < desc->natts; i++)
 	{
-		const SvPart *column = column_of(entry, i + 1);
+		const SvPart *column = sv_contract_column_at(entry, i + 1);
 		char	   *name = NameStr(TupleDescAttr(desc, i)->attname);
 
 		/* nothing can be written that means a column without a name */
@@ -356,8 +329,7 @@ static void
 fill_rows(const Told *told, const char *condition)
 {
 	int			nestlevel = NewGUCNestLevel();
-	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(told->relation)),
-												  get_rel_name(told->relation));
+	char	   *name = sv_catalog_relation_name(told->relation);
 	const char *column = quote_identifier(get_attname(told->relation,
 													  told->number, false));
 
@@ -476,7 +448,7 @@ sv_directive_settle(const SvProduct *product, const SvRelease *from,
 	foreach(lc, all)
 	{
 		Told	   *told = lfirst(lc);
-		const SvEntry *entry = entry_of(from, told->relation);
+		const SvEntry *entry = sv_catalog_entry_of(from, told->relation);
 
 		if (entry)
 			parse_told(told, entry);
@@ -582,7 +554,8 @@ sv_directive_split(const SvProduct *product, const SvRelease *from,
 		Oid			collation;
 
 		if (number <= 0 || is_changed_by(script, directive->column) ||
-			column_of(entry_of(from, relation), number) == NULL ||
+			sv_contract_column_at(sv_catalog_entry_of(from, relation),
+								  number) == NULL ||
 			!sv_directive_has_down(product, from, script, relation,
 								   directive->column))
 			continue;

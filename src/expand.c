@@ -541,26 +541,13 @@ unit_entry(HTAB *doomed, const Doomed *part)
  */
 
 static bool
-any_has_entry(int32 id)
-{
-	ListCell   *lc;
-
-	foreach(lc, migration.releases)
-	{
-		if (sv_catalog_has_entry(lfirst(lc), id))
-			return true;
-	}
-	return false;
-}
-
-static bool
 is_object_needed(Oid object)
 {
 	ListCell   *lc;
 
 	foreach(lc, sv_catalog_entries_on(object))
 	{
-		if (any_has_entry(lfirst_int(lc)))
+		if (sv_catalog_any_has_entry(migration.releases, lfirst_int(lc)))
 			return true;
 	}
 	return false;
@@ -574,7 +561,7 @@ is_column_needed(Oid relation, AttrNumber number)
 
 	foreach(lc, sv_catalog_entries_on(relation))
 	{
-		if (!any_has_entry(lfirst_int(lc)))
+		if (!sv_catalog_any_has_entry(migration.releases, lfirst_int(lc)))
 			continue;
 		foreach(lp, sv_catalog_entry(lfirst_int(lc))->columns)
 		{
@@ -596,7 +583,7 @@ is_part_needed(char kind, Oid object)
 	{
 		SvEntry    *entry;
 
-		if (!any_has_entry(lfirst_int(lc)))
+		if (!sv_catalog_any_has_entry(migration.releases, lfirst_int(lc)))
 			continue;
 		entry = sv_catalog_entry(lfirst_int(lc));
 		if (kind == SV_PART_TRIGGER)

@@ -63,8 +63,7 @@ sv_fill_rows(Oid relation, bool only, const char *assignments)
 	char	   *statement;
 
 	statement = psprintf("UPDATE %s%s SET %s", only ? "ONLY " : "",
-						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-													get_rel_name(relation)),
+						 sv_catalog_relation_name(relation),
 						 assignments);
 	(void) set_config_option("session_replication_role", "replica",
 							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
@@ -289,8 +288,7 @@ add_serial(Stages *stages, ColumnDef *column, Oid type, List **owned)
 						   make_command(AT_SetNotNull, column->colname, NULL));
 	*owned = lappend(*owned,
 					 psprintf("ALTER SEQUENCE %s OWNED BY %s.%s", sequence,
-							  quote_qualified_identifier(get_namespace_name(get_rel_namespace(stages->relation)),
-														 get_rel_name(stages->relation)),
+							  sv_catalog_relation_name(stages->relation),
 							  quote_identifier(column->colname)));
 }
 

@@ -514,16 +514,6 @@ report_timeout(const Wait *wait, List *jobs)
 			 errhint("Call schemaver.wait_until_ready() again, or run the jobs in this session with CALL schemaver.run_jobs().")));
 }
 
-static void
-pause_for(long ms)
-{
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 ms, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
 /*
  * Wait for the end of a job that somebody does, at most that long; false if
  * nobody does it.
@@ -563,7 +553,7 @@ wait_a_turn(const Wait *wait, const SvJob *job)
 		if (!wait_for_job(job->id, ms))
 		{
 			sv_jobs_resume();
-			pause_for(ms < 0 ? MOMENT_MS : Min(ms, MOMENT_MS));
+			sv_lock_pause(ms < 0 ? MOMENT_MS : Min(ms, MOMENT_MS));
 		}
 	}
 	PG_CATCH();
@@ -822,7 +812,7 @@ run_all(int32 product_id)
 			told = other;
 			StartTransactionCommand();
 			if (!wait_for_job(other, -1))
-				pause_for(MOMENT_MS);
+				sv_lock_pause(MOMENT_MS);
 			CommitTransactionCommand();
 			MemoryContextSwitchTo(context);
 		}

@@ -179,8 +179,12 @@ try_once(SvLockedWork work, void *argument)
 	return problem;
 }
 
-static void
-pause_for(long ms)
+/*
+ * Sleep for some milliseconds, or until the latch is set.  Throws if the
+ * query is cancelled meanwhile.
+ */
+void
+sv_lock_pause(long ms)
 {
 	(void) WaitLatch(MyLatch,
 					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -211,7 +215,7 @@ sv_lock_retry(const char *what, SvLockedWork work, void *argument,
 
 		if (GetCurrentTimestamp() < give_up)
 		{
-			pause_for(pause);
+			sv_lock_pause(pause);
 			pause = Min(pause * 2, LONGEST_PAUSE_MS);
 			tries++;
 			continue;

@@ -470,33 +470,6 @@ may_be_null(Node *node, Oid *relation)
  * "up" directives
  */
 
-/* the entry of a release on a table, NULL if it has none */
-static const SvEntry *
-entry_of(const SvRelease *release, Oid relation)
-{
-	ListCell   *lc;
-
-	foreach(lc, release ? sv_catalog_entries_on(relation) : NIL)
-	{
-		if (sv_catalog_has_entry(release, lfirst_int(lc)))
-			return sv_catalog_entry(lfirst_int(lc));
-	}
-	return NULL;
-}
-
-static const SvPart *
-column_of(const SvEntry *entry, AttrNumber number)
-{
-	ListCell   *lc;
-
-	foreach(lc, entry ? entry->columns : NIL)
-	{
-		if (((SvPart *) lfirst(lc))->number == number)
-			return lfirst(lc);
-	}
-	return NULL;
-}
-
 /* the table of a directive */
 static Oid
 relation_of(const SvProduct *product, const SvDirective *directive)
@@ -549,7 +522,7 @@ names_in(const SvEntry *entry, Relation table)
 
 	for (int i = 0; i < desc->natts; i++)
 	{
-		const SvPart *column = column_of(entry, i + 1);
+		const SvPart *column = sv_contract_column_at(entry, i + 1);
 
 		/* nothing can be written that means a column without a name */
 		names = lappend(names, makeString(column ? column->name : ""));
@@ -789,13 +762,6 @@ run_as_owner(Oid relation, const char *text)
 	sv_contract_touch(RelationRelationId, relation);
 }
 
-static char *
-sql_name(Oid relation)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-									  get_rel_name(relation));
-}
-
 /* a name for the CHECK that nothing in the table or its heirs has */
 static char *
 check_name(Oid relation, const char *column)
@@ -834,7 +800,7 @@ drop_checks(Oid relation, AttrNumber column)
 		if (check->column == column)
 			run_as_owner(relation,
 						 psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
-								  sql_name(relation),
+								  sv_catalog_relation_name(relation),
 								  quote_identifier(check->name)));
 	}
 }
@@ -851,7 +817,7 @@ relax(const SvProduct *product, const Relaxed *relaxed)
 	drop_checks(relation, relaxed->column);
 	run_as_owner(relation,
 				 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL, ADD CONSTRAINT %s CHECK (%s IS NOT NULL OR %s.writes_as(%s, %s::%s.version[])) NOT VALID",
-						  sql_name(relation), quoted,
+						  sv_catalog_relation_name(relation), quoted,
 						  quote_identifier(check_name(relation, column)),
 						  quoted, SV_SCHEMA,
 						  quote_literal_cstr(product->name),
@@ -933,7 +899,8 @@ is_known(const Missing *missing)
 
 	foreach(lc, missing->findings)
 	{
-		if (column_of(((SvFinding *) lfirst(lc))->entry, missing->column))
+		if (sv_contract_column_at(((SvFinding *) lfirst(lc))->entry,
+								  missing->column))
 			return true;
 	}
 	return false;
@@ -998,7 +965,8 @@ settle_column(const SvProduct *product, const SvRelease *from,
 	Oid			relation = missing->relation;
 	const SvDirective *directive = find_directive(product, script, relation,
 												  missing->column);
-	const SvEntry *entry = directive ? entry_of(from, relation) : NULL;
+	const SvEntry *entry = directive ?
+	sv_catalog_entry_of(from, relation) : NULL;
 	Node	   *value = NULL;
 	bool		keeps = true;
 	bool		certain = true;
@@ -1229,7 +1197,8 @@ has_nulls(Oid relation, const char *column)
 						   SECURITY_NOFORCE_RLS);
 	SPI_connect();
 	if (SPI_execute(psprintf("SELECT 1 FROM %s WHERE %s IS NULL",
-							 sql_name(relation), quote_identifier(column)),
+							 sv_catalog_relation_name(relation),
+							 quote_identifier(column)),
 					false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for nulls in \"%s\"", column);
 	result = SPI_processed > 0;
@@ -1242,9 +1211,8 @@ has_nulls(Oid relation, const char *column)
 static void
 promote_keys(const SvProduct *product, Oid relation)
 {
-	const SvEntry *entry = entry_of(sv_catalog_release(product,
-													   product->current),
-									relation);
+	const SvRelease *current = sv_catalog_release(product, product->current);
+	const SvEntry *entry = sv_catalog_entry_of(current, relation);
 	ListCell   *lc;
 
 	foreach(lc, entry ? entry->constraints : NIL)
@@ -1270,13 +1238,15 @@ set_not_null(Oid relation, const SvRequired *required)
 				 errdetail("New rows are checked by constraint \"%s\".",
 						   required->name),
 				 errhint("Fill these rows, then run ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, DROP CONSTRAINT %s.",
-						 sql_name(relation), quote_identifier(column),
+						 sv_catalog_relation_name(relation),
+						 quote_identifier(column),
 						 quote_identifier(required->name))));
 		return;
 	}
 	run_as_owner(relation,
 				 psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, DROP CONSTRAINT %s",
-						  sql_name(relation), quote_identifier(column),
+						  sv_catalog_relation_name(relation),
+						  quote_identifier(column),
 						  quote_identifier(required->name)));
 }
 
@@ -1285,14 +1255,15 @@ static void
 drop_undemanded(const SvProduct *product, Oid relation, const char *column)
 {
 	AttrNumber	number = get_attnum(relation, column);
-	const SvPart *part = column_of(entry_of(sv_catalog_release(product,
-															   product->current),
-											relation), number);
+	const SvRelease *current = sv_catalog_release(product, product->current);
+	const SvEntry *entry = sv_catalog_entry_of(current, relation);
+	const SvPart *part = sv_contract_column_at(entry, number);
 
 	if (part && !part->notnull && is_not_null(relation, number))
 		run_as_owner(relation,
 					 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL",
-							  sql_name(relation), quote_identifier(column)));
+							  sv_catalog_relation_name(relation),
+							  quote_identifier(column)));
 }
 
 /*
@@ -1341,8 +1312,8 @@ versions_without(List *releases, Oid relation, AttrNumber column)
 	foreach(lc, releases)
 	{
 		SvRelease  *release = lfirst(lc);
-		const SvEntry *entry = entry_of(release, relation);
-		const SvPart *part = column_of(entry, column);
+		const SvEntry *entry = sv_catalog_entry_of(release, relation);
+		const SvPart *part = sv_contract_column_at(entry, column);
 
 		if (entry && (part == NULL || !part->notnull))
 			appendStringInfo(&text, "%s\"%s\"", text.len > 1 ? "," : "",
@@ -1356,7 +1327,7 @@ versions_without(List *releases, Oid relation, AttrNumber column)
 static void
 drop_undemanded_checks(const SvRelease *release, Oid relation)
 {
-	const SvEntry *entry = entry_of(release, relation);
+	const SvEntry *entry = sv_catalog_entry_of(release, relation);
 	Relation	table = relation_open(relation, AccessShareLock);
 	List	   *required = sv_contract_required(table);
 	ListCell   *lc;
@@ -1365,7 +1336,7 @@ drop_undemanded_checks(const SvRelease *release, Oid relation)
 	foreach(lc, required)
 	{
 		AttrNumber	column = ((SvRequired *) lfirst(lc))->column;
-		const SvPart *part = column_of(entry, column);
+		const SvPart *part = sv_contract_column_at(entry, column);
 
 		if (part == NULL || !part->notnull)
 			drop_checks(relation, column);
@@ -1383,7 +1354,7 @@ sv_require_shift(const SvProduct *product, const SvRelease *from,
 				 const SvRelease *to, Oid relation)
 {
 	List	   *releases = sv_catalog_releases(product, true);
-	const SvEntry *entry = entry_of(to, relation);
+	const SvEntry *entry = sv_catalog_entry_of(to, relation);
 	ListCell   *lc;
 
 	drop_undemanded_checks(to, relation);

@@ -595,8 +595,7 @@ sv_retain_prepare_heir(Oid parent, Oid child)
 
 	initStringInfo(&text);
 	appendStringInfo(&text, "ALTER TABLE %s",
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(child)),
-												get_rel_name(child)));
+					 sv_catalog_relation_name(child));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
@@ -1083,10 +1082,8 @@ sv_retain_disinherit(Oid relation, Oid parent)
 {
 	char	   *text =
 	psprintf("ALTER TABLE %s NO INHERIT %s",
-			 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-										get_rel_name(relation)),
-			 quote_qualified_identifier(get_namespace_name(get_rel_namespace(parent)),
-										get_rel_name(parent)));
+			 sv_catalog_relation_name(relation),
+			 sv_catalog_relation_name(parent));
 	SvIdentity	identity;
 
 	sv_catalog_become_owner(&identity);
@@ -1241,19 +1238,6 @@ sv_retain_home(Oid class_id, Oid object, Oid schema)
  * Freeing what nobody needs any more
  */
 
-static bool
-any_has_entry(List *releases, int32 id)
-{
-	ListCell   *lc;
-
-	foreach(lc, releases)
-	{
-		if (sv_catalog_has_entry(lfirst(lc), id))
-			return true;
-	}
-	return false;
-}
-
 /* the entries that some releases have on a relation */
 static List *
 entries_of(Oid relation, List *releases)
@@ -1263,7 +1247,7 @@ entries_of(Oid relation, List *releases)
 
 	foreach(lc, sv_catalog_entries_on(relation))
 	{
-		if (any_has_entry(releases, lfirst_int(lc)))
+		if (sv_catalog_any_has_entry(releases, lfirst_int(lc)))
 			entries = lappend(entries, sv_catalog_entry(lfirst_int(lc)));
 	}
 	return entries;
@@ -1295,7 +1279,7 @@ is_part_needed(Oid object, List *releases)
 
 	foreach(lc, sv_catalog_entries_with(object))
 	{
-		if (any_has_entry(releases, lfirst_int(lc)))
+		if (sv_catalog_any_has_entry(releases, lfirst_int(lc)))
 			return true;
 	}
 	return false;

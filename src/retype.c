@@ -101,13 +101,6 @@ typedef struct Retype
 	List	   *attached;		/* of Attached, in the order to make them */
 } Retype;
 
-static char *
-table_name(Oid relation)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-									  get_rel_name(relation));
-}
-
 /* run a statement made here, or by the server's own deparser */
 static void
 run(const char *statement)
@@ -591,7 +584,8 @@ add_column(const Retype *retype)
 		collation = psprintf(" COLLATE %s",
 							 generate_collation_name(retype->collation));
 	run(psprintf("ALTER TABLE %s ADD COLUMN %s %s%s",
-				 table_name(retype->relation), quote_identifier(retype->name),
+				 sv_catalog_relation_name(retype->relation),
+				 quote_identifier(retype->name),
 				 format_type_extended(retype->type, retype->typmod,
 									  FORMAT_TYPE_TYPEMOD_GIVEN |
 									  FORMAT_TYPE_FORCE_QUALIFY),
@@ -615,7 +609,7 @@ copy_options(const Retype *retype, HeapTuple from)
 		if (strcmp(option->defname, "n_distinct") == 0 ||
 			strcmp(option->defname, "n_distinct_inherited") == 0)
 			run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET (%s = %s)",
-						 table_name(retype->relation),
+						 sv_catalog_relation_name(retype->relation),
 						 quote_identifier(retype->name), option->defname,
 						 strVal(option->arg)));
 	}
@@ -738,7 +732,8 @@ move_default(const Retype *retype, AttrNumber number, List *sequences)
 		move_sequence(lfirst_oid(lc), retype->relation, retype->old_number,
 					  number);
 		if (retype->identity)
-			run(psprintf("ALTER SEQUENCE %s AS %s", table_name(lfirst_oid(lc)),
+			run(psprintf("ALTER SEQUENCE %s AS %s",
+						 sv_catalog_relation_name(lfirst_oid(lc)),
 						 format_type_be_qualified(retype->type)));
 	}
 	if (retype->identity)
@@ -748,7 +743,7 @@ move_default(const Retype *retype, AttrNumber number, List *sequences)
 	}
 	if (retype->default_value)
 		run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
-					 table_name(retype->relation),
+					 sv_catalog_relation_name(retype->relation),
 					 quote_identifier(retype->name),
 					 expression_text(retype->default_value,
 									 retype->relation)));
@@ -787,7 +782,7 @@ make_attached(const Retype *retype)
 		if (attached->class_id == ConstraintRelationId)
 			run(psprintf("COMMENT ON CONSTRAINT %s ON %s IS %s",
 						 quote_identifier(attached->name),
-						 table_name(attached->relation),
+						 sv_catalog_relation_name(attached->relation),
 						 quote_literal_cstr(attached->comment)));
 		else if (attached->flavour == 'i')
 			run(psprintf("COMMENT ON INDEX %s IS %s",
@@ -797,7 +792,7 @@ make_attached(const Retype *retype)
 	}
 	if (retype->comment)
 		run(psprintf("COMMENT ON COLUMN %s.%s IS %s",
-					 table_name(retype->relation),
+					 sv_catalog_relation_name(retype->relation),
 					 quote_identifier(retype->name),
 					 quote_literal_cstr(retype->comment)));
 }
@@ -905,7 +900,7 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 	move_default(retype, number, sequences);
 	if (retype->notnull && !retype->identity)
 		run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
-					 table_name(retype->relation),
+					 sv_catalog_relation_name(retype->relation),
 					 quote_identifier(retype->name)));
 	make_attached(retype);
 	SPI_finish();

@@ -165,13 +165,6 @@ shown_relation(const SvEntry *entry)
 	return quote_qualified_identifier(entry->schema, entry->name);
 }
 
-static char *
-shown_oid(Oid relation)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-									  get_rel_name(relation));
-}
-
 static bool
 relation_exists(const char *schema, const char *name)
 {
@@ -1041,7 +1034,7 @@ judge_fields(Check *check, Routine *routine, const char **reason)
 				refuse(check, routine->signature,
 					   psprintf("column %s of %s is %s now, so what fires trigger %s would fail.",
 								quote_identifier(old->name),
-								shown_oid(use->relation),
+								sv_catalog_relation_name(use->relation),
 								quote_identifier(old->new_name),
 								quote_identifier(use->name)));
 				return NIL;
@@ -1051,7 +1044,7 @@ judge_fields(Check *check, Routine *routine, const char **reason)
 							   "called by trigger %s on %s, and for tables that have the column" :
 							   "called by trigger %s on %s, which is disabled",
 							   quote_identifier(use->name),
-							   shown_oid(use->relation));
+							   sv_catalog_relation_name(use->relation));
 		}
 	}
 	return guessed;
@@ -1121,7 +1114,7 @@ judge_arguments(Check *check, const TriggerUse *use)
 		if (!is_left_behind(use, old))
 			continue;
 		who = psprintf("trigger %s on %s", quote_identifier(use->name),
-					   shown_oid(use->relation));
+					   sv_catalog_relation_name(use->relation));
 		foreach(la, use->arguments)
 		{
 			if (strcmp(lfirst(la), old->name) != 0)

@@ -361,9 +361,11 @@ extern void sv_catalog_retire(SvRelease *release);
 extern void sv_catalog_mark_registered(SvRelease *release);
 extern bool sv_catalog_was_registered(const SvRelease *release);
 extern bool sv_catalog_has_entry(const SvRelease *release, int32 entry_id);
+extern bool sv_catalog_any_has_entry(List *releases, int32 entry_id);
 extern SvEntry *sv_catalog_entry_alone(int32 id);
 extern SvEntry *sv_catalog_entry(int32 id);
 extern List *sv_catalog_entries_on(Oid physical);
+extern SvEntry *sv_catalog_entry_of(const SvRelease *release, Oid physical);
 extern List *sv_catalog_entries_with(Oid object);
 extern void sv_catalog_store_entry(const SvProduct *product, SvEntry *entry);
 extern void sv_catalog_relink_entry(const SvEntry *entry);
@@ -385,6 +387,8 @@ extern bool sv_catalog_is_base_schema(const SvProduct *product,
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
 extern bool sv_catalog_is_version_schema(List *products, const char *name);
 extern List *sv_catalog_text_list(ArrayType *array);
+extern Oid	sv_catalog_relation_owner(Oid relation);
+extern char *sv_catalog_relation_name(Oid relation);
 
 /*-------------------------------------------------------------------------
  * contract.c: contracts: take, store, compare with the catalogs
@@ -430,6 +434,8 @@ extern SvFilledHook sv_contract_filled_hook;
 
 extern int	sv_contract_enter(void);
 extern void sv_contract_leave(int nestlevel);
+extern bool sv_contract_is_table(char kind);
+extern bool sv_contract_is_relation(char kind);
 
 /*
  * What the DDL of this transaction has touched, told by the guard's event
@@ -454,6 +460,7 @@ extern void sv_contract_remember_default(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
 extern SvEntry *sv_contract_resolve(const SvEntry *entry);
 extern char *sv_contract_shown_name(const SvEntry *entry);
+extern SvPart *sv_contract_column_at(const SvEntry *entry, AttrNumber number);
 extern SvPart *sv_contract_find_column(const SvEntry *entry,
 									   const SvPart *then,
 									   const SvEntry *now);
@@ -540,6 +547,7 @@ typedef void (*SvLockedWork) (void *argument);
 extern void sv_lock_init(void);
 extern List *sv_lock_need(List *needed, Oid relation, LOCKMODE mode);
 extern char *sv_lock_holders(List *needed);
+extern void sv_lock_pause(long ms);
 extern void sv_lock_take(List *views, List *needed);
 extern void sv_lock_retry(const char *what, SvLockedWork work, void *argument,
 						  List **needed);

@@ -145,32 +145,6 @@ part_on(List *parts, Oid object)
 	return NULL;
 }
 
-static SvPart *
-column_of(List *columns, AttrNumber number)
-{
-	ListCell   *lc;
-
-	foreach(lc, columns)
-	{
-		if (((SvPart *) lfirst(lc))->number == number)
-			return lfirst(lc);
-	}
-	return NULL;
-}
-
-static bool
-is_table(char kind)
-{
-	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE ||
-		kind == RELKIND_FOREIGN_TABLE;
-}
-
-static bool
-is_relation(char kind)
-{
-	return kind != SV_ENTRY_FUNCTION && kind != SV_ENTRY_TYPE;
-}
-
 static char *
 sql_name(const SvEntry *now)
 {
@@ -244,7 +218,7 @@ goes_along(const Shift *shift, const SvEntry *entry)
 		return is_owned_sequence(entry);
 	going = entry_on(shift->going, table);
 	coming = entry_on(shift->coming, table);
-	return going && !(coming && column_of(coming->columns, column));
+	return going && !(coming && sv_contract_column_at(coming, column));
 }
 
 /* a column that comes from a parent follows it by itself */
@@ -336,12 +310,12 @@ return_sequences(const Pair *pair)
 		SvSyncPair *columns = lfirst(lp);
 		AttrNumber	old_number = get_attnum(relation, columns->old_column);
 		AttrNumber	new_number = get_attnum(relation, columns->new_column);
-		SvPart	   *coming = column_of(pair->coming->columns, old_number);
+		SvPart	   *coming = sv_contract_column_at(pair->coming, old_number);
 
 		if (coming)
 			sv_retype_move_sequences(relation, new_number, old_number,
 									 coming->identity);
-		else if ((coming = column_of(pair->coming->columns, new_number)))
+		else if ((coming = sv_contract_column_at(pair->coming, new_number)))
 			sv_retype_move_sequences(relation, old_number, new_number,
 									 coming->identity);
 	}
@@ -381,11 +355,12 @@ check_lost(const Shift *shift)
 
 		if (now == NULL || now->physical != coming->physical)
 			refuse_lost(shift, name);
-		foreach(lp, is_relation(coming->kind) ? coming->columns : NIL)
+		foreach(lp, sv_contract_is_relation(coming->kind) ?
+				coming->columns : NIL)
 		{
 			SvPart	   *column = lfirst(lp);
 
-			if (column_of(now->columns, column->number) == NULL)
+			if (sv_contract_column_at(now, column->number) == NULL)
 				refuse_lost(shift, psprintf("column %s.%s", name,
 											quote_identifier(column->name)));
 		}
@@ -431,7 +406,7 @@ drop_parts(const Pair *pair)
 
 		if (!sv_is_hidden(column->name) &&
 			!is_inherited(pair->now, column->number) &&
-			column_of(pair->coming->columns, column->number) == NULL)
+			sv_contract_column_at(pair->coming, column->number) == NULL)
 			run(psprintf("ALTER TABLE %s DROP COLUMN %s CASCADE",
 						 pair->table, quote_identifier(column->name)));
 	}
@@ -458,7 +433,7 @@ rename_columns(const Pair *pair)
 	foreach(lc, pair->coming->columns)
 	{
 		SvPart	   *column = lfirst(lc);
-		SvPart	   *now = column_of(pair->now->columns, column->number);
+		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
 
 		if (now && !sv_is_hidden(now->name) &&
 			!is_inherited(pair->now, column->number) &&
@@ -470,14 +445,14 @@ rename_columns(const Pair *pair)
 		SvPart	   *column = linitial(renamed);
 
 		rename_column(pair,
-					  column_of(pair->now->columns, column->number)->name,
+					  sv_contract_column_at(pair->now, column->number)->name,
 					  column->name);
 		return;
 	}
 	foreach(lc, renamed)
 		rename_column(pair,
-					  column_of(pair->now->columns,
-								((SvPart *) lfirst(lc))->number)->name,
+					  sv_contract_column_at(pair->now,
+											((SvPart *) lfirst(lc))->number)->name,
 					  psprintf("schemaver shift %d",
 							   foreach_current_index(lc)));
 	foreach(lc, renamed)
@@ -662,7 +637,8 @@ return_objects(const Shift *shift)
 			continue;
 		}
 		replace_named(shift, coming);
-		if (is_relation(coming->kind) && coming->kind != RELKIND_SEQUENCE)
+		if (sv_contract_is_relation(coming->kind) &&
+			coming->kind != RELKIND_SEQUENCE)
 			sv_retain_return_relation(coming->physical, schema, coming->name);
 		else if (coming->kind != RELKIND_SEQUENCE ||
 				 strcmp(now->schema, SV_RETAINED_SCHEMA) != 0)
@@ -679,7 +655,7 @@ return_parts(const Pair *pair)
 	foreach(lc, pair->coming->columns)
 	{
 		SvPart	   *column = lfirst(lc);
-		SvPart	   *now = column_of(pair->now->columns, column->number);
+		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
 
 		if (now && sv_is_hidden(now->name) &&
 			!is_inherited(pair->now, column->number))
@@ -717,7 +693,7 @@ follow_pairs(List *pairs)
 	{
 		Pair	   *pair = lfirst(lc);
 
-		if (!is_table(pair->now->kind))
+		if (!sv_contract_is_table(pair->now->kind))
 			continue;
 		sv_expand_follow_names();
 		sv_retain_return_indexes(pair->now->physical);
@@ -804,7 +780,7 @@ set_defaults(const Shift *shift, const Pair *pair)
 	foreach(lc, pair->coming->columns)
 	{
 		SvPart	   *column = lfirst(lc);
-		SvPart	   *now = column_of(pair->now->columns, column->number);
+		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
 		char	   *text;
 		char	   *want;
 
@@ -845,23 +821,13 @@ others_demand_not_null(Oid relation, AttrNumber number, List *others)
 
 			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
 				continue;
-			column = column_of(sv_catalog_entry(lfirst_int(le))->columns,
-							   number);
+			column = sv_contract_column_at(sv_catalog_entry(lfirst_int(le)),
+										   number);
 			if (column ? !column->notnull : !is_filled)
 				return false;
 		}
 	}
 	return true;
-}
-
-static Oid
-owner_of(Oid relation)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-
-	ReleaseSysCache(tuple);
-	return owner;
 }
 
 /* is there a row without a value? */
@@ -885,7 +851,7 @@ drop_not_null(const Pair *pair)
 	foreach(lc, pair->coming->columns)
 	{
 		SvPart	   *column = lfirst(lc);
-		SvPart	   *now = column_of(pair->now->columns, column->number);
+		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
 
 		if (now && now->notnull && !column->notnull &&
 			!is_inherited(pair->now, column->number))
@@ -902,7 +868,7 @@ restore_not_null(const Pair *pair, List *others)
 	foreach(lc, pair->coming->columns)
 	{
 		SvPart	   *column = lfirst(lc);
-		SvPart	   *now = column_of(pair->now->columns, column->number);
+		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
 
 		if (now == NULL || now->notnull || !column->notnull ||
 			is_inherited(pair->now, column->number) ||
@@ -932,15 +898,15 @@ drop_identities(const Pair *pair, List *others)
 	foreach(lc, pair->coming->columns)
 	{
 		SvPart	   *column = lfirst(lc);
-		SvPart	   *now = column_of(pair->now->columns, column->number);
+		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
 		bool		needed = now == NULL || now->identity == ' ' ||
 		column->identity != ' ' || is_inherited(pair->now, column->number);
 
 		foreach(le, needed ? NIL : sv_catalog_entries_on(pair->now->physical))
 		{
 			SvPart	   *other =
-			column_of(sv_catalog_entry(lfirst_int(le))->columns,
-					  column->number);
+			sv_contract_column_at(sv_catalog_entry(lfirst_int(le)),
+								  column->number);
 
 			foreach(lr, others)
 				needed |= other && other->identity != ' ' &&
@@ -969,7 +935,7 @@ can_live_with(const SvEntry *entry, const SvPart *constraint)
 	}
 	foreach(lc, constraint->columns)
 	{
-		if (column_of(entry->columns, lfirst_int(lc)))
+		if (sv_contract_column_at(entry, lfirst_int(lc)))
 			return false;
 	}
 	return constraint->columns != NIL;
@@ -1008,7 +974,7 @@ rejects_defaults(const Pair *pair, const SvPart *check)
 	foreach(lc, pair->coming->columns)
 	{
 		SvPart	   *column = lfirst(lc);
-		SvPart	   *now = column_of(pair->now->columns, column->number);
+		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
 		char	   *text = now && OidIsValid(now->object) ?
 		sv_contract_default_text(now->object) : NULL;
 
@@ -1149,7 +1115,7 @@ restore_all(const Shift *shift, List *supported)
 	{
 		Pair	   *pair = lfirst(lc);
 
-		if (!is_table(pair->now->kind))
+		if (!sv_contract_is_table(pair->now->kind))
 			continue;
 		drop_not_null(pair);
 		restore_not_null(pair, others);
@@ -1167,7 +1133,8 @@ check_owner(const Shift *shift)
 	{
 		SvEntry    *entry = lfirst(lc);
 
-		if (is_relation(entry->kind) && get_rel_name(entry->physical) &&
+		if (sv_contract_is_relation(entry->kind) &&
+			get_rel_name(entry->physical) &&
 			!pg_class_ownercheck(entry->physical, GetUserId()))
 			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE,
 						   get_rel_name(entry->physical));
@@ -1192,7 +1159,8 @@ shifted_relations(const SvRelease *from, const SvRelease *to)
 	{
 		SvEntry    *entry = lfirst(lc);
 
-		if (is_relation(entry->kind) && get_rel_name(entry->physical))
+		if (sv_contract_is_relation(entry->kind) &&
+			get_rel_name(entry->physical))
 			relations = list_append_unique_oid(relations, entry->physical);
 	}
 	return relations;
@@ -1221,7 +1189,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	{
 		Pair	   *pair = lfirst(lc);
 
-		if (pair->going && is_table(pair->now->kind))
+		if (pair->going && sv_contract_is_table(pair->now->kind))
 		{
 			return_sequences(pair);
 			drop_parts(pair);
@@ -1232,7 +1200,8 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	{
 		Pair	   *pair = lfirst(lc);
 
-		if (is_relation(pair->now->kind) && pair->now->kind != RELKIND_SEQUENCE)
+		if (sv_contract_is_relation(pair->now->kind) &&
+			pair->now->kind != RELKIND_SEQUENCE)
 			rename_columns(pair);
 	}
 	rename_all_parts(make_pairs(&shift, shift.coming), false);
@@ -1242,7 +1211,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	{
 		Pair	   *pair = lfirst(lc);
 
-		if (is_table(pair->now->kind))
+		if (sv_contract_is_table(pair->now->kind))
 			return_parts(pair);
 	}
 	follow_pairs(make_pairs(&shift, shift.coming));
@@ -1250,9 +1219,10 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	{
 		Pair	   *pair = lfirst(lc);
 
-		if (is_table(pair->now->kind) || pair->now->kind == RELKIND_VIEW)
+		if (sv_contract_is_table(pair->now->kind) ||
+			pair->now->kind == RELKIND_VIEW)
 			set_defaults(&shift, pair);
-		if (!is_table(pair->now->kind))
+		if (!sv_contract_is_table(pair->now->kind))
 			continue;
 		sv_require_shift(product, from, to, pair->now->physical);
 
@@ -1407,10 +1377,10 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 		Pair	   *pair = lfirst(lc);
 		SvIdentity	identity;
 
-		if (!is_table(pair->now->kind))
+		if (!sv_contract_is_table(pair->now->kind))
 			continue;
 		GetUserIdAndSecContext(&identity.user, &identity.context);
-		SetUserIdAndSecContext(owner_of(pair->now->physical),
+		SetUserIdAndSecContext(sv_catalog_relation_owner(pair->now->physical),
 							   identity.context |
 							   SECURITY_RESTRICTED_OPERATION);
 		drop_identities(pair, others);

@@ -801,8 +801,7 @@ sv_standin_spread_sequence(Oid sequence, List *schemas, List *names)
 	sv_catalog_become_owner(&identity);
 	start = last_value(sequence, form);
 	run(psprintf("ALTER SEQUENCE %s INCREMENT BY " INT64_FORMAT,
-				 quote_qualified_identifier(get_namespace_name(get_rel_namespace(sequence)),
-											get_rel_name(sequence)),
+				 sv_catalog_relation_name(sequence),
 				 increment));
 	forboth(ls, schemas, ln, names)
 	{

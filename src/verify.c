@@ -153,12 +153,6 @@ check_contracts(Verification *verification, List *findings)
 	}
 }
 
-static bool
-is_relation(char kind)
-{
-	return kind != SV_ENTRY_FUNCTION && kind != SV_ENTRY_TYPE;
-}
-
 /*
  * What was dropped by hand has lost its link when that was done, and is judged
  * no more, since it holds up nobody; but it is missing all the same.
@@ -176,7 +170,7 @@ check_lost(Verification *verification, const SvRelease *release,
 							"It was dropped by hand.", true);
 		return;
 	}
-	foreach(lc, is_relation(entry->kind) ? entry->columns : NIL)
+	foreach(lc, sv_contract_is_relation(entry->kind) ? entry->columns : NIL)
 	{
 		SvPart	   *column = lfirst(lc);
 
@@ -212,19 +206,6 @@ check_lost(Verification *verification, const SvRelease *release,
 /*
  * Constraints that the current version has and that are not in force
  */
-
-static SvPart *
-column_of(List *columns, AttrNumber number)
-{
-	ListCell   *lc;
-
-	foreach(lc, columns)
-	{
-		if (((SvPart *) lfirst(lc))->number == number)
-			return lfirst(lc);
-	}
-	return NULL;
-}
 
 /* the same constraint, or one that has been made anew under its name */
 static SvPart *
@@ -285,7 +266,7 @@ check_relaxed(Verification *verification, const SvEntry *entry)
 	foreach(lc, entry->columns)
 	{
 		SvPart	   *then = lfirst(lc);
-		SvPart	   *column = column_of(now->columns, then->number);
+		SvPart	   *column = sv_contract_column_at(now, then->number);
 
 		if (column && then->notnull && !column->notnull)
 			add_relaxed(verification, entry,
@@ -371,7 +352,8 @@ is_view_of(const SvRelease *release, const char *base_schema, Oid relation)
 	{
 		SvEntry    *entry = lfirst(lc);
 
-		if (is_relation(entry->kind) && strcmp(entry->name, name) == 0 &&
+		if (sv_contract_is_relation(entry->kind) &&
+			strcmp(entry->name, name) == 0 &&
 			strcmp(entry->schema, base_schema) == 0)
 			return true;
 	}

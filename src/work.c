@@ -312,16 +312,6 @@ try_step(Work *work, Step step)
 	return problem;
 }
 
-static void
-pause_for(long ms)
-{
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 ms, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
 /* may the same step, tried again, do better? */
 static bool
 is_transient(const ErrorData *problem)
@@ -343,7 +333,7 @@ run_step(Work *work, Step step)
 		if (!is_transient(problem))
 			ReThrowError(problem);
 		FreeErrorData(problem);
-		pause_for(pause);
+		sv_lock_pause(pause);
 		pause = Min(pause * 2, LONGEST_PAUSE_MS);
 	}
 }
@@ -777,7 +767,7 @@ build_index(Work *work, const Build *build)
 		if (problem && !is_transient(problem))
 			ReThrowError(problem);
 		if (problem)
-			pause_for(LOCK_PAUSE_MS);
+			sv_lock_pause(LOCK_PAUSE_MS);
 	}
 }
 
@@ -1162,7 +1152,7 @@ range_fails(Work *work)
 
 	while (is_transient(problem))
 	{
-		pause_for(FIRST_PAUSE_MS);
+		sv_lock_pause(FIRST_PAUSE_MS);
 		problem = try_step(work, step_try_range);
 	}
 	if (problem->sqlerrcode == ERRCODE_SUCCESSFUL_COMPLETION)
@@ -1253,7 +1243,7 @@ wait_for_standbys(Work *work)
 		}
 		if (!TimestampDifferenceExceeds(work->marked, now, max_lag))
 			return;
-		pause_for(LAG_PAUSE_MS);
+		sv_lock_pause(LAG_PAUSE_MS);
 	}
 }
 
@@ -1308,7 +1298,7 @@ run_batch(Work *work)
 		adapt(work, ms);
 		tell_progress(work);
 		if (work->contended)
-			pause_for((long) Max(ms, 1));
+			sv_lock_pause((long) Max(ms, 1));
 		wait_for_standbys(work);
 		CHECK_FOR_INTERRUPTS();
 		return;
@@ -1316,7 +1306,7 @@ run_batch(Work *work)
 	if (is_transient(problem))
 	{
 		work->batch = Max(work->batch / 2, 1);
-		pause_for(FIRST_PAUSE_MS);
+		sv_lock_pause(FIRST_PAUSE_MS);
 		return;
 	}
 	if (is_of_row(problem))
