@@ -65,12 +65,14 @@ locate()
 		sharedir=$("$PG_CONFIG" --sharedir)
 		pkglibdir=$("$PG_CONFIG" --pkglibdir)
 		pgxs=$("$PG_CONFIG" --pgxs)
+		headers=$("$PG_CONFIG" --includedir-server)
 	else
 		major=15
 		bindir=/usr/lib/postgresql/15/bin
 		sharedir=/usr/share/postgresql/15
 		pkglibdir=/usr/lib/postgresql/15/lib
 		pgxs=$pkglibdir/pgxs/src/makefiles/pgxs.mk
+		headers=/usr/include/postgresql/15/server
 	fi
 }
 
@@ -82,7 +84,9 @@ find_missing()
 	want make command -v make
 	want perl command -v prove
 	want "postgresql-$major" test -x "$bindir/initdb"
-	want "postgresql-server-dev-$major" test -e "$pgxs"
+	# Debian's server package alone has pgxs.mk, but no headers
+	want "postgresql-server-dev-$major" \
+		test -e "$pgxs" -a -e "$headers/postgres.h"
 	want libpq-dev test -e "$("$PG_CONFIG" --includedir 2>/dev/null)/libpq-fe.h"
 	want libipc-run-perl perl -MIPC::Run -e 1
 	want pgbouncer test -x /usr/sbin/pgbouncer -o -x /usr/bin/pgbouncer
