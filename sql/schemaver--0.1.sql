@@ -317,7 +317,8 @@ CREATE TABLE schemaver.db_job (
 	product_id	integer NOT NULL,
 	version_id	integer NOT NULL,
 	kind		text NOT NULL CHECK (kind IN
-				('backfill', 'validate', 'index', 'notnull', 'attach')),
+				('backfill', 'notnull', 'index', 'attach', 'relax', 'replace',
+				 'validate')),
 	state		text NOT NULL DEFAULT 'queued' CHECK (state IN
 				('queued', 'running', 'done', 'failed', 'cancelled')),
 	schema		text NOT NULL,
@@ -1106,7 +1107,9 @@ CREATE VIEW schemaver.jobs AS
 		j.kind,
 		j.state,
 		pg_catalog.format('%I.%I', j.schema, j.relation) AS relation,
-		j.name AS target,
+		CASE WHEN j.kind = 'index' THEN coalesce(j.condition, j.name)
+			ELSE j.name
+		END AS target,
 		j.blocks_done,
 		j.blocks,
 		j.rows,
@@ -1145,7 +1148,7 @@ COMMENT ON COLUMN schemaver.jobs.version IS
 COMMENT ON COLUMN schemaver.jobs.job IS
 	'number of the job; those of one relation are done in its order';
 COMMENT ON COLUMN schemaver.jobs.kind IS
-	'backfill, validate, index, notnull or attach';
+	'backfill, notnull, index, attach, relax, replace or validate';
 COMMENT ON COLUMN schemaver.jobs.state IS
 	'queued, running, done, failed or cancelled';
 COMMENT ON COLUMN schemaver.jobs.relation IS

@@ -472,6 +472,7 @@ run_statements(Migration *migration)
 	{
 		CHECK_FOR_INTERRUPTS();
 		migration->statement = lfirst(lc);
+		sv_defer_at(migration->statement);
 		if (migration->rehearsal)
 			rehearse_statement(migration);
 		else
@@ -824,8 +825,9 @@ retire_forgotten(Migration *migration)
 		SvRelease  *release = lfirst(lc);
 
 		if (release->id != migration->product->current &&
-			!release->registered && sv_registry_lock_release(release) &&
-			!was_registered(release))
+			!release->registered &&
+			sv_jobs_needing(migration->product, release) == NULL &&
+			sv_registry_lock_release(release) && !was_registered(release))
 			forgotten = lappend(forgotten, release);
 		else
 			supported = lappend(supported, release);
@@ -887,7 +889,7 @@ finish(Migration *migration)
 	sv_contract_relink(supported, false);
 	release = create_release(migration->product, migration->from,
 							 migration->reached, migration->description);
-	foreach(lc, sv_expand_jobs())
+	foreach(lc, sv_defer_jobs())
 	{
 		SvJob	   *job = lfirst(lc);
 
@@ -929,6 +931,53 @@ is_guarded(const char *trigger)
 	return enabled;
 }
 
+/* what a job of an earlier migration has yet to make is not to be built upon */
+static void
+refuse_pending(const SvStatement *statement, const SvJob *job,
+			   const SvProduct *product)
+{
+	SvRelease  *release = sv_catalog_release(product, job->release_id);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("statement %d in line %d cannot be applied before version %s is ready",
+					statement->number, statement->line,
+					release ? release->label : "before"),
+			 errdetail("Job %d, %s, is not done.", job->id,
+					   sv_work_describe(job)),
+			 release ?
+			 errhint("Wait with SELECT schemaver.wait_until_ready(%s, %s), then apply the script.",
+					 quote_literal_cstr(release->label),
+					 quote_literal_cstr(product->name)) : 0));
+}
+
+/* refuse what would be in the way of jobs of this product */
+static void
+check_jobs(const Migration *migration)
+{
+	List	   *seen = NIL;
+	ListCell   *lj;
+	ListCell   *ls;
+
+	foreach(lj, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lj);
+		Oid			relation = sv_work_find_relation(job);
+
+		if (job->product_id != migration->product->id ||
+			strcmp(job->kind, SV_JOB_VALIDATE) == 0 ||
+			list_member_oid(seen, relation))
+			continue;
+		seen = lappend_oid(seen, relation);
+		foreach(ls, migration->script->statements)
+		{
+			if (sv_defer_conflicts(((SvStatement *) lfirst(ls))->raw->stmt,
+								   relation, true))
+				refuse_pending(lfirst(ls), job, migration->product);
+		}
+	}
+}
+
 /* one try at all of it, in a subtransaction of its own */
 static void
 attempt(void *argument)
@@ -946,6 +995,7 @@ attempt(void *argument)
 		sv_contract_touch_all();
 	set_local("search_path", script_path(migration->product));
 	retire_forgotten(migration);
+	check_jobs(migration);
 	callback.callback = statement_context;
 	callback.arg = migration;
 	callback.previous = error_context_stack;
@@ -1189,6 +1239,7 @@ static void
 go_forward(Migration *migration)
 {
 	check_forward(migration);
+	sv_jobs_look_again();
 	migration->forward = true;
 	sv_lock_retry(psprintf("migration of product \"%s\"",
 						   migration->product->name),

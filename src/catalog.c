@@ -826,6 +826,18 @@ sv_catalog_release_of(const SvProduct *product, const SvVersion *version)
 	return release;
 }
 
+/* ids of entries as an array */
+static Datum
+id_array(int n, const int32 *entries)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		ids[i] = Int32GetDatum(entries[i]);
+	return PointerGetDatum(construct_array(ids, n, INT4OID, sizeof(int32),
+										   true, TYPALIGN_INT));
+}
+
 /*
  * Add a release.  entries are the ids of its contract's entries, ascending.
  * The caller holds the product's lock.
@@ -838,10 +850,7 @@ sv_catalog_create_release(const SvProduct *product, SvVersion *version,
 	Datum		values[Release_columns] = {0};
 	bool		nulls[Release_columns] = {0};
 	int32		id = next_id("db_schema_version_id_seq");
-	Datum	   *ids = palloc(sizeof(Datum) * Max(nentries, 1));
 
-	for (int i = 0; i < nentries; i++)
-		ids[i] = Int32GetDatum(entries[i]);
 	values[Release_id - 1] = Int32GetDatum(id);
 	values[Release_product - 1] = Int32GetDatum(product->id);
 	values[Release_version - 1] = SvVersionGetDatum(version);
@@ -851,20 +860,17 @@ sv_catalog_create_release(const SvProduct *product, SvVersion *version,
 	values[Release_schemas - 1] =
 		PointerGetDatum(text_array(schemas));
 	nulls[Release_retired_on - 1] = true;
-	values[Release_contract - 1] =
-		PointerGetDatum(construct_array(ids, nentries, INT4OID, sizeof(int32),
-										true, TYPALIGN_INT));
+	values[Release_contract - 1] = id_array(nentries, entries);
 	insert_row("db_schema_version", values, nulls);
 	CommandCounterIncrement();
 	return sv_catalog_release(product, id);
 }
 
-/*
- * Mark a release as retired, and notify of it.  The caller holds its lock
- * exclusively, and the product's.
- */
-void
-sv_catalog_retire(SvRelease *release)
+static void cancel_jobs_of(const SvRelease *release);
+
+/* set one column of a release's row */
+static void
+update_release(const SvRelease *release, int column, Datum value)
 {
 	TableScan	scan;
 	ScanKeyData key;
@@ -876,11 +882,45 @@ sv_catalog_retire(SvRelease *release)
 	tuple = systable_getnext(scan.scan);
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "version %s has vanished", release->label);
-	update_column(&scan, tuple, Release_retired_on,
-				  TimestampTzGetDatum(GetCurrentTimestamp()));
+	update_column(&scan, tuple, column, value);
 	scan_end(&scan);
 	CommandCounterIncrement();
+}
+
+/*
+ * Store that the contract of a release has another entry in the place of one
+ * that it has; its ids stay ascending.
+ */
+void
+sv_catalog_replace_entry(SvRelease *release, int32 old_id, int32 new_id)
+{
+	int32	   *entries = palloc(sizeof(int32) * Max(release->nentries, 1));
+	int			n = 0;
+
+	for (int i = 0; i < release->nentries; i++)
+	{
+		if (release->entries[i] != old_id)
+			entries[n++] = release->entries[i];
+	}
+
+	/* a new entry's id is above all others */
+	entries[n++] = new_id;
+	release->entries = entries;
+	release->nentries = n;
+	update_release(release, Release_contract, id_array(n, entries));
+}
+
+/*
+ * Mark a release as retired, and notify of it.  Jobs that it alone needed are
+ * cancelled.  The caller holds its lock exclusively, and the product's.
+ */
+void
+sv_catalog_retire(SvRelease *release)
+{
+	update_release(release, Release_retired_on,
+				   TimestampTzGetDatum(GetCurrentTimestamp()));
 	release->retired = true;
+	cancel_jobs_of(release);
 	sv_announce_event("retired",
 					  sv_catalog_product_by_id(release->product_id)->name,
 					  release->version, NULL);
@@ -1686,6 +1726,24 @@ sv_catalog_update_job(const SvJob *job)
 										 values, nulls, replace));
 	scan_end(&scan);
 	CommandCounterIncrement();
+}
+
+/* what nobody needs any more is not to be done */
+static void
+cancel_jobs_of(const SvRelease *release)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (job->release_id != release->id)
+			continue;
+		job->state = SV_JOB_CANCELLED;
+		job->finished = GetCurrentTimestamp();
+		sv_catalog_update_job(job);
+	}
 }
 
 /*

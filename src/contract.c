@@ -695,23 +695,46 @@ sv_contract_required(Relation relation)
 	return result;
 }
 
-/* as the newest version has it, NOT NULL for all but some is NOT NULL */
+/*
+ * The column that a hidden CHECK holds to NOT NULL until a job has made it
+ * that, 0 if it is none such.
+ */
+static AttrNumber
+read_pending(const ConstrCheck *check)
+{
+	NullTest   *test;
+
+	if (strncmp(check->ccname, SV_PENDING_NAME,
+				sizeof(SV_PENDING_NAME) - 1) != 0)
+		return InvalidAttrNumber;
+	test = stringToNode(check->ccbin);
+	return IsA(test, NullTest) && IsA(test->arg, Var) ?
+		((Var *) test->arg)->varattno : InvalidAttrNumber;
+}
+
+static void
+demand(SvEntry *entry, AttrNumber number)
+{
+	SvPart	   *column = sv_contract_column_at(entry, number);
+
+	if (column)
+		column->notnull = true;
+}
+
+/*
+ * As the newest version has it, NOT NULL for all but some is NOT NULL, and so
+ * is what a job has yet to make that.
+ */
 static void
 demand_required(SvEntry *entry, Relation relation)
 {
-	ListCell   *lr;
+	TupleConstr *constr = RelationGetDescr(relation)->constr;
 	ListCell   *lc;
 
-	foreach(lr, sv_contract_required(relation))
-	{
-		foreach(lc, entry->columns)
-		{
-			SvPart	   *part = lfirst(lc);
-
-			if (part->number == ((SvRequired *) lfirst(lr))->column)
-				part->notnull = true;
-		}
-	}
+	foreach(lc, sv_contract_required(relation))
+		demand(entry, ((SvRequired *) lfirst(lc))->column);
+	for (int i = 0; constr && i < constr->num_check; i++)
+		demand(entry, read_pending(&constr->check[i]));
 }
 
 static void
@@ -2763,6 +2786,40 @@ visible_parts(List *parts)
 	return visible;
 }
 
+/* is any of these columns hidden? */
+static bool
+has_hidden_column(const SvEntry *now, List *numbers)
+{
+	ListCell   *lc;
+
+	foreach(lc, numbers)
+	{
+		SvPart	   *column = sv_contract_column_at(now, lfirst_int(lc));
+
+		if (column && sv_is_hidden(column->name))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Constraints without those that stay on a hidden column until jobs have made
+ * the same on the one that has replaced it.
+ */
+static List *
+visible_constraints(const SvEntry *now)
+{
+	List	   *constraints = NIL;
+	ListCell   *lc;
+
+	foreach(lc, now->constraints)
+	{
+		if (!has_hidden_column(now, ((SvPart *) lfirst(lc))->columns))
+			constraints = lappend(constraints, lfirst(lc));
+	}
+	return visible_parts(constraints);
+}
+
 /* an object as a new version expects it: without what is retained in it */
 static SvEntry *
 visible_entry(const SvEntry *now)
@@ -2771,7 +2828,7 @@ visible_entry(const SvEntry *now)
 
 	*entry = *now;
 	entry->columns = visible_parts(now->columns);
-	entry->constraints = visible_parts(now->constraints);
+	entry->constraints = visible_constraints(now);
 	entry->triggers = visible_parts(now->triggers);
 	return entry;
 }
@@ -2927,6 +2984,119 @@ sv_contract_advance(const SvProduct *product, const SvRelease *from,
 		entries[n++] = lfirst_int(lc);
 	*nentries = n;
 	return entries;
+}
+
+/*
+ * Completing the contract of a version whose jobs are done
+ */
+
+static bool
+knows_columns(const SvEntry *entry, List *numbers)
+{
+	ListCell   *lc;
+
+	foreach(lc, numbers)
+	{
+		if (lfirst_int(lc) != 0 &&
+			sv_contract_column_at(entry, lfirst_int(lc)) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* a column that is NOT NULL or an identity now; true if that is news */
+static bool
+complete_column(SvPart *column, SvPart *now)
+{
+	bool		news = column->notnull != now->notnull ||
+	column->identity != now->identity;
+
+	column->notnull = now->notnull;
+	if (column->identity != now->identity)
+	{
+		column->identity = now->identity;
+		column->object = now->object;
+		column->expression = now_default(now);
+	}
+	return news;
+}
+
+/* the parts of an entry with those that have been made since; NULL if none */
+static SvEntry *
+completed_entry(const SvEntry *then, const SvEntry *now)
+{
+	SvEntry    *entry = memcpy(palloc(sizeof(SvEntry)), then, sizeof(SvEntry));
+	bool		news = false;
+	ListCell   *lc;
+
+	entry->columns = NIL;
+	foreach(lc, then->columns)
+	{
+		SvPart	   *column = memcpy(palloc(sizeof(SvPart)), lfirst(lc),
+									sizeof(SvPart));
+		SvPart	   *found = sv_contract_column_at(now, column->number);
+
+		if (found)
+			news |= complete_column(column, found);
+		entry->columns = lappend(entry->columns, column);
+	}
+	entry->constraints = list_copy(then->constraints);
+	foreach(lc, now->constraints)
+	{
+		SvPart	   *made = lfirst(lc);
+
+		if (part_by_object(then->constraints, made->object) ||
+			!knows_columns(then, made->columns))
+			continue;
+		made = memcpy(palloc(sizeof(SvPart)), made, sizeof(SvPart));
+		made->type = now_constraint(made);
+		entry->constraints = lappend(entry->constraints, made);
+		news = true;
+	}
+	foreach(lc, entry->constraints)
+	{
+		lfirst(lc) = memcpy(palloc(sizeof(SvPart)), lfirst(lc),
+							sizeof(SvPart));
+		((SvPart *) lfirst(lc))->position = foreach_current_index(lc) + 1;
+	}
+	return news ? entry : NULL;
+}
+
+/*
+ * A job has made what a release and those after it, a list of SvRelease,
+ * expect of the touched relations: NOT NULL, an identity, constraints and
+ * unique indexes.  Writes it into their contracts.
+ */
+void
+sv_contract_complete(const SvProduct *product, List *releases)
+{
+	ListCell   *lo;
+	ListCell   *le;
+	ListCell   *lr;
+
+	foreach(lo, touched_objects())
+	{
+		Touched    *object = lfirst(lo);
+		SvEntry    *now = object->key.class_id == RelationRelationId ?
+		read_once(object->key.class_id, object->key.object) : NULL;
+
+		foreach(le, now ? entry_ids_on(object) : NIL)
+		{
+			int32		id = lfirst_int(le);
+			SvEntry    *entry = sv_catalog_any_has_entry(releases, id) ?
+			completed_entry(load_entry(id)->entry, visible_entry(now)) : NULL;
+
+			if (entry == NULL)
+				continue;
+			sv_catalog_store_entry(product, entry);
+			foreach(lr, releases)
+			{
+				if (sv_catalog_has_entry(lfirst(lr), id))
+					sv_catalog_replace_entry(lfirst(lr), id, entry->id);
+			}
+		}
+		object->is_searched = false;
+	}
 }
 
 /*

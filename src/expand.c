@@ -114,7 +114,6 @@ static struct
 	List	   *triggers;		/* of HiddenTrigger */
 	List	   *hiding;			/* OIDs of tables that may hide columns */
 	List	   *synced;			/* of Synced */
-	List	   *jobs;			/* of SvJob: what is left to do after it */
 	List	   *put_away;		/* of SvPutAway: what may come again */
 	bool		ended;			/* the script has run */
 	bool		creating;		/* a function: its queries are not executed */
@@ -1890,10 +1889,8 @@ defer_validation(PlannedStmt *pstmt, Oid *relation)
 	if (pick_commands(pstmt, is_to_defer) == NIL)
 		return pstmt;
 	*relation = RangeVarGetRelid(alter->relation, NoLock, true);
-	if (!OidIsValid(*relation) ||
-		get_rel_relkind(*relation) != RELKIND_RELATION ||
-		has_subclass(*relation) || !is_object_needed(*relation) ||
-		sv_jobs_is_inline(*relation))
+	if (!OidIsValid(*relation) || !is_object_needed(*relation) ||
+		!sv_defer_can(*relation, NULL))
 	{
 		*relation = InvalidOid;
 		return pstmt;
@@ -1928,32 +1925,14 @@ leave_validation(Oid relation)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-		MemoryContext context;
-		SvJob	   *job;
 
-		if (form->convalidated || sv_is_hidden(NameStr(form->conname)) ||
-			!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
-			continue;
-		context = MemoryContextSwitchTo(migration.context);
-		job = palloc0(sizeof(SvJob));
-		job->kind = SV_JOB_VALIDATE;
-		job->relid = relation;
-		job->name = pstrdup(NameStr(form->conname));
-		migration.jobs = lappend(migration.jobs, job);
-		MemoryContextSwitchTo(context);
+		if (!form->convalidated && !sv_is_hidden(NameStr(form->conname)) &&
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
+			sv_defer_add(SV_JOB_VALIDATE, relation, NameStr(form->conname),
+						 NULL, NULL);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
-}
-
-/*
- * What the script has left to be done after it: a list of SvJob, for the
- * caller to say for which release, and to add.
- */
-List *
-sv_expand_jobs(void)
-{
-	return migration.jobs;
 }
 
 /* all of a statement was done in another way */
@@ -2492,6 +2471,7 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	migration.hiding = from ? find_hiding(from) : NIL;
 	migration.subid = GetCurrentSubTransactionId();
 	sv_require_begin();
+	sv_defer_begin(product, from ? script : NULL);
 	MemoryContextSwitchTo(context);
 
 	/* the new version needs views that hide their columns as well */
@@ -2592,7 +2572,10 @@ static void
 forget_migration(void)
 {
 	if (migration.context)
+	{
 		MemoryContextDelete(migration.context);
+		sv_defer_end();
+	}
 	memset(&migration, 0, sizeof(migration));
 	in_trial = false;
 }
@@ -2627,6 +2610,7 @@ end_transaction(XactEvent event, void *arg)
 	(void) event;
 	(void) arg;
 	migration.context = NULL;
+	sv_defer_forget();
 	forget_migration();
 }
 

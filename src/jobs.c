@@ -6,8 +6,13 @@
  * A job is a row of db_job, written by the migration; work.c does it.  Jobs of
  * one relation run one after the other, in the order of their ids, and behind
  * a failed one the others wait; jobs of several relations run beside each
- * other.  Who does a job holds the relation's lock and the job's.  A job that
- * "runs" and whose lock nobody holds was interrupted, and is taken up again.
+ * other, but what replaces a constraint, which may refer to another relation,
+ * waits for all that was to be done before.  Who does a job holds the
+ * relation's lock and the job's.  A job that "runs" and whose lock nobody
+ * holds was interrupted, and is taken up again.
+ *
+ * The jobs of a version that was rolled back rest: the columns that they speak
+ * of are put away.  They go on when it is the current one again.
  *
  * The workers are dynamic background workers.  They are launched when the
  * migration has committed, take whatever is to be done, and end when nothing
@@ -67,7 +72,6 @@ extern PGDLLEXPORT void sv_jobs_worker_main(Datum database);
 extern PGDLLEXPORT void sv_jobs_scout_main(Datum database);
 extern PGDLLEXPORT void sv_jobs_launcher_main(Datum argument);
 
-static int	inline_pages = 1000;
 static int	job_workers = 2;
 
 /* how many workers to launch when the transaction commits */
@@ -122,20 +126,48 @@ holder_of(const LockData *data, uint32 id, SvJobLock of)
  * What there is to do
  */
 
-/* is the product's data where its contracts say, as after a restore not? */
-static bool
-is_awake(List *products, const SvJob *job)
+static const SvProduct *
+product_of(List *products, const SvJob *job)
 {
 	ListCell   *lc;
 
 	foreach(lc, products)
 	{
-		SvProduct  *product = lfirst(lc);
-
-		if (product->id == job->product_id)
-			return product->awake;
+		if (((SvProduct *) lfirst(lc))->id == job->product_id)
+			return lfirst(lc);
 	}
-	return false;
+	return NULL;
+}
+
+/* does a job rest, since its version was rolled back? */
+static bool
+is_resting(const SvProduct *product, const SvJob *job)
+{
+	const SvRelease *release = sv_catalog_release(product, job->release_id);
+	const SvRelease *current = sv_catalog_release(product, product->current);
+
+	return release && current &&
+		sv_version_compare(release->version, current->version) > 0;
+}
+
+/*
+ * Is the product's data where its contracts say, as after a restore not, and
+ * where the job's version needs it?
+ */
+static bool
+is_ripe(List *products, const SvJob *job)
+{
+	const SvProduct *product = product_of(products, job);
+
+	return product && product->awake && !is_resting(product, job);
+}
+
+/* is it to wait for another relation's jobs? */
+static bool
+waits_for(const SvJob *job, const SvJob *earlier)
+{
+	return strcmp(job->kind, SV_JOB_REPLACE) == 0 &&
+		job->product_id == earlier->product_id;
 }
 
 /* jobs of a relation that is gone have each other to wait for */
@@ -159,19 +191,21 @@ static List *
 runnable_jobs(int32 product_id)
 {
 	List	   *products = sv_catalog_products();
+	List	   *jobs = sv_catalog_jobs();
 	List	   *seen = NIL;
 	List	   *runnable = NIL;
 	ListCell   *lc;
 
-	foreach(lc, sv_catalog_jobs())
+	foreach(lc, jobs)
 	{
 		SvJob	   *job = lfirst(lc);
 		Oid			key = relation_key(job);
+		bool		waits = list_member_oid(seen, key);
 
-		if (list_member_oid(seen, key))
-			continue;
+		for (int i = 0; !waits && i < foreach_current_index(lc); i++)
+			waits = waits_for(job, list_nth(jobs, i));
 		seen = lappend_oid(seen, key);
-		if (!is_failed(job) && is_awake(products, job) &&
+		if (!waits && !is_failed(job) && is_ripe(products, job) &&
 			(product_id == 0 || job->product_id == product_id))
 			runnable = lappend(runnable, job);
 	}
@@ -330,6 +364,72 @@ sv_jobs_resume(void)
 	launch_workers(Min(idle, job_workers - busy));
 }
 
+/* interrupt who does a job; a worker ends, a session goes on without it */
+static void
+interrupt(int pid)
+{
+	PGPROC	   *process = BackendPidGetProc(pid);
+
+	if (process && pid != MyProcPid)
+		(void) kill(pid, process->isBackgroundWorker ? SIGTERM : SIGINT);
+}
+
+/*
+ * See to it that somebody looks for jobs when the transaction has committed.
+ */
+void
+sv_jobs_look_again(void)
+{
+	if (sv_catalog_has_jobs())
+		launch_at_commit = job_workers;
+}
+
+/*
+ * Have nobody work on the jobs of a product until the transaction ends: who
+ * does is interrupted, and the job stays where it is.
+ */
+void
+sv_jobs_stop(const SvProduct *product)
+{
+	ListCell   *lc;
+
+	sv_jobs_look_again();
+	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lc);
+		LOCKTAG		tag;
+
+		if (job->product_id != product->id)
+			continue;
+		interrupt(holder_of(GetLockStatusData(), (uint32) job->id,
+							SV_JOB_LOCK_JOB));
+		sv_work_set_tag(&tag, relation_key(job), SV_JOB_LOCK_RELATION);
+		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	}
+}
+
+/*
+ * The first job still to be done, of a version after a release, that needs
+ * what the release has; NULL if there is none.
+ */
+SvJob *
+sv_jobs_needing(const SvProduct *product, const SvRelease *release)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lc);
+		SvRelease  *later = job->product_id == product->id ?
+		sv_catalog_release(product, job->release_id) : NULL;
+
+		if (later && strcmp(job->kind, SV_JOB_VALIDATE) != 0 &&
+			sv_version_compare(later->version, release->version) > 0)
+			return job;
+	}
+	return NULL;
+}
+
 /*
  * Leave a job behind the transaction: store it, which sets its id, and launch
  * a worker if the transaction commits.  The caller fills in product, release,
@@ -342,8 +442,6 @@ sv_jobs_add(SvJob *job)
 		elog(ERROR, "a job's relation does not exist");
 	job->state = SV_JOB_QUEUED;
 	sv_catalog_create_job(job);
-	sv_observe_note(SV_NOTE_JOB, job->relid, "job: %s %s", job->kind,
-					job->name);
 	launch_at_commit = Min(launch_at_commit + 1, job_workers);
 }
 
@@ -359,29 +457,6 @@ end_transaction(XactEvent event, void *arg)
 	launch_at_commit = 0;
 	if (event == XACT_EVENT_COMMIT && n > 0)
 		launch_workers(n);
-}
-
-/*
- * Is a relation, its partitions included, small enough to do the work of a
- * job within the migration?
- */
-bool
-sv_jobs_is_inline(Oid relation)
-{
-	uint64		bytes = 0;
-	ListCell   *lc;
-
-	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
-	{
-		Relation	part = try_relation_open(lfirst_oid(lc), AccessShareLock);
-
-		if (part == NULL)
-			continue;
-		if (RELKIND_HAS_STORAGE(part->rd_rel->relkind))
-			bytes += (uint64) RelationGetNumberOfBlocks(part) * BLCKSZ;
-		relation_close(part, NoLock);
-	}
-	return bytes <= (uint64) inline_pages * BLCKSZ;
 }
 
 /*
@@ -452,6 +527,17 @@ sv_jobs_pending(int32 release_id, char **failed)
 	return jobs != NIL;
 }
 
+static void
+report_resting(const SvProduct *product, const SvRelease *release)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("version %s of product \"%s\" is not ready",
+					release->label, product->name),
+			 errdetail("It was rolled back before its jobs were done."),
+			 errhint("Apply its script again with schemaver.apply(): they go on from where they were.")));
+}
+
 /*
  * An error if a release is not ready; sees to it that it will be.
  */
@@ -465,6 +551,8 @@ sv_jobs_check_ready(const SvProduct *product, const SvRelease *release)
 	sv_jobs_resume();
 	if (!sv_jobs_pending(release->id, &failed))
 		return;
+	if (is_resting(product, linitial(sv_work_pending(product, release))))
+		report_resting(product, release);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("version %s of product \"%s\" is not ready",
@@ -598,6 +686,8 @@ wait_until_ready(const Wait *wait)
 	{
 		char	   *failed = failed_text(jobs);
 
+		if (is_resting(wait->product, linitial(jobs)))
+			report_resting(wait->product, wait->release);
 		if (failed)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -1106,11 +1196,6 @@ register_launcher(void)
 void
 sv_jobs_init(void)
 {
-	DefineCustomIntVariable("schemaver.inline_pages",
-							"How large a table may be for its jobs to be done within the migration.",
-							"Its partitions included, without indexes.",
-							&inline_pages, 1000, 0, INT_MAX,
-							PGC_USERSET, GUC_UNIT_BLOCKS, NULL, NULL, NULL);
 	DefineCustomIntVariable("schemaver.job_workers",
 							"How many background workers may do the jobs of one database.",
 							"With 0 only schemaver.run_jobs() does them.",

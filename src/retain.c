@@ -508,10 +508,11 @@ alter_column(Oid relation, const char *column, AlterTableType what)
 
 /*
  * Have rows that leave the column out violate nothing: they get the default,
- * or NULL if that would be a conflict of keys.
+ * or NULL if that would be a conflict of keys.  It is not NOT NULL any more
+ * unless its default fills it.  Needs the table in ACCESS EXCLUSIVE mode.
  */
-static void
-relax_column(Oid relation, AttrNumber number)
+void
+sv_retain_relax_column(Oid relation, AttrNumber number)
 {
 	char	   *column = get_attname(relation, number, false);
 	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
@@ -532,18 +533,15 @@ relax_column(Oid relation, AttrNumber number)
 
 /*
  * Put a column under a hidden name, and with it those of all heirs of the
- * table.  It is not NOT NULL any more unless its default fills it.  Its
- * constraints are the caller's business, and must not hold back rows that
- * leave it out.
+ * table, and leave it otherwise as it is.
  */
 void
-sv_retain_column(Oid relation, AttrNumber number)
+sv_retain_hide_column(Oid relation, AttrNumber number)
 {
 	char	   *column = get_attname(relation, number, false);
 	RenameStmt *rename = makeNode(RenameStmt);
 	SvIdentity	identity;
 
-	relax_column(relation, number);
 	rename->renameType = OBJECT_COLUMN;
 	rename->relationType = OBJECT_TABLE;
 	rename->relation = range_of(relation);
@@ -557,6 +555,18 @@ sv_retain_column(Oid relation, AttrNumber number)
 	sv_catalog_become_caller(&identity);
 	CommandCounterIncrement();
 	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Put a column under a hidden name, and let rows leave it out.  Its
+ * constraints are the caller's business, and must not hold back rows that
+ * leave it out.
+ */
+void
+sv_retain_column(Oid relation, AttrNumber number)
+{
+	sv_retain_relax_column(relation, number);
+	sv_retain_hide_column(relation, number);
 }
 
 /* the text of ADD COLUMN for a column like that of another table */
@@ -1319,6 +1329,61 @@ is_in_base_schema(Oid relation, const SvProduct *product)
 	return schema && sv_catalog_is_base_schema(product, schema);
 }
 
+static bool
+is_unique_index(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	bool		is_unique = ((Form_pg_index) GETSTRUCT(tuple))->indisunique;
+
+	ReleaseSysCache(tuple);
+	return is_unique;
+}
+
+/* the hidden columns of its table that an index is over, or mentions */
+static List *
+hidden_columns_of(Oid index, Oid relation)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *columns = NIL;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(index));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->refclassid == RelationRelationId &&
+			form->refobjid == relation && form->refobjsubid > 0 &&
+			sv_is_hidden(get_attname(relation, form->refobjsubid, false)))
+			columns = lappend_int(columns, form->refobjsubid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return columns;
+}
+
+/* does a version find rows of a hidden column by the index? */
+static bool
+serves_needed_column(Oid index, List *releases)
+{
+	Oid			relation = IndexGetRelation(index, false);
+	ListCell   *lc;
+
+	foreach(lc, hidden_columns_of(index, relation))
+	{
+		if (is_column_needed(relation, lfirst_int(lc), releases))
+			return true;
+	}
+	return false;
+}
+
 static List *
 add_unused_indexes(List *objects, const SvProduct *product, List *releases)
 {
@@ -1338,7 +1403,9 @@ add_unused_indexes(List *objects, const SvProduct *product, List *releases)
 			continue;
 		constraint = get_index_constraint(form->oid);
 		if (is_part_needed(OidIsValid(constraint) ? constraint : form->oid,
-						   releases))
+						   releases) ||
+			(!OidIsValid(constraint) && !is_unique_index(form->oid) &&
+			 serves_needed_column(form->oid, releases)))
 			continue;
 		objects = OidIsValid(constraint) ?
 			add_address(objects, ConstraintRelationId, constraint, 0) :
@@ -1714,45 +1781,6 @@ sv_retain_return_unique(Oid relation, const SvPart *part)
 	sv_contract_touch(RelationRelationId, relation);
 }
 
-/* does an index say anything of a column that is hidden? */
-static bool
-mentions_hidden(Oid index, Oid relation)
-{
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(index));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		found = form->refclassid == RelationRelationId &&
-			form->refobjid == relation && form->refobjsubid > 0 &&
-			sv_is_hidden(get_attname(relation, form->refobjsubid, false));
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return found;
-}
-
-static bool
-is_unique_index(Oid index)
-{
-	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-	bool		is_unique = ((Form_pg_index) GETSTRUCT(tuple))->indisunique;
-
-	ReleaseSysCache(tuple);
-	return is_unique;
-}
-
 /*
  * Give the plain indexes of a table whose columns are all visible again the
  * names that they had.
@@ -1772,7 +1800,7 @@ sv_retain_return_indexes(Oid relation)
 
 		if (!sv_is_hidden(name) || is_unique_index(index) ||
 			OidIsValid(get_index_constraint(index)) ||
-			mentions_hidden(index, relation) ||
+			hidden_columns_of(index, relation) != NIL ||
 			!is_free_name(name + strlen(SV_HIDDEN_PREFIX),
 						  get_rel_namespace(index)))
 			continue;

@@ -121,6 +121,30 @@ restore_constraints(const Retirement *retirement, List *retiring,
 					 others);
 }
 
+/*
+ * Jobs of versions that stay fill their columns from what the older ones have.
+ */
+static void
+check_jobs(const Retirement *retirement, const SvRelease *retiring)
+{
+	SvJob	   *job = sv_jobs_needing(retirement->product, retiring);
+	SvRelease  *release = job ?
+	sv_catalog_release(retirement->product, job->release_id) : NULL;
+
+	if (release == NULL || is_to_retire(retirement, release))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("version %s of product \"%s\" cannot be retired, version %s is not ready",
+					retiring->label, retirement->product->name,
+					release->label),
+			 errdetail("Job %d, %s, needs what older versions have.",
+					   job->id, sv_work_describe(job)),
+			 errhint("Wait with SELECT schemaver.wait_until_ready(%s, %s).",
+					 quote_literal_cstr(release->label),
+					 quote_literal_cstr(retirement->product->name))));
+}
+
 /* the releases to retire, locked; the others are added to *staying */
 static List *
 lock_releases(const Retirement *retirement, List **staying)
@@ -137,6 +161,7 @@ lock_releases(const Retirement *retirement, List **staying)
 		else
 		{
 			lock_release(retirement, release);
+			check_jobs(retirement, release);
 			retiring = lappend(retiring, release);
 		}
 	}
@@ -377,6 +402,7 @@ schemaver_rollback(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(SvVersionGetDatum(rollback.to->version));
 	}
 	check_rollback(&rollback);
+	sv_jobs_stop(rollback.product);
 	sv_lock_retry(psprintf("rollback of product \"%s\" to version %s",
 						   rollback.product->name, rollback.to->label),
 				  attempt_rollback, &rollback, &rollback.needed);

@@ -19,6 +19,13 @@
  * Definitions are taken down as text before, by the server, and run again
  * after: they name the column, which is the new one then.
  *
+ * Of a large table the migration makes the bare column and the trigger only.
+ * Indexes and constraints stay on the old column, as they are and in force,
+ * while jobs fill the new one and build the same on it beside the traffic;
+ * then each gives its name to its successor within one short transaction, see
+ * work.c.  The default of an identity is lent to the new column until the
+ * identity itself can be handed over, which needs NOT NULL.
+ *
  *-------------------------------------------------------------------------
  */
 #include "schemaver.h"
@@ -37,6 +44,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
@@ -77,6 +85,9 @@ typedef struct Attached
 	char		flavour;		/* contype, 'i' index, 's' statistics */
 	char	   *name;
 	char	   *definition;		/* the command that makes it */
+	char	   *clause;			/* constraint: what follows its name there */
+	Oid			index;			/* of a key, or the index itself */
+	char	   *index_definition;	/* the command that makes that */
 	char	   *comment;
 } Attached;
 
@@ -97,6 +108,7 @@ typedef struct Retype
 	Node	   *default_value;	/* for the new column, or NULL */
 	bool		only_casts;		/* "up" is nothing but casts of the column */
 	bool		is_using;		/* "up" is what the script says in USING */
+	bool		deferred;		/* what takes long is left to jobs */
 	char	   *comment;
 	List	   *attached;		/* of Attached, in the order to make them */
 } Retype;
@@ -308,6 +320,23 @@ refuse_dependent(const char *what, const ObjectAddress *object,
 					   getObjectDescription(object, false), column)));
 }
 
+/* what a job builds in the place of an index, until it has its name */
+static char *
+job_index_name(Oid index)
+{
+	return psprintf(SV_HIDDEN_PREFIX "job_%u", index);
+}
+
+/* "CHECK ((age > 0))", "FOREIGN KEY (owner) REFERENCES ..." */
+static char *
+constraint_clause(Oid constraint)
+{
+	Datum		clause = DirectFunctionCall1(pg_get_constraintdef,
+											 ObjectIdGetDatum(constraint));
+
+	return TextDatumGetCString(clause);
+}
+
 static Attached *
 attach(Retype *retype, Oid class_id, Oid object)
 {
@@ -319,6 +348,17 @@ attach(Retype *retype, Oid class_id, Oid object)
 	attached->comment = GetComment(object, class_id, 0);
 	retype->attached = lappend(retype->attached, attached);
 	return attached;
+}
+
+/* the words behind USING INDEX by which a key is made of an index again */
+static char *
+key_clause(Form_pg_constraint form)
+{
+	return psprintf("%s USING INDEX %s%s%s",
+					form->contype == CONSTRAINT_PRIMARY ? "PRIMARY KEY" :
+					"UNIQUE", job_index_name(form->conindid),
+					form->condeferrable ? " DEFERRABLE" : "",
+					form->condeferred ? " INITIALLY DEFERRED" : "");
 }
 
 static void
@@ -337,6 +377,14 @@ attach_constraint(Retype *retype, Oid constraint)
 		attached->flavour = form->contype;
 		attached->name = pstrdup(NameStr(form->conname));
 		attached->definition = pg_get_constraintdef_command(constraint);
+		if (strchr("pu", form->contype))
+		{
+			attached->index = form->conindid;
+			attached->index_definition = pg_get_indexdef_string(form->conindid);
+			attached->clause = key_clause(form);
+		}
+		else
+			attached->clause = constraint_clause(constraint);
 	}
 	ReleaseSysCache(tuple);
 }
@@ -358,6 +406,8 @@ attach_index(Retype *retype, Oid index)
 	attached->flavour = 'i';
 	attached->name = get_rel_name(index);
 	attached->definition = pg_get_indexdef_string(index);
+	attached->index = index;
+	attached->index_definition = attached->definition;
 }
 
 static bool
@@ -481,6 +531,120 @@ find_dependents(Retype *retype)
 }
 
 /*
+ * Leaving work to jobs
+ */
+
+/* a plain table, which a constraint can be validated on by a job */
+static bool
+is_plain_table(Oid relation)
+{
+	return get_rel_relkind(relation) == RELKIND_RELATION &&
+		!get_rel_relispartition(relation) && !has_subclass(relation);
+}
+
+static Oid
+referenced_table(Oid foreign_key)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(foreign_key));
+	Oid			table = ((Form_pg_constraint) GETSTRUCT(tuple))->confrelid;
+
+	ReleaseSysCache(tuple);
+	return table;
+}
+
+/* has the table an index for more than to find rows? */
+static bool
+is_marked_index(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+	bool		marked = form->indisreplident || form->indisclustered;
+
+	ReleaseSysCache(tuple);
+	return marked;
+}
+
+/* can jobs make all that hangs on the column? */
+static bool
+can_defer(const Retype *retype)
+{
+	ListCell   *lc;
+
+	foreach(lc, retype->attached)
+	{
+		Attached   *attached = lfirst(lc);
+
+		if (attached->flavour == CONSTRAINT_EXCLUSION ||
+			(OidIsValid(attached->index) && is_marked_index(attached->index)) ||
+			(attached->flavour == CONSTRAINT_FOREIGN &&
+			 (!is_plain_table(attached->relation) ||
+			  !is_plain_table(referenced_table(attached->object)))))
+			return false;
+	}
+	return sv_defer_can(retype->relation, retype->name);
+}
+
+static bool
+is_not_valid(const char *clause)
+{
+	static const char mark[] = " NOT VALID";
+	size_t		length = strlen(clause);
+
+	return length >= sizeof(mark) - 1 &&
+		strcmp(clause + length - (sizeof(mark) - 1), mark) == 0;
+}
+
+static void
+leave_constraint(const Attached *attached)
+{
+	bool		is_valid = !is_not_valid(attached->clause);
+
+	sv_defer_add(SV_JOB_REPLACE, attached->relation, attached->name,
+				 is_valid ? psprintf("%s NOT VALID", attached->clause) :
+				 attached->clause, NULL);
+	if (is_valid)
+		sv_defer_add(SV_JOB_VALIDATE, attached->relation, attached->name,
+					 NULL, NULL);
+}
+
+static void
+leave_index(const Attached *attached)
+{
+	char	   *name = job_index_name(attached->index);
+
+	sv_defer_add(SV_JOB_INDEX, attached->relation, name,
+				 attached->index_definition, attached->name);
+	sv_defer_add(SV_JOB_ATTACH, attached->relation, attached->name,
+				 attached->clause, name);
+}
+
+/* the rows, and what can be made only when they are filled */
+static void
+leave_jobs(const Retype *retype, const char *up)
+{
+	const char *column = quote_identifier(retype->name);
+	ListCell   *lc;
+
+	sv_defer_add(SV_JOB_BACKFILL, retype->relation, retype->name, up,
+				 psprintf("%s IS NOT DISTINCT FROM NULL AND (%s) IS DISTINCT FROM NULL",
+						  column, up));
+	if (retype->notnull)
+		sv_defer_add(SV_JOB_NOTNULL, retype->relation, retype->name, NULL,
+					 NULL);
+	foreach(lc, retype->attached)
+	{
+		Attached   *attached = lfirst(lc);
+
+		if (OidIsValid(attached->index))
+			leave_index(attached);
+		else if (attached->class_id == ConstraintRelationId)
+			leave_constraint(attached);
+	}
+	sv_defer_add(SV_JOB_RELAX, retype->relation, retype->name, NULL, NULL);
+}
+
+/*
  * Taking the old column out of the way
  */
 
@@ -533,7 +697,9 @@ soften(const Retype *retype)
 		Attached   *attached = lfirst(lc);
 		ObjectAddress *key;
 
-		if (strchr("puxi", attached->flavour) == NULL || is_made_now(attached))
+		if (attached->class_id == StatisticExtRelationId ||
+			(!retype->deferred && (strchr("puxi", attached->flavour) == NULL ||
+								   is_made_now(attached))))
 			continue;
 		key = palloc(sizeof(ObjectAddress));
 		ObjectAddressSet(*key, attached->class_id, attached->object);
@@ -544,7 +710,7 @@ soften(const Retype *retype)
 
 /* keys go on serving the old column under hidden names, the rest goes */
 static void
-put_away(const Retype *retype)
+put_away_attached(const Retype *retype)
 {
 	ListCell   *lc;
 
@@ -566,7 +732,35 @@ put_away(const Retype *retype)
 		else
 			drop_attached(attached);
 	}
-	sv_retain_column(retype->relation, retype->old_number);
+}
+
+/* what tells of the distribution of values costs nothing to make anew */
+static void
+drop_statistics(const Retype *retype)
+{
+	ListCell   *lc;
+
+	foreach(lc, retype->attached)
+	{
+		if (((Attached *) lfirst(lc))->class_id == StatisticExtRelationId)
+			drop_attached(lfirst(lc));
+	}
+}
+
+/* the old column goes on serving those who know it */
+static void
+put_away(const Retype *retype)
+{
+	if (retype->deferred)
+	{
+		drop_statistics(retype);
+		sv_retain_hide_column(retype->relation, retype->old_number);
+	}
+	else
+	{
+		put_away_attached(retype);
+		sv_retain_column(retype->relation, retype->old_number);
+	}
 	soften(retype);
 }
 
@@ -729,14 +923,20 @@ move_default(const Retype *retype, AttrNumber number, List *sequences)
 
 	foreach(lc, sequences)
 	{
-		move_sequence(lfirst_oid(lc), retype->relation, retype->old_number,
-					  number);
 		if (retype->identity)
 			run(psprintf("ALTER SEQUENCE %s AS %s",
 						 sv_catalog_relation_name(lfirst_oid(lc)),
 						 format_type_be_qualified(retype->type)));
+		if (retype->identity && retype->deferred)
+			run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT pg_catalog.nextval(%s::pg_catalog.regclass)",
+						 sv_catalog_relation_name(retype->relation),
+						 quote_identifier(retype->name),
+						 quote_literal_cstr(sv_catalog_relation_name(lfirst_oid(lc)))));
+		else
+			move_sequence(lfirst_oid(lc), retype->relation,
+						  retype->old_number, number);
 	}
-	if (retype->identity)
+	if (retype->identity && !retype->deferred)
 	{
 		set_identity(retype->relation, retype->old_number, '\0');
 		set_identity(retype->relation, number, retype->identity);
@@ -767,6 +967,22 @@ sv_retype_move_sequences(Oid relation, AttrNumber from, AttrNumber to,
 	set_identity(relation, to, identity);
 }
 
+/* a large table's rows are compared with the other table by a job */
+static void
+make_one(const Attached *attached)
+{
+	if (attached->flavour == CONSTRAINT_FOREIGN &&
+		!is_not_valid(attached->clause) &&
+		sv_defer_can(attached->relation, NULL))
+	{
+		run(psprintf("%s NOT VALID", attached->definition));
+		sv_defer_add(SV_JOB_VALIDATE, attached->relation, attached->name,
+					 NULL, NULL);
+	}
+	else
+		run(attached->definition);
+}
+
 static void
 make_attached(const Retype *retype)
 {
@@ -776,7 +992,10 @@ make_attached(const Retype *retype)
 	{
 		Attached   *attached = lfirst(lc);
 
-		run(attached->definition);
+		if (retype->deferred &&
+			attached->class_id != StatisticExtRelationId)
+			continue;
+		make_one(attached);
 		if (attached->comment == NULL)
 			continue;
 		if (attached->class_id == ConstraintRelationId)
@@ -874,6 +1093,16 @@ note_inferred(const Retype *retype, const char *up, const char *down,
 						retype->name, down);
 }
 
+/* give the rows that are there their values */
+static void
+fill_rows(const Retype *retype, const char *up)
+{
+	sv_fill_rows(retype->relation, false,
+				 psprintf("%s = %s", quote_identifier(retype->name), up));
+	sv_observe_note(SV_NOTE_FILL, retype->relation, "fill column %s",
+					retype->name);
+}
+
 /* the whole of it; "down" is NULL if no directive says it */
 static void
 change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
@@ -885,6 +1114,7 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 	AttrNumber	number;
 
 	find_dependents(retype);
+	retype->deferred = can_defer(retype);
 	sequences = owned_sequences(retype->relation, retype->old_number);
 	put_away(retype);
 	if (frozen)
@@ -895,10 +1125,12 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 	add_column(retype);
 	number = get_attnum(retype->relation, retype->name);
 	copy_properties(retype, number);
-	sv_fill_rows(retype->relation, false,
-				 psprintf("%s = %s", quote_identifier(retype->name), up));
+	if (retype->deferred)
+		leave_jobs(retype, up);
+	else
+		fill_rows(retype, up);
 	move_default(retype, number, sequences);
-	if (retype->notnull && !retype->identity)
+	if (retype->notnull && !retype->identity && !retype->deferred)
 		run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
 					 sv_catalog_relation_name(retype->relation),
 					 quote_identifier(retype->name)));
@@ -911,8 +1143,6 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 					"makes a new column %s.%s; the old one stays as %s, and both are kept in step",
 					get_rel_name(retype->relation), retype->name,
 					get_attname(retype->relation, retype->old_number, false));
-	sv_observe_note(SV_NOTE_FILL, retype->relation, "fill column %s",
-					retype->name);
 	note_inferred(retype, up, back, down != NULL);
 }
 

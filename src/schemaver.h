@@ -65,6 +65,9 @@
 /* hidden CHECKs that hold a column to NOT NULL for all but older versions */
 #define SV_REQUIRED_NAME	SV_HIDDEN_PREFIX "required"
 
+/* hidden CHECKs that hold a column to NOT NULL until a job has made it that */
+#define SV_PENDING_NAME		SV_HIDDEN_PREFIX "pending"
+
 /*-------------------------------------------------------------------------
  * version.c: the type schemaver.version; pure
  *-------------------------------------------------------------------------
@@ -270,12 +273,14 @@ typedef struct SvHistory
 	const char *event;			/* to notify of, or NULL */
 } SvHistory;
 
-/* kinds of jobs */
+/* kinds of jobs, in the order in which those of a migration are done */
 #define SV_JOB_BACKFILL		"backfill"
-#define SV_JOB_VALIDATE		"validate"
-#define SV_JOB_INDEX		"index"
 #define SV_JOB_NOTNULL		"notnull"
+#define SV_JOB_INDEX		"index"
 #define SV_JOB_ATTACH		"attach"
+#define SV_JOB_RELAX		"relax"
+#define SV_JOB_REPLACE		"replace"
+#define SV_JOB_VALIDATE		"validate"
 
 /* states of jobs; a done or cancelled one is finished */
 #define SV_JOB_QUEUED		"queued"
@@ -291,11 +296,20 @@ typedef struct SvHistory
  *				which is to say that the row is still to be filled.  Without
  *				one every write meanwhile must fill the row, since a row that
  *				is moved by an update can be missed.
- *	validate	constraint, nothing
- *	index		index, the CREATE INDEX statement
- *	notnull		column, nothing
+ *	notnull		column, the CHECK that holds it to that meanwhile, or nothing
+ *	index		index, the CREATE INDEX statement; "condition" is the name that
+ *				an attach will give it, or nothing
  *	attach		constraint, what follows its name in ADD CONSTRAINT:
- *				"UNIQUE USING INDEX person_name_key"
+ *				"UNIQUE USING INDEX person_name_key"; nothing if an index is
+ *				to have that name.  "condition" is the index that a job has
+ *				built for it, under a hidden name; what has the name until
+ *				then, for the column's predecessor, is put away.
+ *	relax		column that is the newer one of a pair: nothing holds rows
+ *				that leave its predecessor out back any more, and an identity
+ *				is handed over
+ *	replace		constraint, what follows its name in ADD CONSTRAINT: what has
+ *				the name until then, over the columns' predecessors, goes
+ *	validate	constraint, nothing
  *
  * All texts are read with search_path = pg_catalog, pg_temp.
  */
@@ -357,6 +371,8 @@ extern SvRelease *sv_catalog_create_release(const SvProduct *product,
 											const char *description,
 											List *schemas,
 											int nentries, int32 *entries);
+extern void sv_catalog_replace_entry(SvRelease *release, int32 old_id,
+									 int32 new_id);
 extern void sv_catalog_retire(SvRelease *release);
 extern void sv_catalog_mark_registered(SvRelease *release);
 extern bool sv_catalog_was_registered(const SvRelease *release);
@@ -471,6 +487,7 @@ extern bool sv_contract_needs_view(const SvProduct *product,
 								   const SvEntry *entry);
 extern int32 *sv_contract_advance(const SvProduct *product,
 								  const SvRelease *from, int *nentries);
+extern void sv_contract_complete(const SvProduct *product, List *releases);
 extern bool sv_contract_touched_hidden(void);
 extern List *sv_contract_touched_entries(SvRelease *release);
 extern bool sv_contract_is_version_schema(Oid schema);
@@ -573,6 +590,8 @@ extern char *sv_retain_free_name(const char *name);
 extern void sv_retain_soften(List *objects);
 extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
 extern void sv_retain_column(Oid relation, AttrNumber number);
+extern void sv_retain_hide_column(Oid relation, AttrNumber number);
+extern void sv_retain_relax_column(Oid relation, AttrNumber number);
 extern bool sv_retain_prepare_heir(Oid parent, Oid child);
 extern void sv_retain_change_key(Oid constraint, bool primary);
 extern void sv_retain_unique(Oid class_id, Oid object);
@@ -661,6 +680,23 @@ extern void sv_standin_drop(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
 extern bool sv_standin_sync(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
+
+/*-------------------------------------------------------------------------
+ * defer.c: what a migration leaves to jobs
+ *-------------------------------------------------------------------------
+ */
+extern void sv_defer_init(void);
+extern void sv_defer_begin(const SvProduct *product, const SvScript *script);
+extern void sv_defer_at(const SvStatement *statement);
+extern void sv_defer_end(void);
+extern void sv_defer_forget(void);
+extern bool sv_defer_is_inline(Oid relation);
+extern bool sv_defer_can(Oid relation, const char *column);
+extern bool sv_defer_conflicts(Node *statement, Oid relation, bool pending);
+extern void sv_defer_add(const char *kind, Oid relation, const char *name,
+						 const char *text, const char *condition);
+extern void sv_defer_remove(const char *kind, Oid relation, const char *name);
+extern List *sv_defer_jobs(void);
 
 /*-------------------------------------------------------------------------
  * fill.c: add columns with volatile defaults without a rewrite
@@ -831,13 +867,6 @@ typedef enum SvJobLock
 	SV_JOB_LOCK_WORKER
 } SvJobLock;
 
-/*
- * Set by _PG_init, or NULL: called when a job is done, in the transaction
- * that says so.
- */
-typedef void (*SvJobDoneHook) (const SvJob *job);
-extern SvJobDoneHook sv_work_done_hook;
-
 extern void sv_work_init(void);
 extern bool sv_work_executing(void);
 extern void sv_work_set_tag(LOCKTAG *tag, uint32 id, SvJobLock of);
@@ -854,9 +883,12 @@ extern const char *sv_work_run(int32 id, bool foreground);
  */
 extern void sv_jobs_init(void);
 extern void sv_jobs_add(SvJob *job);
+extern void sv_jobs_look_again(void);
+extern void sv_jobs_stop(const SvProduct *product);
+extern SvJob *sv_jobs_needing(const SvProduct *product,
+							  const SvRelease *release);
 extern void sv_jobs_resume(void);
 extern bool sv_jobs_pending(int32 release_id, char **failed);
-extern bool sv_jobs_is_inline(Oid relation);
 extern void sv_jobs_check_ready(const SvProduct *product,
 								const SvRelease *release);
 
@@ -868,7 +900,6 @@ extern void sv_expand_init(void);
 extern void sv_expand_begin(const SvProduct *product, const SvRelease *from,
 							List *releases, const SvScript *script);
 extern void sv_expand_follow_names(void);
-extern List *sv_expand_jobs(void);
 extern void sv_expand_end(void);
 extern void sv_expand_settle(void);
 extern bool sv_expand_execute(const SvStatement *statement);

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * work.c
- *	  Do one job: backfill, validate, build an index, attach a constraint,
- *	  set NOT NULL.
+ *	  Do one job: backfill, set NOT NULL, build an index, let a key, a column
+ *	  or a constraint take its predecessor's place, validate.
  *
  * A job is a row of steps, each a transaction of its own that keeps its locks
  * short: one that cannot get a lock gives back all of them and is tried again
@@ -27,6 +27,11 @@
  * condition looks at the end, in one snapshot, whether the condition still
  * holds anywhere, and if so goes through the table again.
  *
+ * Where a column has got a successor of another type, what is on the old one
+ * stays in force until its like on the new one is ready, and gives it its name
+ * in the very transaction that makes it.  What a version expects is completed
+ * when a job is done, in the transaction that says so.
+ *
  * The caller is in no transaction, and so is sv_work_run() when it returns.
  *
  *-------------------------------------------------------------------------
@@ -40,12 +45,15 @@
 #include "access/xlog.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "commands/comment.h"
 #include "commands/defrem.h"
+#include "commands/tablecmds.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -156,8 +164,6 @@ typedef void (*Step) (Work *work);
 static int	batch_time = 100;
 static int	max_lag = 10000;
 
-SvJobDoneHook sv_work_done_hook = NULL;
-
 /* is this process within a job's DDL? */
 static bool executing = false;
 
@@ -248,10 +254,14 @@ sv_work_describe(const SvJob *job)
 													  job->relation);
 
 	if (strcmp(job->kind, SV_JOB_BACKFILL) == 0 ||
-		strcmp(job->kind, SV_JOB_NOTNULL) == 0)
+		strcmp(job->kind, SV_JOB_NOTNULL) == 0 ||
+		strcmp(job->kind, SV_JOB_RELAX) == 0)
 		return psprintf("%s of %s.%s", job->kind, relation,
 						quote_identifier(job->name));
-	return psprintf("%s %s of %s", job->kind, quote_identifier(job->name),
+	return psprintf("%s %s of %s", job->kind,
+					quote_identifier(strcmp(job->kind, SV_JOB_INDEX) == 0 &&
+									 job->condition ? job->condition :
+									 job->name),
 					relation);
 }
 
@@ -453,6 +463,50 @@ announce_ready(const SvProduct *product, const SvJob *job)
 	}
 }
 
+/* the release that a job is for, and those after it: a list of SvRelease */
+static List *
+releases_since(const SvProduct *product, const SvRelease *since)
+{
+	List	   *releases = NIL;
+	ListCell   *lc;
+
+	foreach(lc, since ? sv_catalog_releases(product, true) : NIL)
+	{
+		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
+							   since->version) >= 0)
+			releases = lappend(releases, lfirst(lc));
+	}
+	return releases;
+}
+
+/*
+ * What the job has made belongs to what its version expects, and all versions'
+ * contracts and views are to know where things are now.
+ */
+static void
+complete_contracts(const SvJob *job)
+{
+	SvProduct  *product = sv_catalog_product_by_id(job->product_id);
+	List	   *releases = sv_catalog_releases(product, true);
+	int			nestlevel;
+
+	if (strcmp(job->kind, SV_JOB_BACKFILL) == 0 || !OidIsValid(job->relid))
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	nestlevel = sv_contract_enter();
+	sv_contract_collect_begin();
+	sv_contract_touch(RelationRelationId, job->relid);
+	sv_contract_relink(releases, false);
+	sv_contract_complete(product,
+						 releases_since(product,
+										sv_catalog_release(product,
+														   job->release_id)));
+	(void) sv_compat_reconcile(product, sv_catalog_releases(product, true));
+	sv_contract_collect_end();
+	sv_contract_leave(nestlevel);
+	PopActiveSnapshot();
+}
+
 /* last step */
 static void
 step_finish(Work *work)
@@ -464,10 +518,7 @@ step_finish(Work *work)
 	work->job->blocks_done = work->job->blocks;
 	work->job->error = NULL;
 	write_row(work);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	if (sv_work_done_hook)
-		sv_work_done_hook(work->job);
-	PopActiveSnapshot();
+	complete_contracts(work->job);
 	announce_ready(sv_catalog_product_by_id(work->job->product_id),
 				   work->job);
 }
@@ -501,27 +552,34 @@ sv_work_pending(const SvProduct *product, const SvRelease *release)
  * Steps of all kinds but backfill
  */
 
-/* run work->sql as the relation's owner */
+/* run a command as the relation's owner, in a restricted operation */
 static void
-step_sql(Work *work)
+run_as_owner(const Work *work, const char *sql)
 {
 	SvIdentity	identity;
 
-	if (!read_row(work))
-		return;
-	unlock_row(work);
 	become_relation_owner(work, &identity, SECURITY_RESTRICTED_OPERATION |
 						  SECURITY_LOCAL_USERID_CHANGE |
 						  SECURITY_NOFORCE_RLS);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	executing = true;
 	SPI_connect();
-	if (SPI_execute(work->sql, false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "not a command of a job: %s", work->sql);
+	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "not a command of a job: %s", sql);
 	SPI_finish();
 	executing = false;
 	PopActiveSnapshot();
 	sv_catalog_become_caller(&identity);
+}
+
+/* run work->sql */
+static void
+step_sql(Work *work)
+{
+	if (!read_row(work))
+		return;
+	unlock_row(work);
+	run_as_owner(work, work->sql);
 }
 
 static void
@@ -556,6 +614,102 @@ do_validate(Work *work)
 						   work->target, quote_identifier(work->job->name)));
 }
 
+/*
+ * Successors
+ */
+
+/* note what a step is about to change, and let nobody see half of it */
+static void
+begin_change(const Work *work)
+{
+	LockRelationOid(work->job->relid, AccessExclusiveLock);
+	sv_contract_collect_begin();
+}
+
+static void
+end_change(void)
+{
+	sv_contract_collect_end();
+}
+
+/* the relation's constraint, or else its index, of the job's name */
+static bool
+find_predecessor(const Work *work, ObjectAddress *object)
+{
+	Oid			relation = work->job->relid;
+	Oid			oid = get_relation_constraint_oid(relation, work->job->name,
+												  true);
+
+	ObjectAddressSet(*object, ConstraintRelationId, oid);
+	if (OidIsValid(oid))
+		return true;
+	oid = get_relname_relid(work->job->name, get_rel_namespace(relation));
+	if (!OidIsValid(oid) ||
+		(get_rel_relkind(oid) != RELKIND_INDEX &&
+		 get_rel_relkind(oid) != RELKIND_PARTITIONED_INDEX) ||
+		IndexGetRelation(oid, false) != relation)
+		return false;
+	ObjectAddressSet(*object, RelationRelationId, oid);
+	return true;
+}
+
+/* put a key or index that has the job's name away; returns its comment */
+static char *
+put_predecessor_away(const Work *work)
+{
+	ObjectAddress old;
+	char	   *comment;
+
+	if (!find_predecessor(work, &old))
+		return NULL;
+	comment = GetComment(old.objectId, old.classId, 0);
+	sv_retain_unique(old.classId, old.objectId);
+	return comment;
+}
+
+static void
+give_comment(const Work *work, char *comment)
+{
+	ObjectAddress made;
+
+	if (comment && find_predecessor(work, &made))
+		CreateComments(made.objectId, made.classId, 0, comment);
+}
+
+/*
+ * Let the index that was built for it become a constraint, or an index of
+ * that name.  Where there is none of the hidden name any more it has.
+ */
+static void
+step_attach(Work *work)
+{
+	const SvJob *job;
+	char	   *comment;
+	Oid			index;
+
+	if (!read_row(work))
+		return;
+	job = work->job;
+	begin_change(work);
+	index = job->condition ?
+		get_relname_relid(job->condition, get_rel_namespace(job->relid)) :
+		InvalidOid;
+	if (OidIsValid(index))
+	{
+		comment = put_predecessor_away(work);
+		if (job->text == NULL)
+			RenameRelationInternal(index, job->name, true, true);
+		else
+			run_as_owner(work, psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s",
+										work->target,
+										quote_identifier(job->name),
+										job->text));
+		CommandCounterIncrement();
+		give_comment(work, comment);
+	}
+	end_change();
+}
+
 /* is the constraint there already? */
 static void
 step_look_for_constraint(Work *work)
@@ -569,6 +723,11 @@ step_look_for_constraint(Work *work)
 static void
 do_attach(Work *work)
 {
+	if (work->job->condition)
+	{
+		run_step(work, step_attach);
+		return;
+	}
 	run_step(work, step_look_for_constraint);
 	if (work->found == FOUND_NOTHING)
 		run_sql(work, psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s",
@@ -577,10 +736,115 @@ do_attach(Work *work)
 							   work->job->text ? work->job->text : ""));
 }
 
+/*
+ * A CHECK or foreign key gives way to the one that it is to be.  Both can
+ * look alike, so that the row tells whether it has.
+ */
+static void
+step_replace(Work *work)
+{
+	SvJob	   *job;
+	Oid			old;
+	char	   *comment = NULL;
+
+	if (!read_row(work) || work->job->position != 0)
+		return;
+	job = work->job;
+	begin_change(work);
+	old = get_relation_constraint_oid(job->relid, job->name, true);
+	if (OidIsValid(old))
+	{
+		comment = GetComment(old, ConstraintRelationId, 0);
+		run_as_owner(work, psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
+									work->target,
+									quote_identifier(job->name)));
+	}
+	run_as_owner(work, psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s",
+								work->target, quote_identifier(job->name),
+								job->text));
+	give_comment(work, comment);
+	end_change();
+	job->position = 1;
+	write_row(work);
+}
+
+static void
+do_replace(Work *work)
+{
+	run_step(work, step_replace);
+}
+
+/* the number of the column that the job's column has succeeded, or 0 */
+static AttrNumber
+predecessor_of(const SvJob *job)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(job->relid))
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->new_column, job->name) == 0 &&
+			pair->old_column[0] != '\0')
+			return get_attnum(job->relid, pair->old_column);
+	}
+	return InvalidAttrNumber;
+}
+
+static char
+identity_of(Oid relation, AttrNumber number)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
+										Int16GetDatum(number));
+	char		identity = ((Form_pg_attribute) GETSTRUCT(tuple))->attidentity;
+
+	ReleaseSysCache(tuple);
+	return identity;
+}
+
+/* a column's predecessor is only there for those who know it from now on */
+static void
+step_relax(Work *work)
+{
+	const SvJob *job;
+	AttrNumber	old;
+	char		identity;
+
+	if (!read_row(work))
+		return;
+	job = work->job;
+	begin_change(work);
+	old = predecessor_of(job);
+	identity = old == InvalidAttrNumber ? '\0' : identity_of(job->relid, old);
+	if (identity)
+	{
+		/* its values were lent by a default until now */
+		run_as_owner(work, psprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT",
+									work->target,
+									quote_identifier(job->name)));
+		sv_retype_move_sequences(job->relid, old,
+								 get_attnum(job->relid, job->name), identity);
+	}
+	if (old != InvalidAttrNumber)
+		sv_retain_relax_column(job->relid, old);
+	end_change();
+}
+
+static void
+do_relax(Work *work)
+{
+	run_step(work, step_relax);
+}
+
+/*
+ * NOT NULL
+ */
+
 static char *
 notnull_check_name(const Work *work)
 {
-	return psprintf(SV_HIDDEN_PREFIX "job_%d", work->job->id);
+	return work->job->text ? pstrdup(work->job->text) :
+		psprintf(SV_HIDDEN_PREFIX "job_%d", work->job->id);
 }
 
 static void
@@ -1379,10 +1643,12 @@ static const struct
 }			kinds[] =
 {
 	{SV_JOB_BACKFILL, do_backfill},
-	{SV_JOB_VALIDATE, do_validate},
-	{SV_JOB_INDEX, do_index},
 	{SV_JOB_NOTNULL, do_notnull},
-	{SV_JOB_ATTACH, do_attach}
+	{SV_JOB_INDEX, do_index},
+	{SV_JOB_ATTACH, do_attach},
+	{SV_JOB_RELAX, do_relax},
+	{SV_JOB_REPLACE, do_replace},
+	{SV_JOB_VALIDATE, do_validate}
 };
 
 static void

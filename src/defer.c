@@ -1,0 +1,444 @@
+/*-------------------------------------------------------------------------
+ *
+ * defer.c
+ *	  What a migration leaves to jobs.
+ *
+ * Work that reads or writes all rows of a table must not be done under the
+ * lock that a migration holds, unless the table is small.  What makes that
+ * work says here what is left to be done; apply() stores it as jobs when it
+ * knows for which version.
+ *
+ * Jobs run in the order of their kinds, below: rows are filled before they
+ * are checked, keys are there before what refers to them.  Of two jobs of one
+ * kind that say something of one name, the first stays: it was written down
+ * when all names were those of the script.  Only a backfill gives way to a
+ * later one, which knows better what the column is to hold.
+ *
+ * A script goes on as if the work were done.  Where a later statement of it
+ * needs that it is, the table's work is done at once however large it is: see
+ * sv_defer_conflicts().  A migration that comes while jobs of an earlier one
+ * are still to be done is refused for the same reasons.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "storage/bufmgr.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+static int	inline_pages = 1000;
+
+/* the order in which jobs are to be done */
+static const char *const kinds[] = {
+	SV_JOB_BACKFILL, SV_JOB_NOTNULL, SV_JOB_INDEX, SV_JOB_ATTACH,
+	SV_JOB_RELAX, SV_JOB_REPLACE, SV_JOB_VALIDATE
+};
+
+/* the migration that runs, NULL product if none */
+static struct
+{
+	const SvProduct *product;
+	const SvScript *script;
+	int			number;			/* of the statement that runs */
+	List	   *jobs;			/* of SvJob */
+	MemoryContext context;
+}			deferring;
+
+/*
+ * Called once from _PG_init: the setting.
+ */
+void
+sv_defer_init(void)
+{
+	DefineCustomIntVariable("schemaver.inline_pages",
+							"How large a table may be for its jobs to be done within the migration.",
+							"Its partitions included, without indexes.",
+							&inline_pages, 1000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_BLOCKS, NULL, NULL, NULL);
+}
+
+/*
+ * The migration
+ */
+
+/*
+ * A migration begins: what it leaves is kept until sv_defer_end().  Without a
+ * script, as when another version becomes the current one, nothing is left.
+ */
+void
+sv_defer_begin(const SvProduct *product, const SvScript *script)
+{
+	memset(&deferring, 0, sizeof(deferring));
+	deferring.product = product;
+	deferring.script = script;
+	deferring.context = AllocSetContextCreate(TopTransactionContext,
+											  "schemaver deferred work",
+											  ALLOCSET_SMALL_SIZES);
+}
+
+/*
+ * A statement of the script is about to run.
+ */
+void
+sv_defer_at(const SvStatement *statement)
+{
+	deferring.number = statement->number;
+}
+
+/*
+ * What was left is stored, or the migration has failed.
+ */
+void
+sv_defer_end(void)
+{
+	if (deferring.context)
+		MemoryContextDelete(deferring.context);
+	memset(&deferring, 0, sizeof(deferring));
+}
+
+/*
+ * The transaction has ended, and with it what was kept.
+ */
+void
+sv_defer_forget(void)
+{
+	memset(&deferring, 0, sizeof(deferring));
+}
+
+/*
+ * Tables
+ */
+
+/*
+ * Is a relation, its partitions included, small enough to do the work of a
+ * job within the migration?
+ */
+bool
+sv_defer_is_inline(Oid relation)
+{
+	uint64		bytes = 0;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+	{
+		Relation	part = try_relation_open(lfirst_oid(lc), AccessShareLock);
+
+		if (part == NULL)
+			continue;
+		if (RELKIND_HAS_STORAGE(part->rd_rel->relkind))
+			bytes += (uint64) RelationGetNumberOfBlocks(part) * BLCKSZ;
+		relation_close(part, NoLock);
+	}
+	return bytes <= (uint64) inline_pages * BLCKSZ;
+}
+
+/* is it of a kind that jobs can work on while others use it? */
+static bool
+is_deferrable(Oid relation)
+{
+	Relation	table = try_relation_open(relation, AccessShareLock);
+	bool		result;
+
+	if (table == NULL)
+		return false;
+	result = table->rd_rel->relkind == RELKIND_RELATION &&
+		!table->rd_rel->relispartition && !table->rd_rel->relhassubclass &&
+		table->rd_rel->relpersistence != RELPERSISTENCE_TEMP &&
+		table->rd_createSubid == InvalidSubTransactionId &&
+		sv_catalog_is_base_schema(deferring.product,
+								  get_namespace_name(RelationGetNamespace(table)));
+	relation_close(table, AccessShareLock);
+	return result;
+}
+
+static bool
+is_range_of(const RangeVar *range, Oid relation)
+{
+	return range && RangeVarGetRelid(range, NoLock, true) == relation;
+}
+
+/* does a statement change the type of that column of the table? */
+static bool
+changes_type(Node *statement, Oid relation, const char *column)
+{
+	ListCell   *lc;
+
+	if (column == NULL || !IsA(statement, AlterTableStmt) ||
+		!is_range_of(((AlterTableStmt *) statement)->relation, relation))
+		return false;
+	foreach(lc, ((AlterTableStmt *) statement)->cmds)
+	{
+		AlterTableCmd *command = lfirst(lc);
+
+		if (command->subtype == AT_AlterColumnType &&
+			strcmp(command->name, column) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* does a later statement of the script need that the work is done? */
+static bool
+is_built_upon(Oid relation, const char *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, deferring.script->statements)
+	{
+		SvStatement *statement = lfirst(lc);
+
+		if (statement->number > deferring.number &&
+			(sv_defer_conflicts(statement->raw->stmt, relation, false) ||
+			 changes_type(statement->raw->stmt, relation, column)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is work on all rows of a table to be left to jobs?  It is for large tables
+ * of the product's base schemas that were there before the migration, are no
+ * part of an inheritance tree, and that nothing later in the script builds
+ * upon; "column" is the one whose values are to change, or NULL.
+ */
+bool
+sv_defer_can(Oid relation, const char *column)
+{
+	return deferring.script && is_deferrable(relation) &&
+		!sv_defer_is_inline(relation) && !is_built_upon(relation, column);
+}
+
+/*
+ * Statements that need what a job has yet to do
+ */
+
+/* is it the name of an index of the table? */
+static bool
+is_index_of(const RangeVar *range, Oid relation)
+{
+	Oid			index = RangeVarGetRelid(range, NoLock, true);
+	char		relkind = OidIsValid(index) ? get_rel_relkind(index) : '\0';
+
+	return (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX) &&
+		IndexGetRelation(index, true) == relation;
+}
+
+/* does a column or constraint that is defined refer to the table? */
+static bool
+refers_to(Node *element, Oid relation)
+{
+	ListCell   *lc;
+
+	if (element == NULL)
+		return false;
+	if (IsA(element, Constraint))
+		return ((Constraint *) element)->contype == CONSTR_FOREIGN &&
+			is_range_of(((Constraint *) element)->pktable, relation);
+	if (!IsA(element, ColumnDef))
+		return false;
+	foreach(lc, ((ColumnDef *) element)->constraints)
+	{
+		if (refers_to(lfirst(lc), relation))
+			return true;
+	}
+	return false;
+}
+
+/* one command of an ALTER TABLE of the table itself */
+static bool
+command_conflicts(const AlterTableCmd *command, bool pending)
+{
+	switch (command->subtype)
+	{
+		case AT_DropColumn:
+		case AT_DropConstraint:
+		case AT_DropNotNull:
+		case AT_AddIdentity:
+		case AT_SetIdentity:
+		case AT_DropIdentity:
+		case AT_ClusterOn:
+		case AT_ReplicaIdentity:
+		case AT_AddInherit:
+		case AT_AttachPartition:
+			return true;
+		case AT_AlterColumnType:
+			return pending;
+		default:
+			return false;
+	}
+}
+
+static bool
+alter_conflicts(const AlterTableStmt *statement, Oid relation, bool pending)
+{
+	bool		is_own = is_range_of(statement->relation, relation);
+	ListCell   *lc;
+
+	foreach(lc, statement->cmds)
+	{
+		AlterTableCmd *command = lfirst(lc);
+
+		if ((is_own && command_conflicts(command, pending)) ||
+			(command->subtype == AT_AddConstraint &&
+			 refers_to(command->def, relation)) ||
+			(command->subtype == AT_AddColumn &&
+			 refers_to(command->def, relation)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+drop_conflicts(const DropStmt *statement, Oid relation)
+{
+	ListCell   *lc;
+
+	if (statement->removeType != OBJECT_TABLE &&
+		statement->removeType != OBJECT_INDEX)
+		return false;
+	foreach(lc, statement->objects)
+	{
+		RangeVar   *range = makeRangeVarFromNameList(lfirst(lc));
+
+		if (is_range_of(range, relation) || is_index_of(range, relation))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Would a statement of a script fail, or do something else, as long as jobs
+ * of the table are not done?  With "pending" they are those of an earlier
+ * migration, whose changes of type must not be taken up once more.
+ */
+bool
+sv_defer_conflicts(Node *statement, Oid relation, bool pending)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(statement))
+	{
+		case T_AlterTableStmt:
+			return alter_conflicts((AlterTableStmt *) statement, relation,
+								   pending);
+		case T_RenameStmt:
+			return ((RenameStmt *) statement)->relation &&
+				(is_range_of(((RenameStmt *) statement)->relation, relation) ||
+				 is_index_of(((RenameStmt *) statement)->relation, relation));
+		case T_AlterObjectSchemaStmt:
+			return is_range_of(((AlterObjectSchemaStmt *) statement)->relation,
+							   relation);
+		case T_DropStmt:
+			return drop_conflicts((DropStmt *) statement, relation);
+		case T_InsertStmt:
+			return ((InsertStmt *) statement)->onConflictClause &&
+				is_range_of(((InsertStmt *) statement)->relation, relation);
+		case T_CreateStmt:
+			foreach(lc, ((CreateStmt *) statement)->tableElts)
+			{
+				if (refers_to(lfirst(lc), relation))
+					return true;
+			}
+			return false;
+		default:
+			return false;
+	}
+}
+
+/*
+ * The jobs
+ */
+
+static SvJob *
+find_job(const char *kind, Oid relation, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, deferring.jobs)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (job->relid == relation && strcmp(job->kind, kind) == 0 &&
+			strcmp(job->name, name) == 0)
+			return job;
+	}
+	return NULL;
+}
+
+static char *
+copy_text(const char *text)
+{
+	return text ? MemoryContextStrdup(deferring.context, text) : NULL;
+}
+
+/*
+ * Leave a job to be done after the migration; what the texts are schemaver.h
+ * says at SvJob.  A job of that kind and name that was left before stays as
+ * it is, but a backfill, which takes these texts.
+ */
+void
+sv_defer_add(const char *kind, Oid relation, const char *name,
+			 const char *text, const char *condition)
+{
+	SvJob	   *job = find_job(kind, relation, name);
+	MemoryContext context;
+
+	if (job && strcmp(kind, SV_JOB_BACKFILL) != 0)
+		return;
+	if (job == NULL)
+	{
+		context = MemoryContextSwitchTo(deferring.context);
+		job = palloc0(sizeof(SvJob));
+		job->kind = kind;
+		job->relid = relation;
+		job->name = pstrdup(name);
+		deferring.jobs = lappend(deferring.jobs, job);
+		MemoryContextSwitchTo(context);
+		sv_observe_note(SV_NOTE_JOB, relation, "job: %s %s", kind, name);
+	}
+	job->text = copy_text(text);
+	job->condition = copy_text(condition);
+}
+
+/*
+ * What a job was to see to has been given up.
+ */
+void
+sv_defer_remove(const char *kind, Oid relation, const char *name)
+{
+	SvJob	   *job = find_job(kind, relation, name);
+
+	if (job)
+		deferring.jobs = list_delete_ptr(deferring.jobs, job);
+}
+
+/*
+ * What the migration leaves, in the order in which it is to be done: a list
+ * of SvJob, for the caller to say for which release, and to store.
+ */
+List *
+sv_defer_jobs(void)
+{
+	List	   *sorted = NIL;
+
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, deferring.jobs)
+		{
+			if (strcmp(((SvJob *) lfirst(lc))->kind, kinds[i]) == 0)
+				sorted = lappend(sorted, lfirst(lc));
+		}
+	}
+	return sorted;
+}
