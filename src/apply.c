@@ -267,6 +267,16 @@ need_range(Migration *migration, RangeVar *range, LOCKMODE mode)
 	}
 }
 
+/* an index of a large table is left to a job, which locks nobody out */
+static LOCKMODE
+lock_of_index(const IndexStmt *statement)
+{
+	Oid			relation = RangeVarGetRelid(statement->relation, NoLock, true);
+
+	return OidIsValid(relation) && !sv_defer_is_inline(relation) ?
+		ShareUpdateExclusiveLock : ShareLock;
+}
+
 /* the locks that a statement will take, as far as its text tells */
 static void
 need_locks_of(Migration *migration, Node *node)
@@ -310,7 +320,8 @@ need_locks_of(Migration *migration, Node *node)
 					   ShareRowExclusiveLock);
 			break;
 		case T_IndexStmt:
-			need_range(migration, ((IndexStmt *) node)->relation, ShareLock);
+			need_range(migration, ((IndexStmt *) node)->relation,
+					   lock_of_index((IndexStmt *) node));
 			break;
 		case T_RuleStmt:
 			need_range(migration, ((RuleStmt *) node)->relation,
@@ -661,24 +672,26 @@ static SvVersion *
 choose_version(Migration *migration, List *findings)
 {
 	SvFinding  *breaking;
+	const char *change;
 
 	if (migration->from == NULL)
 		return migration->version ? migration->version :
 			sv_version_parse("1.0.0");
 	breaking = first_finding(findings, migration->from, SV_BREAKS);
+	change = breaking ? breaking->change : sv_defer_check();
 	if (migration->version == NULL)
 		return free_version(migration,
-							breaking ? SV_STEP_MINOR : SV_STEP_REVISION);
-	if (breaking && sv_version_step(migration->from->version,
+							change ? SV_STEP_MINOR : SV_STEP_REVISION);
+	if (change && sv_version_step(migration->from->version,
 									migration->version) == SV_STEP_REVISION)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s -> %s promises a compatible change, but %s is not",
 						migration->from->label,
-						sv_version_text(migration->version),
-						breaking->change),
+						sv_version_text(migration->version), change),
 				 errdetail("It would break version %s if it stood alone: %s",
-						   migration->from->label, breaking->reason),
+						   migration->from->label, breaking ?
+						   breaking->reason : "What it writes may violate that."),
 				 errhint("Number it %s.",
 						 sv_version_text(sv_version_next(migration->from->version,
 														 SV_STEP_MINOR)))));
@@ -812,6 +825,16 @@ report_checked(const Migration *migration, List *findings)
 	}
 }
 
+/* the same of what a job has yet to make */
+static void
+report_deferred(const Migration *migration)
+{
+	if (sv_defer_check() && migration->from)
+		ereport(was_registered(migration->from) ? WARNING : NOTICE,
+				(errmsg("what older versions of product \"%s\" write is checked as soon as a job has made it: %s",
+						migration->product->name, sv_defer_check())));
+}
+
 /* retire what nobody ever registered under, but for the current version */
 static void
 retire_forgotten(Migration *migration)
@@ -881,6 +904,7 @@ finish(Migration *migration)
 	foreach(lc, migration->releases)
 		refuse_or_retire(migration, lfirst(lc), findings);
 	report_checked(migration, findings);
+	report_deferred(migration);
 	foreach(lc, migration->releases)
 	{
 		if (!((SvRelease *) lfirst(lc))->retired)
@@ -889,6 +913,7 @@ finish(Migration *migration)
 	sv_contract_relink(supported, false);
 	release = create_release(migration->product, migration->from,
 							 migration->reached, migration->description);
+	sv_require_relax(migration->product);
 	foreach(lc, sv_defer_jobs())
 	{
 		SvJob	   *job = lfirst(lc);
@@ -897,7 +922,6 @@ finish(Migration *migration)
 		job->release_id = release->id;
 		sv_jobs_add(job);
 	}
-	sv_require_relax(migration->product);
 
 	/* the base schemas fulfil the new contract, but for what they retain */
 	if (migration->product->complete)

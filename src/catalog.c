@@ -911,7 +911,7 @@ sv_catalog_replace_entry(SvRelease *release, int32 old_id, int32 new_id)
 }
 
 /*
- * Mark a release as retired, and notify of it.  Jobs that it alone needed are
+ * Mark a release as retired, and notify of it.  Jobs that only it needed are
  * cancelled.  The caller holds its lock exclusively, and the product's.
  */
 void
@@ -1728,12 +1728,21 @@ sv_catalog_update_job(const SvJob *job)
 	CommandCounterIncrement();
 }
 
-/* what nobody needs any more is not to be done */
+/*
+ * What nobody needs any more is not to be done: that is what only a version
+ * needed which was rolled back.  What others need whose successors there are,
+ * these need as well.
+ */
 static void
 cancel_jobs_of(const SvRelease *release)
 {
+	SvProduct  *product = sv_catalog_product_by_id(release->product_id);
+	SvRelease  *current = sv_catalog_release(product, product->current);
 	ListCell   *lc;
 
+	if (current == NULL ||
+		sv_version_compare(release->version, current->version) <= 0)
+		return;
 	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
 	{
 		SvJob	   *job = lfirst(lc);

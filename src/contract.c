@@ -114,6 +114,7 @@ static bool touched_rights = false;
 static HTAB *touched = NULL;
 static HTAB *loaded = NULL;
 
+SvPendingHook sv_contract_pending_hook = NULL;
 SvFilledHook sv_contract_filled_hook = NULL;
 
 /* everything that is kept of a collection lives here */
@@ -735,6 +736,13 @@ demand_required(SvEntry *entry, Relation relation)
 		demand(entry, ((SvRequired *) lfirst(lc))->column);
 	for (int i = 0; constr && i < constr->num_check; i++)
 		demand(entry, read_pending(&constr->check[i]));
+	foreach(lc, sv_contract_pending_hook ? entry->columns : NIL)
+	{
+		SvPart	   *column = lfirst(lc);
+
+		column->notnull |= sv_contract_pending_hook(RelationGetRelid(relation),
+													column->number);
+	}
 }
 
 static void

@@ -28,6 +28,7 @@
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
 #include "storage/bufmgr.h"
 #include "utils/guc.h"
@@ -50,11 +51,14 @@ static struct
 	const SvScript *script;
 	int			number;			/* of the statement that runs */
 	List	   *jobs;			/* of SvJob */
+	char	   *check;			/* a change that older versions will notice */
 	MemoryContext context;
 }			deferring;
 
+static bool is_to_be_not_null(Oid relation, AttrNumber column);
+
 /*
- * Called once from _PG_init: the setting.
+ * Called once from _PG_init: the setting, and what contract.c asks.
  */
 void
 sv_defer_init(void)
@@ -64,6 +68,7 @@ sv_defer_init(void)
 							"Its partitions included, without indexes.",
 							&inline_pages, 1000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_BLOCKS, NULL, NULL, NULL);
+	sv_contract_pending_hook = is_to_be_not_null;
 }
 
 /*
@@ -166,9 +171,9 @@ is_range_of(const RangeVar *range, Oid relation)
 	return range && RangeVarGetRelid(range, NoLock, true) == relation;
 }
 
-/* does a statement change the type of that column of the table? */
+/* does a statement drop that column of the table, or change its type? */
 static bool
-changes_type(Node *statement, Oid relation, const char *column)
+changes_column(Node *statement, Oid relation, const char *column)
 {
 	ListCell   *lc;
 
@@ -179,7 +184,8 @@ changes_type(Node *statement, Oid relation, const char *column)
 	{
 		AlterTableCmd *command = lfirst(lc);
 
-		if (command->subtype == AT_AlterColumnType &&
+		if ((command->subtype == AT_AlterColumnType ||
+			 command->subtype == AT_DropColumn) &&
 			strcmp(command->name, column) == 0)
 			return true;
 	}
@@ -198,7 +204,7 @@ is_built_upon(Oid relation, const char *column)
 
 		if (statement->number > deferring.number &&
 			(sv_defer_conflicts(statement->raw->stmt, relation, false) ||
-			 changes_type(statement->raw->stmt, relation, column)))
+			 changes_column(statement->raw->stmt, relation, column)))
 			return true;
 	}
 	return false;
@@ -259,7 +265,6 @@ command_conflicts(const AlterTableCmd *command, bool pending)
 {
 	switch (command->subtype)
 	{
-		case AT_DropColumn:
 		case AT_DropConstraint:
 		case AT_DropNotNull:
 		case AT_AddIdentity:
@@ -271,6 +276,7 @@ command_conflicts(const AlterTableCmd *command, bool pending)
 		case AT_AttachPartition:
 			return true;
 		case AT_AlterColumnType:
+		case AT_DropColumn:
 			return pending;
 		default:
 			return false;
@@ -318,7 +324,7 @@ drop_conflicts(const DropStmt *statement, Oid relation)
 /*
  * Would a statement of a script fail, or do something else, as long as jobs
  * of the table are not done?  With "pending" they are those of an earlier
- * migration, whose changes of type must not be taken up once more.
+ * migration, whose columns must neither go nor change their type once more.
  */
 bool
 sv_defer_conflicts(Node *statement, Oid relation, bool pending)
@@ -410,15 +416,119 @@ sv_defer_add(const char *kind, Oid relation, const char *name,
 }
 
 /*
- * What a job was to see to has been given up.
+ * Is there such a job already?
+ */
+bool
+sv_defer_has(const char *kind, Oid relation, const char *name)
+{
+	return find_job(kind, relation, name) != NULL;
+}
+
+/*
+ * The condition by which a backfill knows rows that are still to be filled
+ * with a value; "column" is quoted.
+ */
+char *
+sv_defer_unfilled(const char *column, const char *value)
+{
+	return psprintf("%s IS NOT DISTINCT FROM NULL AND (%s) IS DISTINCT FROM NULL",
+					column, value);
+}
+
+/* a column that a job of this migration will make NOT NULL is that already */
+static bool
+is_to_be_not_null(Oid relation, AttrNumber column)
+{
+	char	   *name = deferring.jobs ? get_attname(relation, column, true) :
+	NULL;
+
+	return name && sv_defer_has(SV_JOB_NOTNULL, relation, name);
+}
+
+/* does the version before know a column that an index is over? */
+static bool
+is_over_known(Oid relation, List *elements)
+{
+	const SvRelease *before = sv_catalog_release(deferring.product,
+												 deferring.product->current);
+	const SvEntry *entry = sv_catalog_entry_of(before, relation);
+	ListCell   *lc;
+
+	foreach(lc, entry ? elements : NIL)
+	{
+		IndexElem  *element = lfirst(lc);
+
+		if (element->name == NULL ||
+			sv_contract_column_at(entry, get_attnum(relation, element->name)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What "change" tells of will be there when a job has made it, a unique index
+ * over these elements: what older versions write is checked from then on, if
+ * they know one of the columns.
  */
 void
+sv_defer_note_check(Oid relation, List *elements, const char *change)
+{
+	if (deferring.check == NULL && is_over_known(relation, elements))
+		deferring.check = copy_text(change);
+}
+
+/*
+ * The first such change, NULL if there is none.
+ */
+const char *
+sv_defer_check(void)
+{
+	return deferring.check;
+}
+
+/*
+ * What a job was to see to is not wanted any more.  Returns its text, NULL if
+ * there is none or no such job.
+ */
+const char *
 sv_defer_remove(const char *kind, Oid relation, const char *name)
 {
 	SvJob	   *job = find_job(kind, relation, name);
 
-	if (job)
-		deferring.jobs = list_delete_ptr(deferring.jobs, job);
+	if (job == NULL)
+		return NULL;
+	deferring.jobs = list_delete_ptr(deferring.jobs, job);
+	return job->text;
+}
+
+/*
+ * Has the script itself dropped what the job was to make a successor of, or
+ * the column that it was to fill?
+ */
+static bool
+is_obsolete(const SvJob *job)
+{
+	static const char *const mark = SV_HIDDEN_PREFIX "job_%u";
+	const char *built = strcmp(job->kind, SV_JOB_ATTACH) == 0 ?
+	job->condition : job->name;
+	Oid			index;
+	char	   *name;
+
+	if (get_rel_name(job->relid) == NULL)
+		return true;
+	if (strcmp(job->kind, SV_JOB_REPLACE) == 0)
+		return !OidIsValid(get_relation_constraint_oid(job->relid, job->name,
+													   true));
+	if (strcmp(job->kind, SV_JOB_INDEX) == 0 ||
+		strcmp(job->kind, SV_JOB_ATTACH) == 0)
+	{
+		if (sscanf(built, mark, &index) != 1)
+			return false;
+		name = get_rel_name(index);
+		return name == NULL || sv_is_hidden(name);
+	}
+	return strcmp(job->kind, SV_JOB_VALIDATE) != 0 &&
+		get_attnum(job->relid, job->name) == InvalidAttrNumber;
 }
 
 /*
@@ -436,7 +546,8 @@ sv_defer_jobs(void)
 
 		foreach(lc, deferring.jobs)
 		{
-			if (strcmp(((SvJob *) lfirst(lc))->kind, kinds[i]) == 0)
+			if (strcmp(((SvJob *) lfirst(lc))->kind, kinds[i]) == 0 &&
+				!is_obsolete(lfirst(lc)))
 				sorted = lappend(sorted, lfirst(lc));
 		}
 	}

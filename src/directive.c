@@ -324,26 +324,28 @@ make_pair(const SvProduct *product, const SvRelease *from, const Told *up,
 	return pair;
 }
 
-/* give the rows that are there what "up" says; triggers are not to notice */
+/*
+ * Give the rows that are there what "up" says, all of them or those that have
+ * no value, at once or by a job; triggers are not to notice.  A twin was made
+ * for the job to fill, or was filled with what it is no more.
+ */
 static void
-fill_rows(const Told *told, const char *condition)
+fill_rows(const Told *told, bool all)
 {
-	int			nestlevel = NewGUCNestLevel();
-	char	   *name = sv_catalog_relation_name(told->relation);
-	const char *column = quote_identifier(get_attname(told->relation,
-													  told->number, false));
+	char	   *name = get_attname(told->relation, told->number, false);
+	const char *column = quote_identifier(name);
 
-	(void) set_config_option("session_replication_role", "replica",
-							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 0, false);
-	SPI_connect();
-	if (SPI_execute(psprintf("UPDATE %s SET %s = %s%s", name, column,
-							 told->text,
-							 condition ? psprintf(condition, column) : ""),
-					false, 0) < 0)
-		elog(ERROR, "could not fill column %s", column);
-	SPI_finish();
-	AtEOXact_GUC(false, nestlevel);
+	if (sv_defer_has(SV_JOB_BACKFILL, told->relation, name) ||
+		(!all && sv_defer_can(told->relation, name)))
+	{
+		sv_defer_add(SV_JOB_BACKFILL, told->relation, name, told->text,
+					 sv_defer_unfilled(column, told->text));
+		return;
+	}
+	sv_fill_rows(told->relation, false,
+				 psprintf("%s = %s%s", column, told->text, all ? "" :
+						  psprintf(" WHERE %s IS NOT DISTINCT FROM NULL",
+								   column)));
 	sv_observe_note(SV_NOTE_FILL, told->relation, "fill column %s",
 					get_attname(told->relation, told->number, false));
 }
@@ -375,8 +377,11 @@ settle_up(const SvProduct *product, const SvRelease *from, List *all,
 
 		pair->up = told->text;
 		sv_sync_set(told->relation, pairs);
-		if (!is_same && !sv_require_is_updated(told->relation, told->number))
-			fill_rows(told, NULL);
+		if (!is_same &&
+			(sv_defer_has(SV_JOB_BACKFILL, told->relation,
+						  pair->new_column) ||
+			 !sv_require_is_updated(told->relation, told->number)))
+			fill_rows(told, true);
 		return;
 	}
 	if (partner)
@@ -387,7 +392,7 @@ settle_up(const SvProduct *product, const SvRelease *from, List *all,
 	sv_sync_set(told->relation,
 				lappend(pairs, make_pair(product, from, told, partner)));
 	if (told->is_new)
-		fill_rows(told, " WHERE %s IS NULL");
+		fill_rows(told, false);
 }
 
 static void
@@ -494,6 +499,44 @@ sv_directive_has_down(const SvProduct *product, const SvRelease *from,
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Does a directive mean a table of that name?
+ */
+bool
+sv_directive_names(const SvDirective *directive, const char *table)
+{
+	return strcmp(strVal(llast(stringToQualifiedNameList(directive->relation))),
+				  table) == 0;
+}
+
+/*
+ * The value that a directive "up" says a column of a table is to have, as text
+ * in today's names, NULL if none does.  Errors are those of the directive.
+ */
+char *
+sv_directive_value(const SvProduct *product, const SvRelease *from,
+				   const SvScript *script, Oid relation, const char *column)
+{
+	const SvEntry *entry = sv_catalog_entry_of(from, relation);
+	ListCell   *lc;
+
+	foreach(lc, entry ? script->up : NIL)
+	{
+		const SvDirective *directive = lfirst(lc);
+		Told	   *told;
+
+		if (strcmp(directive->column, column) != 0 ||
+			find_relation(product, from, directive) != relation)
+			continue;
+		told = look_up(product, from, directive, true);
+		if (pair_with(sv_sync_pairs(relation), told))
+			return NULL;
+		parse_told(told, entry);
+		return told->text;
+	}
+	return NULL;
 }
 
 /*

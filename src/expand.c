@@ -1491,7 +1491,7 @@ dropping_part(Node *statement)
 	switch (nodeTag(statement))
 	{
 		case T_DropStmt:
-			return ((DropStmt *) statement)->concurrent ? NULL : statement;
+			return statement;
 		case T_DropOwnedStmt:
 			return statement;
 		case T_AlterTableStmt:
@@ -1859,82 +1859,6 @@ list_copied_columns(PlannedStmt *pstmt)
 	return pstmt;
 }
 
-/*
- * Constraints of large tables
- */
-
-static bool
-is_to_defer(const AlterTableCmd *command)
-{
-	Constraint *constraint = (Constraint *) command->def;
-
-	return command->subtype == AT_AddConstraint && constraint &&
-		IsA(constraint, Constraint) && !constraint->skip_validation &&
-		(constraint->contype == CONSTR_CHECK ||
-		 constraint->contype == CONSTR_FOREIGN);
-}
-
-/*
- * A CHECK or foreign key of a large table holds at once, but the rows that are
- * there are looked at by a job, without a lock in anybody's way.  Returns the
- * statement, changed if it adds any, and the table.
- */
-static PlannedStmt *
-defer_validation(PlannedStmt *pstmt, Oid *relation)
-{
-	AlterTableStmt *alter = (AlterTableStmt *) pstmt->utilityStmt;
-	ListCell   *lc;
-
-	*relation = InvalidOid;
-	if (pick_commands(pstmt, is_to_defer) == NIL)
-		return pstmt;
-	*relation = RangeVarGetRelid(alter->relation, NoLock, true);
-	if (!OidIsValid(*relation) || !is_object_needed(*relation) ||
-		!sv_defer_can(*relation, NULL))
-	{
-		*relation = InvalidOid;
-		return pstmt;
-	}
-	pstmt = copyObject(pstmt);
-	foreach(lc, ((AlterTableStmt *) pstmt->utilityStmt)->cmds)
-	{
-		AlterTableCmd *command = lfirst(lc);
-		Constraint *constraint = (Constraint *) command->def;
-
-		if (!is_to_defer(command))
-			continue;
-		constraint->skip_validation = true;
-		constraint->initially_valid = false;
-	}
-	return pstmt;
-}
-
-/* have the constraints that were just made looked at later */
-static void
-leave_validation(Oid relation)
-{
-	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(relation));
-	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true,
-							  NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-
-		if (!form->convalidated && !sv_is_hidden(NameStr(form->conname)) &&
-			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
-			sv_defer_add(SV_JOB_VALIDATE, relation, NameStr(form->conname),
-						 NULL, NULL);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-}
-
 /* all of a statement was done in another way */
 static void
 finish_command(Node *statement, QueryCompletion *completion)
@@ -1959,6 +1883,65 @@ forget_required(const AlterTableStmt *statement)
 			pg_class_ownercheck(relation, GetUserId()))
 			sv_require_forget(relation, command->name);
 	}
+}
+
+/*
+ * What takes long
+ */
+
+/*
+ * A script is one transaction, in which nothing can be done concurrently: what
+ * is large is left to a job, all else is done at once.
+ */
+static PlannedStmt *
+without_concurrently(PlannedStmt *pstmt)
+{
+	pstmt = copyObject(pstmt);
+	if (IsA(pstmt->utilityStmt, IndexStmt))
+		((IndexStmt *) pstmt->utilityStmt)->concurrent = false;
+	else
+		((DropStmt *) pstmt->utilityStmt)->concurrent = false;
+	return pstmt;
+}
+
+static bool
+is_concurrent(Node *statement)
+{
+	return IsA(statement, IndexStmt) ? ((IndexStmt *) statement)->concurrent :
+		IsA(statement, DropStmt) && ((DropStmt *) statement)->concurrent;
+}
+
+/* leave CREATE INDEX to a job; false if it is to be done at once */
+static bool
+leave_index(IndexStmt *statement, const char *query)
+{
+	Oid			relation = RangeVarGetRelid(statement->relation, NoLock, true);
+
+	return OidIsValid(relation) && is_object_needed(relation) &&
+		pg_class_ownercheck(relation, GetUserId()) &&
+		sv_build_index(statement, relation, query);
+}
+
+/*
+ * The parts of ALTER TABLE that are done in another way.  Returns what is left
+ * to run, NULL if nothing; *build is what is to be left to jobs after that.
+ */
+static PlannedStmt *
+turn_alter(PlannedStmt *pstmt, ProcessUtility_hook_type next,
+		   const char *query, ParamListInfo params, SvBuild *build)
+{
+	forget_required((AlterTableStmt *) pstmt->utilityStmt);
+	remember_defaults((AlterTableStmt *) pstmt->utilityStmt);
+	pstmt = turn_types(pstmt, next, query, params);
+	if (pstmt)
+		pstmt = sv_build_split(pstmt, migration.script, query, params);
+	if (pstmt)
+		pstmt = sv_fill_turn(pstmt, query, params);
+	if (pstmt == NULL)
+		return NULL;
+	sv_build_fill((AlterTableStmt *) pstmt->utilityStmt, migration.product,
+				  migration.from, migration.script);
+	return sv_build_turn(pstmt, build);
 }
 
 /*
@@ -2173,7 +2156,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	ProcessUtility_hook_type next = next_ProcessUtility ?
 	next_ProcessUtility : standard_ProcessUtility;
 	Mentions	mentions = {NIL, NIL};
-	Oid			deferred = InvalidOid;
+	SvBuild		build = {0};
 	List	   *watched = NIL;
 	bool		likes = IsA(pstmt->utilityStmt, CreateStmt);
 
@@ -2183,6 +2166,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	{
 		Node	   *statement = pstmt->utilityStmt;
 
+		if (is_concurrent(statement))
+			pstmt = without_concurrently(pstmt);
 		pstmt = turn_drop(pstmt, query, params);
 		if (pstmt == NULL)
 		{
@@ -2194,17 +2179,13 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		else if (IsA(statement, ViewStmt) || IsA(statement, CreateStmt))
 			find_in_statement(statement, &mentions);
 		else if (IsA(pstmt->utilityStmt, AlterTableStmt))
-		{
-			forget_required((AlterTableStmt *) pstmt->utilityStmt);
-			remember_defaults((AlterTableStmt *) pstmt->utilityStmt);
-			pstmt = turn_types(pstmt, next, query, params);
-			if (pstmt)
-				pstmt = sv_fill_turn(pstmt, query, params);
-			if (pstmt)
-				pstmt = defer_validation(pstmt, &deferred);
-		}
+			pstmt = turn_alter(pstmt, next, query, params, &build);
+		else if (IsA(statement, IndexStmt) &&
+				 leave_index((IndexStmt *) pstmt->utilityStmt, query))
+			pstmt = NULL;
 		if (pstmt == NULL)
 		{
+			sv_build_finish(&build, query);
 			finish_command(statement, completion);
 			return;
 		}
@@ -2218,8 +2199,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	migration.creating = false;
 	if (mentions.relations != NIL)
 		hide(&mentions, false, likes);
-	if (OidIsValid(deferred))
-		leave_validation(deferred);
+	if (OidIsValid(build.relation))
+		sv_build_finish(&build, query);
 	if (watched != NIL)
 		keep_replaced(watched);
 	if (is_expanding() && may_rename(pstmt->utilityStmt))

@@ -8,7 +8,8 @@
  * Transactions with an older snapshot then find no rows in it, without an
  * error.  So a migration adds the column bare, gives it its default, and lets
  * an UPDATE fill it in; what demands that it is filled, NOT NULL and keys,
- * comes after that.  Triggers and row level security do not notice.
+ * comes after that.  Triggers and row level security do not notice.  The rows
+ * of a large table are left to a job.
  *
  * A stored generated column is left to the server: there is no other way.
  *
@@ -18,6 +19,7 @@
 
 #include "access/relation.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -50,6 +52,18 @@ typedef struct Stages
  * Rows
  */
 
+/* is sv_fill_rows() at work? */
+static bool filling = false;
+
+/*
+ * Is the UPDATE that runs one of ours, and not one of the script?
+ */
+bool
+sv_fill_is_running(void)
+{
+	return filling;
+}
+
 /*
  * Set columns of all rows of a table, "assignments" as in UPDATE.  Triggers
  * do not fire, row level security hides nothing from the table's owner.
@@ -71,8 +85,17 @@ sv_fill_rows(Oid relation, bool only, const char *assignments)
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(user, context | SECURITY_NOFORCE_RLS);
 	SPI_connect();
-	if (SPI_execute(statement, false, 0) < 0)
-		elog(ERROR, "could not execute \"%s\"", statement);
+	filling = true;
+	PG_TRY();
+	{
+		if (SPI_execute(statement, false, 0) < 0)
+			elog(ERROR, "could not execute \"%s\"", statement);
+	}
+	PG_FINALLY();
+	{
+		filling = false;
+	}
+	PG_END_TRY();
 	SPI_finish();
 	SetUserIdAndSecContext(user, context);
 	AtEOXact_GUC(false, nestlevel);
@@ -378,11 +401,37 @@ run_commands(const PlannedStmt *pstmt, List *commands, const char *query,
 	CommandCounterIncrement();
 }
 
+/* an identity's rows are zero until they are filled */
+static void
+leave_columns(const Stages *stages)
+{
+	ListCell   *lc;
+
+	foreach(lc, stages->columns)
+	{
+		char	   *name = lfirst(lc);
+		const char *column = quote_identifier(name);
+		AttrNumber	number = get_attnum(stages->relation, name);
+		bool		is_identity =
+		!OidIsValid(GetAttrDefaultOid(stages->relation, number));
+
+		sv_defer_add(SV_JOB_BACKFILL, stages->relation, name, NULL,
+					 is_identity ? psprintf("%s = 0", column) :
+					 psprintf("%s IS NOT DISTINCT FROM NULL", column));
+	}
+}
+
 static void
 fill_columns(const Stages *stages)
 {
 	StringInfoData assignments;
 	ListCell   *lc;
+
+	if (sv_defer_can(stages->relation, NULL))
+	{
+		leave_columns(stages);
+		return;
+	}
 
 	initStringInfo(&assignments);
 	foreach(lc, stages->columns)

@@ -245,7 +245,8 @@ sv_require_note_update(Query *query)
 	RangeTblEntry *table;
 	ListCell   *lc;
 
-	if (query->commandType != CMD_UPDATE || query->resultRelation != 1 ||
+	if (sv_fill_is_running() ||
+		query->commandType != CMD_UPDATE || query->resultRelation != 1 ||
 		list_length(query->rtable) != 1 || query->cteList != NIL)
 		return;
 	table = linitial(query->rtable);
@@ -805,6 +806,19 @@ drop_checks(Oid relation, AttrNumber column)
 	}
 }
 
+/* what a job was to make NOT NULL later is not to be that for all */
+static void
+drop_pending(Oid relation, const char *column)
+{
+	const char *check = sv_defer_remove(SV_JOB_NOTNULL, relation, column);
+
+	if (check)
+		run_as_owner(relation,
+					 psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
+							  sv_catalog_relation_name(relation),
+							  quote_identifier(check)));
+}
+
 /* NOT NULL gives way to a CHECK that holds for all but some versions */
 static void
 relax(const SvProduct *product, const Relaxed *relaxed)
@@ -814,6 +828,7 @@ relax(const SvProduct *product, const Relaxed *relaxed)
 	const char *quoted = quote_identifier(column);
 
 	demote_keys(relation, relaxed->column);
+	drop_pending(relation, column);
 	drop_checks(relation, relaxed->column);
 	run_as_owner(relation,
 				 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL, ADD CONSTRAINT %s CHECK (%s IS NOT NULL OR %s.writes_as(%s, %s::%s.version[])) NOT VALID",

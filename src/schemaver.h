@@ -292,7 +292,8 @@ typedef struct SvHistory
 /*
  * Background work that a migration has left.  What "name" and "text" are:
  *
- *	backfill	column, expression for it; rows only where "condition" holds,
+ *	backfill	column, expression for it, or nothing: its default; rows only
+ *				where "condition" holds,
  *				which is to say that the row is still to be filled.  Without
  *				one every write meanwhile must fill the row, since a row that
  *				is moved by an update can be missed.
@@ -448,6 +449,10 @@ typedef struct SvRequired
 typedef bool (*SvFilledHook) (Oid relation, AttrNumber column);
 extern SvFilledHook sv_contract_filled_hook;
 
+/* set by _PG_init: will a job of the migration that runs make it NOT NULL? */
+typedef bool (*SvPendingHook) (Oid relation, AttrNumber column);
+extern SvPendingHook sv_contract_pending_hook;
+
 extern int	sv_contract_enter(void);
 extern void sv_contract_leave(int nestlevel);
 extern bool sv_contract_is_table(char kind);
@@ -587,6 +592,7 @@ extern void sv_redirect_init(void);
  */
 extern Oid	sv_retain_schema(void);
 extern char *sv_retain_free_name(const char *name);
+extern void sv_retain_run(const char *text);
 extern void sv_retain_soften(List *objects);
 extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
 extern void sv_retain_column(Oid relation, AttrNumber number);
@@ -695,13 +701,20 @@ extern bool sv_defer_can(Oid relation, const char *column);
 extern bool sv_defer_conflicts(Node *statement, Oid relation, bool pending);
 extern void sv_defer_add(const char *kind, Oid relation, const char *name,
 						 const char *text, const char *condition);
-extern void sv_defer_remove(const char *kind, Oid relation, const char *name);
+extern bool sv_defer_has(const char *kind, Oid relation, const char *name);
+extern char *sv_defer_unfilled(const char *column, const char *value);
+extern void sv_defer_note_check(Oid relation, List *elements,
+								const char *change);
+extern const char *sv_defer_check(void);
+extern const char *sv_defer_remove(const char *kind, Oid relation,
+								   const char *name);
 extern List *sv_defer_jobs(void);
 
 /*-------------------------------------------------------------------------
  * fill.c: add columns with volatile defaults without a rewrite
  *-------------------------------------------------------------------------
  */
+extern bool sv_fill_is_running(void);
 extern void sv_fill_rows(Oid relation, bool only, const char *assignments);
 extern PlannedStmt *sv_fill_turn(PlannedStmt *pstmt, const char *query,
 								 ParamListInfo params);
@@ -837,8 +850,37 @@ extern bool sv_directive_has_down(const SvProduct *product,
 								  const SvRelease *from,
 								  const SvScript *script, Oid relation,
 								  const char *column);
+extern char *sv_directive_value(const SvProduct *product,
+								const SvRelease *from, const SvScript *script,
+								Oid relation, const char *column);
+extern bool sv_directive_names(const SvDirective *directive,
+							   const char *table);
 extern void sv_directive_settle(const SvProduct *product,
 								const SvRelease *from, SvScript *script);
+
+/*-------------------------------------------------------------------------
+ * build.c: indexes, keys, NOT NULL and validated constraints
+ *-------------------------------------------------------------------------
+ */
+
+/* what of an ALTER TABLE is left to jobs; relation 0: nothing */
+typedef struct SvBuild
+{
+	Oid			relation;
+	List	   *required;		/* columns to be NOT NULL, char * */
+	List	   *keys;			/* of Constraint */
+	bool		validates;		/* CHECKs or foreign keys are made NOT VALID */
+} SvBuild;
+
+extern bool sv_build_index(IndexStmt *statement, Oid relation,
+						   const char *query);
+extern PlannedStmt *sv_build_turn(PlannedStmt *pstmt, SvBuild *build);
+extern void sv_build_finish(const SvBuild *build, const char *query);
+extern void sv_build_fill(const AlterTableStmt *alter,
+						  const SvProduct *product, const SvRelease *from,
+						  const SvScript *script);
+extern PlannedStmt *sv_build_split(PlannedStmt *pstmt, const SvScript *script,
+								   const char *query, ParamListInfo params);
 
 /*-------------------------------------------------------------------------
  * work.c: do one job

@@ -1169,16 +1169,6 @@ check_statement(const SvStatement *at, Node *stmt)
 				refuse_in_transaction(at, "VACUUM",
 									  "Take it out of the script, and run it after the migration; ANALYZE may stay.");
 			break;
-		case T_IndexStmt:
-			if (((IndexStmt *) stmt)->concurrent)
-				refuse_in_transaction(at, "CREATE INDEX CONCURRENTLY",
-									  "Write CREATE INDEX without CONCURRENTLY.");
-			break;
-		case T_DropStmt:
-			if (((DropStmt *) stmt)->concurrent)
-				refuse_in_transaction(at, "DROP INDEX CONCURRENTLY",
-									  "Write DROP INDEX without CONCURRENTLY.");
-			break;
 		case T_ReindexStmt:
 			check_reindex(at, (ReindexStmt *) stmt);
 			break;

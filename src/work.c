@@ -690,6 +690,9 @@ step_attach(Work *work)
 	if (!read_row(work))
 		return;
 	job = work->job;
+
+	/* that the index is renamed is not worth telling */
+	set_local("client_min_messages", "warning");
 	begin_change(work);
 	index = job->condition ?
 		get_relname_relid(job->condition, get_rel_namespace(job->relid)) :
@@ -1187,6 +1190,8 @@ missed_condition(const Work *work)
 {
 	const SvJob *job = work->job;
 
+	if (job->text == NULL)
+		return job->condition;
 	return psprintf("(%s) AND CAST(ROW(%s) AS record) OPERATOR(pg_catalog.*<>) CAST(ROW(CAST((%s) AS %s)) AS record)",
 					job->condition, quote_identifier(job->name), job->text,
 					work->type);
@@ -1201,8 +1206,9 @@ update_statement(const Work *work)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
-					 "UPDATE ONLY %s SET %s = (%s) WHERE ctid >= $1 AND ctid < $2",
-					 work->leaf->name, quote_identifier(job->name), job->text);
+					 "UPDATE ONLY %s SET %s = %s WHERE ctid >= $1 AND ctid < $2",
+					 work->leaf->name, quote_identifier(job->name),
+					 job->text ? psprintf("(%s)", job->text) : "DEFAULT");
 	if (job->condition)
 		appendStringInfo(&sql, " AND (%s)", work->pass == 1 ?
 						 job->condition : missed_condition(work));

@@ -134,7 +134,7 @@ VACUUM person', product => 'app');
 SELECT schemaver.apply('CREATE TABLE x (id int);
 \dt', product => 'app');
 SELECT schemaver.apply('COPY person FROM STDIN', product => 'app');
-SELECT schemaver.apply('CREATE INDEX CONCURRENTLY ON person (title)', product => 'app');
+SELECT schemaver.apply('REINDEX TABLE CONCURRENTLY person', product => 'app');
 SELECT schemaver.apply('CREATE TABLE x (id int); COMMIT; CREATE TABLE y (id int)', product => 'app');
 SELECT schemaver.apply('ROLLBACK', product => 'app');
 SELECT schemaver.apply('DO $$ BEGIN CREATE TABLE x (id int); COMMIT; END $$', product => 'app');

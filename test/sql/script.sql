@@ -227,11 +227,6 @@ SELECT schemaver.apply($$REINDEX (CONCURRENTLY) INDEX never$$);
 SELECT schemaver.apply($$REINDEX SCHEMA never$$);
 SELECT schemaver.apply($$REINDEX DATABASE never$$);
 SELECT schemaver.apply($$REINDEX SYSTEM never$$);
-SELECT schemaver.apply($$CREATE UNIQUE INDEX CONCURRENTLY ON never (a)$$);
-SELECT schemaver.apply($$DROP INDEX CONCURRENTLY never$$);
-SELECT schemaver.apply($$CREATE SCHEMA never
-	CREATE TABLE never (a int)
-	CREATE INDEX CONCURRENTLY ON never (a)$$);
 SELECT schemaver.apply($$ALTER TABLE never DETACH PARTITION part CONCURRENTLY$$);
 SELECT schemaver.apply($$CLUSTER$$);
 SELECT schemaver.apply($$CREATE SUBSCRIPTION never CONNECTION '' PUBLICATION p$$);
