@@ -1462,7 +1462,9 @@ add_unused_columns(List *objects, const SvProduct *product, List *releases)
 	{
 		Form_pg_attribute form = (Form_pg_attribute) GETSTRUCT(tuple);
 
+		/* an index names its columns after those of the table */
 		if (!form->attisdropped && form->attinhcount == 0 &&
+			sv_contract_is_table(get_rel_relkind(form->attrelid)) &&
 			is_in_base_schema(form->attrelid, product) &&
 			!is_column_needed(form->attrelid, form->attnum, releases))
 			objects = add_address(objects, RelationRelationId,

@@ -43,6 +43,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
@@ -805,6 +806,20 @@ identity_of(Oid relation, AttrNumber number)
 	return identity;
 }
 
+/* a dump of the time between gives the sequence the old column's type */
+static void
+fit_identity(const Work *work)
+{
+	Oid			relation = work->job->relid;
+	AttrNumber	number = get_attnum(relation, work->job->name);
+	Oid			sequence = getIdentitySequence(relation, number, false);
+
+	run_as_owner(work, psprintf("ALTER SEQUENCE %s AS %s",
+								sv_catalog_relation_name(sequence),
+								format_type_be_qualified(get_atttype(relation,
+																	 number))));
+}
+
 /* a column's predecessor is only there for those who know it from now on */
 static void
 step_relax(Work *work)
@@ -827,6 +842,7 @@ step_relax(Work *work)
 									quote_identifier(job->name)));
 		sv_retype_move_sequences(job->relid, old,
 								 get_attnum(job->relid, job->name), identity);
+		fit_identity(work);
 	}
 	if (old != InvalidAttrNumber)
 		sv_retain_relax_column(job->relid, old);
