@@ -647,8 +647,7 @@ sv_compare_rows(Oid relation)
 	read_usages(&comparison);
 	GetUserIdAndSecContext(&identity.user, &identity.context);
 	SetUserIdAndSecContext(sv_catalog_relation_owner(relation),
-						   identity.context | SECURITY_RESTRICTED_OPERATION |
-						   SECURITY_LOCAL_USERID_CHANGE);
+						   identity.context | SECURITY_RESTRICTED_OPERATION);
 	comparison.table = table_open(relation, AccessShareLock);
 	read_sides(&comparison, pairs);
 	make_links(&comparison);

@@ -1580,10 +1580,12 @@ sv_sync_noted_pairs(Oid relation)
 static SvSyncState
 state_of_one(Oid relation, List *noted)
 {
-	Relation	table = relation_open(relation, AccessShareLock);
-	Trigger    *trigger = find_trigger(table);
+	Relation	table = try_relation_open(relation, AccessShareLock);
+	Trigger    *trigger = table ? find_trigger(table) : NULL;
 	SvSyncState state = SV_SYNC_SET;
 
+	if (table == NULL)
+		return state;
 	if (trigger == NULL)
 		state = SV_SYNC_MISSING;
 	else if (trigger->tgenabled == TRIGGER_DISABLED ||
@@ -1602,14 +1604,14 @@ state_of_one(Oid relation, List *noted)
 /*
  * Is the trigger of a table that must have one what a migration has left, in
  * every partition?  If not, *culprit is the first table whose own is not.
- * Locks them in AccessShareLock, the partitions until the transaction ends.
+ * Locks each in AccessShareLock meanwhile.
  */
 SvSyncState
 sv_sync_state(Oid relation, Oid *culprit)
 {
 	List	   *noted = sv_sync_noted_pairs(relation);
 	List	   *tables = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE ?
-	find_all_inheritors(relation, AccessShareLock, NULL) :
+	find_all_inheritors(relation, NoLock, NULL) :
 	list_make1_oid(relation);
 	ListCell   *lc;
 
