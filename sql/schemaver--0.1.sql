@@ -344,6 +344,14 @@ CREATE TABLE schemaver.db_job (
 -- finds the few that are not finished among the many that are
 CREATE INDEX db_job_unfinished ON schemaver.db_job (finished_on);
 
+-- What the row trigger of a table was last told, which is how verify() knows
+-- that somebody has taken it away.  Not dumped: the trigger itself is, and who
+-- wakes a product after a restore notes it anew.
+CREATE TABLE schemaver.db_sync (
+	relation_id	oid PRIMARY KEY,
+	arguments	text[] NOT NULL
+);
+
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history_id_seq', '');
@@ -487,15 +495,16 @@ COMMENT ON COLUMN schemaver.finding.detail IS
 COMMENT ON COLUMN schemaver.finding.hint IS
 	'what to do about it';
 
-CREATE FUNCTION schemaver.verify(product text DEFAULT NULL)
+CREATE FUNCTION schemaver.verify(product text DEFAULT NULL,
+								 deep boolean DEFAULT false)
 RETURNS SETOF schemaver.finding
 AS 'MODULE_PATHNAME', 'schemaver_verify'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION schemaver.verify(text) IS
-	'checks what supported versions expect against the catalogs, a row a finding, none if all is well; changes nothing';
+COMMENT ON FUNCTION schemaver.verify(text, boolean) IS
+	'checks what supported versions expect against the catalogs, deep: against all rows of columns that are kept in step, too; a row a finding, none if all is well; changes nothing';
 
-REVOKE ALL ON FUNCTION schemaver.verify(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION schemaver.verify(text, boolean) FROM PUBLIC;
 
 --
 -- apply.c: create_product, baseline, apply

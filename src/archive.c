@@ -178,62 +178,6 @@ newest_with(Oid relation, AttrNumber number, List *releases,
  * Columns
  */
 
-/* could the index tell rows apart?  Then the numbers of its columns. */
-static List *
-key_columns(Form_pg_index form, HeapTuple tuple)
-{
-	List	   *numbers = NIL;
-
-	if (!form->indisunique || !form->indisvalid || !form->indimmediate ||
-		!heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) ||
-		!heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
-		return NIL;
-	for (int i = 0; i < form->indnkeyatts; i++)
-	{
-		AttrNumber	number = form->indkey.values[i];
-		HeapTuple	column = SearchSysCache2(ATTNUM,
-											 ObjectIdGetDatum(form->indrelid),
-											 Int16GetDatum(number));
-		Form_pg_attribute attribute = (Form_pg_attribute) GETSTRUCT(column);
-		bool		fits = attribute->attnotnull &&
-		!sv_is_hidden(NameStr(attribute->attname));
-
-		ReleaseSysCache(column);
-		if (!fits)
-			return NIL;
-		numbers = lappend_int(numbers, number);
-	}
-	return numbers;
-}
-
-/*
- * The primary key of a table, or else another unique key that has no nulls;
- * NIL if there is none.  A parent's key says nothing about its heirs' rows.
- */
-static List *
-find_key(Relation table)
-{
-	List	   *key = NIL;
-	ListCell   *lc;
-
-	if (table->rd_rel->relkind == RELKIND_RELATION &&
-		has_subclass(RelationGetRelid(table)))
-		return NIL;
-	foreach(lc, RelationGetIndexList(table))
-	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID,
-											ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
-		List	   *columns = key_columns(form, tuple);
-		bool		is_primary = form->indisprimary;
-
-		ReleaseSysCache(tuple);
-		if (columns != NIL && (key == NIL || is_primary))
-			key = columns;
-	}
-	return key;
-}
-
 static Field *
 make_field(Form_pg_attribute attribute, const char *name)
 {
@@ -278,7 +222,7 @@ archive_fields(const Column *column, char **key)
 {
 	Relation	table = relation_open(column->relation, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(table);
-	List	   *numbers = find_key(table);
+	List	   *numbers = sv_catalog_key(table);
 	List	   *fields = NIL;
 	StringInfoData text;
 	ListCell   *lc;
@@ -442,6 +386,17 @@ archive_column(const SvProduct *product, const Column *column,
 	return archive;
 }
 
+/* by table and column, so that reports do not depend on where catalogs put it */
+static int
+compare_columns(const ListCell *a, const ListCell *b)
+{
+	const Column *x = lfirst(a);
+	const Column *y = lfirst(b);
+	int			result = strcmp(x->table, y->table);
+
+	return result ? result : strcmp(x->name, y->name);
+}
+
 /* the hidden columns that go with the releases, in tables with data here */
 static List *
 columns_of(const SvProduct *product, List *retiring)
@@ -470,6 +425,7 @@ columns_of(const SvProduct *product, List *retiring)
 		column->name = part->name;
 		columns = lappend(columns, column);
 	}
+	list_sort(columns, compare_columns);
 	return columns;
 }
 

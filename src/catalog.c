@@ -29,6 +29,8 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
@@ -100,6 +102,12 @@ enum job_columns
 	Job_rows, Job_busy, Job_attempts, Job_error, Job_created_on,
 	Job_started_on, Job_finished_on,
 	Job_columns = Job_finished_on
+};
+
+enum sync_columns
+{
+	Sync_relation = 1, Sync_arguments,
+	Sync_columns = Sync_arguments
 };
 
 /* a scan of one of the tables through one of its indexes */
@@ -1753,6 +1761,180 @@ cancel_jobs_of(const SvRelease *release)
 		job->finished = GetCurrentTimestamp();
 		sv_catalog_update_job(job);
 	}
+}
+
+/*
+ * What the row triggers of tables were told: the rows of db_sync
+ */
+
+static bool
+is_among(List *strings, const char *string)
+{
+	ListCell   *lc;
+
+	foreach(lc, strings)
+	{
+		if (strcmp(lfirst(lc), string) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Take out the row of a table, and those of tables that are gone, as far as
+ * they were of the same product: nobody else takes these out meanwhile.
+ */
+static void
+forget_synced(Oid relation, const char *product)
+{
+	TableScan	scan;
+	HeapTuple	tuple;
+
+	scan_begin(&scan, "db_sync", RowExclusiveLock, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		Oid			other = DatumGetObjectId(get_value(tuple, &scan,
+													   Sync_relation));
+		List	   *arguments =
+		sv_catalog_text_list(DatumGetArrayTypeP(get_value(tuple, &scan,
+														  Sync_arguments)));
+
+		if (other == relation ||
+			(product && is_among(arguments, product) &&
+			 !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(other))))
+			CatalogTupleDelete(scan.table, &tuple->t_self);
+	}
+	scan_end(&scan);
+	CommandCounterIncrement();
+}
+
+/*
+ * Note the arguments, a list of strings, that a product's migration has given
+ * to a table's row trigger; NIL: it has none any more.  The caller holds the
+ * product's lock.
+ */
+void
+sv_catalog_note_synced(Oid relation, List *arguments, const char *product)
+{
+	Datum		values[Sync_columns] = {0};
+	bool		nulls[Sync_columns] = {0};
+
+	forget_synced(relation, product);
+	if (arguments == NIL)
+		return;
+	values[Sync_relation - 1] = ObjectIdGetDatum(relation);
+	values[Sync_arguments - 1] = PointerGetDatum(text_array(arguments));
+	insert_row("db_sync", values, nulls);
+	CommandCounterIncrement();
+}
+
+/*
+ * The arguments that a table's row trigger must have, a list of strings; NIL
+ * if it needs none.
+ */
+List *
+sv_catalog_synced(Oid relation)
+{
+	TableScan	scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	List	   *arguments = NIL;
+
+	key_oid(&key, Sync_relation, relation);
+	scan_begin(&scan, "db_sync", AccessShareLock, "db_sync_pkey", 1, &key);
+	tuple = systable_getnext(scan.scan);
+	if (HeapTupleIsValid(tuple))
+		arguments =
+			sv_catalog_text_list(DatumGetArrayTypePCopy(get_value(tuple, &scan,
+																  Sync_arguments)));
+	scan_end(&scan);
+	return arguments;
+}
+
+/*
+ * The tables whose row trigger is noted and that still exist: OIDs, ascending.
+ */
+List *
+sv_catalog_synced_tables(void)
+{
+	TableScan	scan;
+	HeapTuple	tuple;
+	List	   *tables = NIL;
+
+	scan_begin(&scan, "db_sync", AccessShareLock, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		Oid			table = DatumGetObjectId(get_value(tuple, &scan,
+													   Sync_relation));
+
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table)))
+			tables = lappend_oid(tables, table);
+	}
+	scan_end(&scan);
+	list_sort(tables, list_oid_cmp);
+	return tables;
+}
+
+/*
+ * Keys
+ */
+
+/* could the index tell rows apart?  Then the numbers of its columns. */
+static List *
+key_columns(Form_pg_index form, HeapTuple tuple)
+{
+	List	   *numbers = NIL;
+
+	if (!form->indisunique || !form->indisvalid || !form->indimmediate ||
+		!heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) ||
+		!heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
+		return NIL;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber	number = form->indkey.values[i];
+		HeapTuple	column = SearchSysCache2(ATTNUM,
+											 ObjectIdGetDatum(form->indrelid),
+											 Int16GetDatum(number));
+		Form_pg_attribute attribute = (Form_pg_attribute) GETSTRUCT(column);
+		bool		fits = attribute->attnotnull &&
+		!sv_is_hidden(NameStr(attribute->attname));
+
+		ReleaseSysCache(column);
+		if (!fits)
+			return NIL;
+		numbers = lappend_int(numbers, number);
+	}
+	return numbers;
+}
+
+/*
+ * What tells the rows of an open table apart: the numbers of the columns of
+ * its primary key, or else of another unique key that has no nulls and is not
+ * hidden; NIL if there is none.  A parent's key says nothing about its heirs'
+ * rows.
+ */
+List *
+sv_catalog_key(Relation table)
+{
+	List	   *key = NIL;
+	ListCell   *lc;
+
+	if (table->rd_rel->relkind == RELKIND_RELATION &&
+		has_subclass(RelationGetRelid(table)))
+		return NIL;
+	foreach(lc, RelationGetIndexList(table))
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID,
+											ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+		List	   *columns = key_columns(form, tuple);
+		bool		is_primary = form->indisprimary;
+
+		ReleaseSysCache(tuple);
+		if (columns != NIL && (key == NIL || is_primary))
+			key = columns;
+	}
+	return key;
 }
 
 /*

@@ -1746,7 +1746,10 @@ reconcile_product(SvProduct *product)
 	sv_catalog_become_caller(&identity);
 	sv_contract_relink(releases, !product->awake);
 	if (!product->awake)
+	{
 		sv_catalog_wake(product);
+		sv_sync_note_all(product);
+	}
 	changed = sv_compat_reconcile(product, releases);
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);
@@ -1785,17 +1788,46 @@ sv_compat_open_product(const char *name)
 }
 
 /*
+ * Give the product's tables back the row triggers that were taken away or
+ * changed by hand.  Returns how many.  Only who asks for it gets this: who
+ * loads data with the triggers off is not to find them on again.
+ */
+static int
+mend_triggers(const SvProduct *product)
+{
+	int			mended = 0;
+	Oid			culprit;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_synced_tables())
+	{
+		List	   *pairs = sv_sync_noted_pairs(lfirst_oid(lc));
+
+		if (pairs == NIL ||
+			strcmp(((SvSyncPair *) linitial(pairs))->product,
+				   product->name) != 0 ||
+			sv_sync_state(lfirst_oid(lc), &culprit) == SV_SYNC_SET)
+			continue;
+		sv_sync_restore(lfirst_oid(lc));
+		mended++;
+	}
+	return mended;
+}
+
+/*
  * schemaver.reconcile(product) returns integer
  */
 Datum
 schemaver_reconcile(PG_FUNCTION_ARGS)
 {
 	SvProduct  *product;
+	int			changed;
 
 	PreventCommandIfReadOnly("schemaver.reconcile()");
 	product = sv_catalog_product(PG_ARGISNULL(0) ? NULL :
 								 text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
 	sv_registry_lock_product(product->id);
 	product = sv_catalog_product_by_id(product->id);
-	PG_RETURN_INT32(reconcile_product(product));
+	changed = reconcile_product(product);
+	PG_RETURN_INT32(changed + mend_triggers(product));
 }

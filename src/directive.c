@@ -543,9 +543,18 @@ sv_directive_value(const SvProduct *product, const SvRelease *from,
  * Splitting columns
  */
 
-/* does the script itself drop the column, or change its type? */
+/* may a statement mean the table?  A name may be one that it gets by then. */
 static bool
-is_changed_by(const SvScript *script, const char *column)
+may_mean(const RangeVar *name, Oid relation)
+{
+	Oid			meant = RangeVarGetRelid(name, NoLock, true);
+
+	return !OidIsValid(meant) || meant == relation;
+}
+
+/* does the script itself drop or rename the column, or change its type? */
+static bool
+is_changed_by(const SvScript *script, Oid relation, const char *column)
 {
 	ListCell   *ls;
 	ListCell   *lc;
@@ -555,9 +564,12 @@ is_changed_by(const SvScript *script, const char *column)
 		Node	   *node = ((SvStatement *) lfirst(ls))->raw->stmt;
 
 		if (IsA(node, RenameStmt) && ((RenameStmt *) node)->subname &&
-			strcmp(((RenameStmt *) node)->subname, column) == 0)
+			((RenameStmt *) node)->relation &&
+			strcmp(((RenameStmt *) node)->subname, column) == 0 &&
+			may_mean(((RenameStmt *) node)->relation, relation))
 			return true;
-		if (!IsA(node, AlterTableStmt))
+		if (!IsA(node, AlterTableStmt) ||
+			!may_mean(((AlterTableStmt *) node)->relation, relation))
 			continue;
 		foreach(lc, ((AlterTableStmt *) node)->cmds)
 		{
@@ -596,7 +608,8 @@ sv_directive_split(const SvProduct *product, const SvRelease *from,
 		int32		typmod;
 		Oid			collation;
 
-		if (number <= 0 || is_changed_by(script, directive->column) ||
+		if (number <= 0 ||
+			is_changed_by(script, relation, directive->column) ||
 			sv_contract_column_at(sv_catalog_entry_of(from, relation),
 								  number) == NULL ||
 			!sv_directive_has_down(product, from, script, relation,

@@ -47,8 +47,9 @@
 #include "tcop/tcopprot.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -102,6 +103,14 @@ typedef struct Seen
 	int64		scans;			/* that were told of */
 } Seen;
 
+/* a relation that was there before the script */
+typedef struct Before
+{
+	Oid			relation;		/* must be first */
+	Oid			schema;
+	char	   *name;			/* qualified and quoted, as it was called */
+} Before;
+
 /* one call of plan() */
 typedef struct Rehearsed
 {
@@ -115,6 +124,7 @@ typedef struct Rehearsed
 	char	   *forbidden;		/* what was not called */
 	Step	   *skipped;		/* the first that was not run */
 	List	   *seen;			/* of Seen */
+	HTAB	   *before;			/* of Before */
 	List	   *late;			/* notices that came at the end */
 } Rehearsed;
 
@@ -286,49 +296,74 @@ static Seen *
 see(Oid relid)
 {
 	Seen	   *seen = find_seen(relid);
+	Before	   *before = hash_search(plan->before, &relid, HASH_FIND, NULL);
 	MemoryContext context;
 	Relation	relation;
 
-	if (seen || relid < FirstNormalObjectId)
+	if (seen || before == NULL ||
+		sv_contract_is_version_schema(before->schema))
 		return seen;
-	relation = RelationIdGetRelation(relid);
-	if (relation == NULL)
-		return NULL;
 	context = MemoryContextSwitchTo(plan->context);
-	if (relation->rd_createSubid == InvalidSubTransactionId &&
-		strchr("rmpvf", relation->rd_rel->relkind) &&
-		!sv_contract_is_version_schema(RelationGetNamespace(relation)) &&
-		strcmp(get_namespace_name(RelationGetNamespace(relation)),
-			   SV_SCHEMA) != 0)
+	seen = palloc0(sizeof(Seen));
+	seen->relation = relid;
+	seen->name = before->name;
+	relation = RelationIdGetRelation(relid);
+	if (relation)
 	{
-		seen = palloc0(sizeof(Seen));
-		seen->relation = relid;
-		seen->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-												RelationGetRelationName(relation));
 		seen->size = size_of(relation);
 		seen->scans = scans_of(relid);
-		plan->seen = lappend(plan->seen, seen);
+		RelationClose(relation);
 	}
+	plan->seen = lappend(plan->seen, seen);
 	MemoryContextSwitchTo(context);
-	RelationClose(relation);
 	return seen;
 }
 
-/* what was read before, in this transaction or shortly before it */
+/* what a relation is called: the script may rename, move or drop it */
 static void
-see_scanned(void)
+note_before(Form_pg_class form)
+{
+	MemoryContext context;
+	Before	   *before;
+	char	   *schema = get_namespace_name(form->relnamespace);
+
+	if (strchr("rmpvf", form->relkind) == NULL || schema == NULL ||
+		strcmp(schema, SV_SCHEMA) == 0)
+		return;
+	before = hash_search(plan->before, &form->oid, HASH_ENTER, NULL);
+	before->schema = form->relnamespace;
+	context = MemoryContextSwitchTo(plan->context);
+	before->name = quote_qualified_identifier(schema, NameStr(form->relname));
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Note what is there before the script, and what was read of it in this
+ * transaction or shortly before.
+ */
+static void
+look_before(void)
 {
 	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0,
 										  NULL);
+	HASHCTL		control = {0};
 	HeapTuple	tuple;
 
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(Before);
+	control.hcxt = plan->context;
+	plan->before = hash_create("schemaver plan", 256, &control,
+							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Oid			relation = ((Form_pg_class) GETSTRUCT(tuple))->oid;
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
 
-		if (relation >= FirstNormalObjectId && scans_of(relation) > 0)
-			(void) see(relation);
+		if (form->oid < FirstNormalObjectId)
+			continue;
+		note_before(form);
+		if (scans_of(form->oid) > 0)
+			(void) see(form->oid);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -1269,7 +1304,7 @@ make_plan(FunctionCallInfo fcinfo)
 	ListCell   *lc;
 
 	make_steps(script);
-	see_scanned();
+	look_before();
 	problem = rehearse(script,
 					   PG_ARGISNULL(1) ? NULL : PG_GETARG_SVVERSION(1),
 					   PG_ARGISNULL(2) ? NULL :

@@ -404,6 +404,11 @@ extern bool sv_catalog_is_base_schema(const SvProduct *product,
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
 extern bool sv_catalog_is_version_schema(List *products, const char *name);
 extern List *sv_catalog_text_list(ArrayType *array);
+extern void sv_catalog_note_synced(Oid relation, List *arguments,
+								   const char *product);
+extern List *sv_catalog_synced(Oid relation);
+extern List *sv_catalog_synced_tables(void);
+extern List *sv_catalog_key(Relation table);
 extern Oid	sv_catalog_relation_owner(Oid relation);
 extern char *sv_catalog_relation_name(Oid relation);
 
@@ -645,11 +650,36 @@ typedef struct SvSyncPair
 /* the pairs of a table by column numbers, expressions as node trees */
 typedef struct SvSyncFrozen SvSyncFrozen;
 
+/* one way to compute a column of a pair, over the row of one table */
+typedef struct SvSyncDirection
+{
+	SvSyncPair *pair;
+	bool		is_up;
+	AttrNumber	target;			/* the column that it computes */
+	Node	   *expression;		/* generated columns replaced by their own */
+	Bitmapset  *inputs;			/* numbers of the columns that it mentions */
+} SvSyncDirection;
+
+/* what has become of a table's trigger since a migration has set it */
+typedef enum SvSyncState
+{
+	SV_SYNC_SET,				/* it is as it was left */
+	SV_SYNC_MISSING,
+	SV_SYNC_DISABLED,
+	SV_SYNC_ALTERED
+} SvSyncState;
+
 extern List *sv_sync_tables(void);
 extern List *sv_sync_pairs(Oid relation);
+extern List *sv_sync_directions(Relation relation, List *pairs);
+extern List *sv_sync_noted_pairs(Oid relation);
+extern SvSyncState sv_sync_state(Oid relation, Oid *culprit);
 extern void sv_sync_set(Oid relation, List *pairs);
+extern void sv_sync_restore(Oid relation);
+extern void sv_sync_note_all(const SvProduct *product);
 extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
 						   int32 typmod, const char *what);
+extern bool sv_sync_is_about_data(int sqlerrcode);
 extern SvSyncFrozen *sv_sync_freeze(Oid relation);
 extern void sv_sync_thaw(SvSyncFrozen *frozen);
 
@@ -933,6 +963,26 @@ extern void sv_jobs_resume(void);
 extern bool sv_jobs_pending(int32 release_id, char **failed);
 extern void sv_jobs_check_ready(const SvProduct *product,
 								const SvRelease *release);
+
+/*-------------------------------------------------------------------------
+ * compare.c: do columns that are kept in step hold what they must
+ *-------------------------------------------------------------------------
+ */
+
+/* an "up" and a "down" that belong together, and rows where neither holds */
+typedef struct SvStray
+{
+	char	   *old_column;		/* quoted: what "down" computes */
+	char	   *new_column;		/* what "up" computes */
+	char	   *up;
+	char	   *down;
+	char	   *label;			/* the last version that writes the old one */
+	char	   *why_not;		/* a sentence: nothing can be demanded; or NULL */
+	uint64		rows;
+	char	   *key;			/* of the first one, "with (id)=(7)", or NULL */
+} SvStray;
+
+extern List *sv_compare_rows(Oid relation);
 
 /*-------------------------------------------------------------------------
  * expand.c: turn what drops into what retains, while apply() runs

@@ -58,6 +58,7 @@ typedef struct VersionFacts
 	char	   *version;
 	char	   *status;
 	bool		rolled_back;	/* supported, and newer than the current */
+	bool		ready;			/* no job keeps instances away */
 	char	   *description;
 	TimestampTz registered;		/* the first time ever, DT_NOBEGIN if never */
 	bool		predecessor;	/* the one before the current */
@@ -95,6 +96,35 @@ typedef struct RetainedFacts
 	char	   *freed_by;		/* NULL if no version needs it */
 } RetainedFacts;
 
+/* one job that is not done */
+typedef struct JobFacts
+{
+	int			job;
+	char	   *version;
+	char	   *kind;
+	char	   *state;
+	char	   *relation;
+	char	   *target;
+	int64		blocks_done;
+	int64		blocks;			/* 0: it has none to go through */
+	int64		rows;
+	char	   *rows_per_second;	/* NULL: not known */
+	TimestampTz estimated_end;	/* DT_NOBEGIN: not known */
+	char	   *error;
+	int			pid;			/* of who does it; 0: nobody now */
+	char	   *next;			/* the call that makes it go on, or NULL */
+} JobFacts;
+
+/* two columns that are kept in step, or one that is filled in */
+typedef struct SyncFacts
+{
+	char	   *table;
+	char	   *old_column;		/* NULL: what is filled in has only one */
+	char	   *new_column;
+	char	   *version;		/* the last one that has the old column */
+	const char *trigger;		/* set, missing, disabled, altered */
+} SyncFacts;
+
 typedef struct ProductFacts
 {
 	char	   *name;
@@ -104,6 +134,8 @@ typedef struct ProductFacts
 	bool		complete;
 	bool		awake;			/* the guard watches over it */
 	List	   *versions;		/* of VersionFacts, newest first */
+	List	   *jobs;			/* of JobFacts */
+	List	   *synced;			/* of SyncFacts, by table */
 	List	   *retained;		/* of RetainedFacts, those freed alike together */
 	List	   *history;		/* of HistoryFacts, newest first */
 	int			instances;
@@ -254,8 +286,8 @@ gather_schemas(uint64 row, VersionFacts *version)
 static void
 gather_versions(ProductFacts *product)
 {
-	uint64		rows = query("SELECT version, status, rolled_back, description,"
-							 "  registered,"
+	uint64		rows = query("SELECT version, status, rolled_back, ready,"
+							 "  description, registered,"
 							 "  schemas,"
 							 "  ARRAY(SELECT (SELECT count(*)::text"
 							 "      FROM pg_class c JOIN pg_namespace n"
@@ -278,6 +310,7 @@ gather_versions(ProductFacts *product)
 		version->version = get_text(row, "version");
 		version->status = get_text(row, "status");
 		version->rolled_back = get_bool(row, "rolled_back");
+		version->ready = get_bool(row, "ready");
 		version->description = get_text(row, "description");
 		version->registered = get_time(row, "registered");
 		version->predecessor = after_current;
@@ -393,6 +426,101 @@ share_out(ProductFacts *product)
 	}
 }
 
+/* what makes a job go on that nobody does, in SQL */
+static char *
+next_call(const ProductFacts *product, const JobFacts *job)
+{
+	if (strcmp(job->state, SV_JOB_FAILED) == 0)
+		return psprintf("SELECT schemaver.retry(%d); without it: SELECT schemaver.cancel(%d)",
+						job->job, job->job);
+	if (strcmp(job->state, SV_JOB_CANCELLED) == 0)
+		return psprintf("SELECT schemaver.retry(%d)", job->job);
+	return job->pid ? NULL : psprintf("CALL schemaver.run_jobs(%s)",
+									  quote_literal_cstr(product->name));
+}
+
+/* jobs that are not done and that a version may still need */
+static void
+gather_jobs(ProductFacts *product)
+{
+	uint64		rows = query("SELECT job, j.version, kind, state, relation,"
+							 "  quote_ident(target) AS target, blocks_done,"
+							 "  blocks, rows, rows_per_second, estimated_end,"
+							 "  error, pid "
+							 "FROM schemaver.jobs AS j "
+							 "WHERE product = $1 AND state <> 'done'"
+							 "  AND (state <> 'cancelled'"
+							 "    OR to_regclass(relation) IS NOT NULL)"
+							 "  AND EXISTS (SELECT FROM schemaver.versions AS v"
+							 "    WHERE v.product = $1"
+							 "      AND v.status <> 'retired'"
+							 "      AND v.version OPERATOR(schemaver.>=)"
+							 "        j.version) "
+							 "ORDER BY job",
+							 product->name);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		JobFacts   *job = palloc(sizeof(JobFacts));
+		bool		isnull;
+
+		job->job = get_int(row, "job");
+		job->version = get_text(row, "version");
+		job->kind = get_text(row, "kind");
+		job->state = get_text(row, "state");
+		job->relation = get_text(row, "relation");
+		job->target = get_text(row, "target");
+		job->blocks_done = DatumGetInt64(get_datum(row, "blocks_done",
+												   &isnull));
+		job->blocks = DatumGetInt64(get_datum(row, "blocks", &isnull));
+		job->rows = DatumGetInt64(get_datum(row, "rows", &isnull));
+		job->rows_per_second = get_text(row, "rows_per_second");
+		job->estimated_end = get_time(row, "estimated_end");
+		job->error = get_text(row, "error");
+		job->pid = get_int(row, "pid");
+		job->next = next_call(product, job);
+		product->jobs = lappend(product->jobs, job);
+	}
+}
+
+static void
+gather_synced_table(ProductFacts *product, Oid table)
+{
+	static const char *const states[] = {"set", "missing", "disabled",
+	"altered"};
+	List	   *pairs = sv_sync_noted_pairs(table);
+	Oid			culprit;
+	SvSyncState state;
+	ListCell   *lc;
+
+	if (pairs == NIL || strcmp(((SvSyncPair *) linitial(pairs))->product,
+							   product->name) != 0)
+		return;
+	state = sv_sync_state(table, &culprit);
+	foreach(lc, pairs)
+	{
+		SvSyncPair *pair = lfirst(lc);
+		SyncFacts  *synced = palloc(sizeof(SyncFacts));
+
+		synced->table = sv_catalog_relation_name(table);
+		synced->old_column = pair->old_column[0] == '\0' ? NULL :
+			pstrdup(quote_identifier(pair->old_column));
+		synced->new_column = pstrdup(quote_identifier(pair->new_column));
+		synced->version = pair->label;
+		synced->trigger = states[state];
+		product->synced = lappend(product->synced, synced);
+	}
+}
+
+static void
+gather_synced(ProductFacts *product)
+{
+	ListCell   *cell;
+
+	foreach(cell, sv_catalog_synced_tables())
+		gather_synced_table(product, lfirst_oid(cell));
+}
+
 static void
 gather_retained(ProductFacts *product)
 {
@@ -487,6 +615,8 @@ gather_products(const char *name)
 		gather_versions(product);
 		gather_instances(product);
 		share_out(product);
+		gather_jobs(product);
+		gather_synced(product);
 		gather_retained(product);
 		gather_history(product);
 	}
@@ -726,6 +856,8 @@ put_version(Output *out, const char *product, VersionFacts *version)
 		put_line(out, 1, "%s (%s): no instances, first registered %s",
 				 version->version, status_text(version),
 				 time_text(version->registered));
+	if (!version->ready && strcmp(version->status, "retired") != 0)
+		put_line(out, 2, "Not ready: nobody can register until the jobs are done that it needs");
 	if (addresses)
 		put_line(out, 2, "Clients: from %s", addresses);
 	if (applications)
@@ -742,6 +874,83 @@ put_version(Output *out, const char *product, VersionFacts *version)
 						  quote_literal_cstr(version->version),
 						  quote_literal_cstr(product),
 						  version->rolled_back ? " with all newer ones" : ""));
+	}
+}
+
+/* "backfill of public.person.full_name, running, 40 of 100 pages, 800 rows" */
+static char *
+job_text(const JobFacts *job)
+{
+	StringInfoData text;
+	bool		is_column = strcmp(job->kind, SV_JOB_BACKFILL) == 0 ||
+	strcmp(job->kind, SV_JOB_NOTNULL) == 0;
+
+	initStringInfo(&text);
+	if (is_column)
+		appendStringInfo(&text, "%s of %s.%s", job->kind, job->relation,
+						 job->target);
+	else
+		appendStringInfo(&text, "%s %s of %s", job->kind, job->target,
+						 job->relation);
+	appendStringInfo(&text, ", %s", job->state);
+	if (job->blocks > 0)
+		appendStringInfo(&text, ", " INT64_FORMAT " of " INT64_FORMAT
+						 " pages, " INT64_FORMAT " rows", job->blocks_done,
+						 job->blocks, job->rows);
+	if (job->rows_per_second && job->pid)
+		appendStringInfo(&text, ", %s rows/s", job->rows_per_second);
+	if (!TIMESTAMP_IS_NOBEGIN(job->estimated_end))
+		appendStringInfo(&text, ", until about %s",
+						 time_text(job->estimated_end));
+	if (job->pid)
+		appendStringInfo(&text, ", by process %d", job->pid);
+	if (job->error)
+		appendStringInfo(&text, ": %s", job->error);
+	return text.data;
+}
+
+static void
+put_jobs(Output *out, ProductFacts *product)
+{
+	ListCell   *cell;
+
+	foreach(cell, product->jobs)
+	{
+		JobFacts   *job = lfirst(cell);
+
+		put_line(out, 1, "Job %d (for %s): %s", job->job, job->version,
+				 job_text(job));
+		if (job->next)
+			put_line(out, 2, "Goes on by: %s", job->next);
+	}
+}
+
+/* what is kept in step, a line for each table */
+static void
+put_synced(Output *out, ProductFacts *product)
+{
+	List	   *words = NIL;
+
+	for (int i = 0; i < list_length(product->synced); i++)
+	{
+		SyncFacts  *synced = list_nth(product->synced, i);
+		SyncFacts  *next = i + 1 < list_length(product->synced) ?
+		list_nth(product->synced, i + 1) : NULL;
+
+		words = lappend(words, synced->old_column ?
+						psprintf("%s with %s (for %s and older)",
+								 synced->new_column, synced->old_column,
+								 synced->version) :
+						psprintf("%s filled in (for %s and older)",
+								 synced->new_column, synced->version));
+		if (next && strcmp(next->table, synced->table) == 0)
+			continue;
+		put_line(out, 1, "In step: table %s: %s", synced->table,
+				 join_text(words));
+		if (strcmp(synced->trigger, "set") != 0)
+			put_line(out, 2, "Warning: its trigger is %s, so that they are not: run SELECT schemaver.reconcile(%s)",
+					 synced->trigger, quote_literal_cstr(product->name));
+		words = NIL;
 	}
 }
 
@@ -874,6 +1083,8 @@ put_product(Output *out, StatusFacts *status, ProductFacts *product)
 	if (!product->awake)
 		put_line(out, 1, "Asleep since it was restored from a dump: the guard lets all DDL pass until a session registers, or schemaver.reconcile() is called");
 	put_versions(out, product);
+	put_jobs(out, product);
+	put_synced(out, product);
 	put_retained(out, product);
 	if (product->history)
 		put_line(out, 1, "History, newest first:");
@@ -1032,6 +1243,7 @@ json_version(Json *json, VersionFacts *version)
 	json_string(json, "version", version->version);
 	json_string(json, "status", version->status);
 	json_bool(json, "rolled_back", version->rolled_back);
+	json_bool(json, "ready", version->ready);
 	json_string(json, "description", version->description);
 	json_int(json, "instances", version->instances);
 	json_int(json, "percent", version->percent);
@@ -1056,6 +1268,52 @@ json_version(Json *json, VersionFacts *version)
 }
 
 static void
+json_int64(Json *json, const char *key, int64 value)
+{
+	json_item(json, key);
+	appendStringInfo(&json->text, INT64_FORMAT, value);
+}
+
+static void
+json_job(Json *json, JobFacts *job)
+{
+	json_open(json, NULL, '{');
+	json_int(json, "job", job->job);
+	json_string(json, "version", job->version);
+	json_string(json, "kind", job->kind);
+	json_string(json, "state", job->state);
+	json_string(json, "relation", job->relation);
+	json_string(json, "target", job->target);
+	json_int64(json, "blocks_done", job->blocks_done);
+	json_int64(json, "blocks", job->blocks);
+	json_int64(json, "rows", job->rows);
+	json_item(json, "rows_per_second");
+	appendStringInfoString(&json->text, job->rows_per_second ?
+						   job->rows_per_second : "null");
+	json_time(json, "estimated_end", job->estimated_end);
+	json_string(json, "error", job->error);
+	json_item(json, "pid");
+	if (job->pid)
+		appendStringInfo(&json->text, "%d", job->pid);
+	else
+		appendStringInfoString(&json->text, "null");
+	json_string(json, "goes_on_by", job->next);
+	json_close(json, '}');
+}
+
+static void
+json_synced(Json *json, SyncFacts *synced)
+{
+	json_open(json, NULL, '{');
+	json_string(json, "table", synced->table);
+	json_string(json, "old_column", synced->old_column);
+	json_string(json, "new_column", synced->new_column);
+	json_string(json, "version", synced->version);
+	json_string(json, "trigger", synced->trigger);
+	json_close(json, '}');
+}
+
+static void
 json_retained(Json *json, RetainedFacts *retained)
 {
 	json_open(json, NULL, '{');
@@ -1063,11 +1321,10 @@ json_retained(Json *json, RetainedFacts *retained)
 	json_string(json, "object", retained->object);
 	json_string(json, "physical", retained->physical);
 	json_strings(json, "needed_by", retained->needed_by);
-	json_item(json, "bytes");
 	if (retained->bytes >= 0)
-		appendStringInfo(&json->text, INT64_FORMAT, retained->bytes);
+		json_int64(json, "bytes", retained->bytes);
 	else
-		appendStringInfoString(&json->text, "null");
+		json_string(json, "bytes", NULL);
 	json_bool(json, "estimated", retained->estimated);
 	json_string(json, "freed_by", retained->freed_by);
 	json_close(json, '}');
@@ -1106,6 +1363,14 @@ json_product(Json *json, ProductFacts *product)
 	json_open(json, "versions", '[');
 	foreach(cell, product->versions)
 		json_version(json, lfirst(cell));
+	json_close(json, ']');
+	json_open(json, "jobs", '[');
+	foreach(cell, product->jobs)
+		json_job(json, lfirst(cell));
+	json_close(json, ']');
+	json_open(json, "in_step", '[');
+	foreach(cell, product->synced)
+		json_synced(json, lfirst(cell));
 	json_close(json, ']');
 	json_open(json, "retained", '[');
 	foreach(cell, product->retained)

@@ -985,9 +985,11 @@ visible_name(const SyncPlan *plan, AttrNumber number)
 	return sv_is_hidden(name) ? name + strlen(SV_HIDDEN_PREFIX) : name;
 }
 
-/* is the error about data, so that it helps to know which? */
-static bool
-is_about_data(int sqlerrcode)
+/*
+ * Is an error in an expression about data, so that it helps to know which?
+ */
+bool
+sv_sync_is_about_data(int sqlerrcode)
 {
 	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
 
@@ -1098,7 +1100,7 @@ compute_row(Run *run, TupleTableSlot *before, int first)
 
 		MemoryContextSwitchTo(oldcontext);
 		error = CopyErrorData();
-		if (!is_about_data(error->sqlerrcode))
+		if (!sv_sync_is_about_data(error->sqlerrcode))
 			PG_RE_THROW();
 		FlushErrorState();
 		explain_error(run, error, before);
@@ -1466,6 +1468,28 @@ create_trigger(Oid relation, List *pairs)
 	sv_catalog_become_caller(&identity);
 }
 
+/* a list of strings from one of String */
+static List *
+strings_of(List *values)
+{
+	List	   *strings = NIL;
+	ListCell   *lc;
+
+	foreach(lc, values)
+		strings = lappend(strings, strVal(lfirst(lc)));
+	return strings;
+}
+
+/* note what a table's trigger is, so that verify() misses it */
+static void
+note_pairs(Oid relation, List *pairs)
+{
+	SvSyncPair *first = pairs != NIL ? linitial(pairs) : NULL;
+
+	sv_catalog_note_synced(relation, strings_of(arguments_of_pairs(pairs)),
+						   first ? first->product : NULL);
+}
+
 static void
 drop_trigger(Oid trigger)
 {
@@ -1493,6 +1517,7 @@ set_one(Oid relation, List *pairs)
 		create_trigger(relation, pairs);
 	else
 		drop_trigger(trigger_oid);
+	note_pairs(relation, pairs);
 	CommandCounterIncrement();
 	if (sv_contract_collecting())
 		sv_contract_touch(RelationRelationId, relation);
@@ -1520,6 +1545,170 @@ sv_sync_set(Oid relation, List *pairs)
 	}
 	foreach(lc, find_all_inheritors(relation, ShareRowExclusiveLock, NULL))
 		set_one(lfirst_oid(lc), pairs);
+}
+
+/*
+ * What was set, and what is there
+ */
+
+/*
+ * The pairs that a table's trigger must keep in step, as the last migration
+ * has left them: a list of SvSyncPair, NIL if it needs no trigger.  In the
+ * caller's memory context; locks the table in AccessShareLock meanwhile.
+ */
+List *
+sv_sync_noted_pairs(Oid relation)
+{
+	List	   *noted = sv_catalog_synced(relation);
+	Relation	table = noted != NIL ?
+	try_relation_open(relation, AccessShareLock) : NULL;
+	char	  **args;
+	List	   *pairs;
+	ListCell   *lc;
+
+	if (table == NULL)
+		return NIL;
+	args = palloc(sizeof(char *) * list_length(noted));
+	foreach(lc, noted)
+		args[foreach_current_index(lc)] = lfirst(lc);
+	pairs = pairs_of_arguments(table, list_length(noted), args);
+	relation_close(table, AccessShareLock);
+	return pairs;
+}
+
+/* the state of one table's own trigger */
+static SvSyncState
+state_of_one(Oid relation, List *noted)
+{
+	Relation	table = try_relation_open(relation, AccessShareLock);
+	Trigger    *trigger = table ? find_trigger(table) : NULL;
+	SvSyncState state = SV_SYNC_SET;
+
+	if (table == NULL)
+		return state;
+	if (trigger == NULL)
+		state = SV_SYNC_MISSING;
+	else if (trigger->tgenabled == TRIGGER_DISABLED ||
+			 trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA)
+		state = SV_SYNC_DISABLED;
+	else if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN ||
+			 trigger->tgtype != (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE |
+								 TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE) ||
+			 trigger->tgnattr > 0 || trigger->tgqual ||
+			 !are_same_pairs(noted, read_pairs(table)))
+		state = SV_SYNC_ALTERED;
+	relation_close(table, AccessShareLock);
+	return state;
+}
+
+/*
+ * Is the trigger of a table that must have one what a migration has left, in
+ * every partition?  If not, *culprit is the first table whose own is not.
+ * Locks each in AccessShareLock meanwhile.
+ */
+SvSyncState
+sv_sync_state(Oid relation, Oid *culprit)
+{
+	List	   *noted = sv_sync_noted_pairs(relation);
+	List	   *tables = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE ?
+	find_all_inheritors(relation, NoLock, NULL) :
+	list_make1_oid(relation);
+	ListCell   *lc;
+
+	foreach(lc, noted != NIL ? tables : NIL)
+	{
+		SvSyncState state = state_of_one(lfirst_oid(lc), noted);
+
+		*culprit = lfirst_oid(lc);
+		if (state != SV_SYNC_SET)
+			return state;
+	}
+	return SV_SYNC_SET;
+}
+
+/*
+ * Make the trigger of a table anew that is not what a migration has left.
+ * Errors are raised for columns and functions that it needs and that are
+ * gone.  Locks as sv_sync_set() does when it takes a trigger away.
+ */
+void
+sv_sync_restore(Oid relation)
+{
+	List	   *pairs = sv_sync_noted_pairs(relation);
+
+	sv_sync_set(relation, NIL);
+	sv_sync_set(relation, pairs);
+}
+
+/*
+ * Note the triggers of a product's tables as they are there: a dump has
+ * brought them, without the notes.
+ */
+void
+sv_sync_note_all(const SvProduct *product)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_tables())
+	{
+		List	   *pairs = sv_sync_pairs(lfirst_oid(lc));
+		SvSyncPair *first = pairs != NIL ? linitial(pairs) : NULL;
+
+		if (first && strcmp(first->product, product->name) == 0)
+			note_pairs(lfirst_oid(lc), pairs);
+	}
+}
+
+static SvSyncDirection *
+make_sync_direction(Relation relation, SvSyncPair *pair, bool is_up)
+{
+	const char *text = is_up ? pair->up : pair->down;
+	SvSyncDirection *direction = palloc0(sizeof(SvSyncDirection));
+	Bitmapset  *numbers = NULL;
+	int			number = -1;
+
+	direction->pair = pair;
+	direction->is_up = is_up;
+	direction->target = find_column(relation, is_up ? pair->new_column :
+									pair->old_column);
+	direction->expression =
+		expand_generated(relation,
+						 parse_direction(relation, text, direction->target,
+										 pair, is_up));
+	pull_varattnos(direction->expression, 1, &numbers);
+	while ((number = bms_next_member(numbers, number)) >= 0)
+		direction->inputs =
+			bms_add_member(direction->inputs,
+						   number + FirstLowInvalidHeapAttributeNumber);
+	return direction;
+}
+
+/*
+ * What the pairs of a table compute, over the row of an open table, which is
+ * that one or a partition of it: a list of SvSyncDirection, in an order that
+ * is the same for all of these.  In the caller's memory context.  Errors are
+ * those that every write would raise.
+ */
+List *
+sv_sync_directions(Relation relation, List *pairs)
+{
+	int			nestlevel = enter_pinned();
+	List	   *directions = NIL;
+	ListCell   *lc;
+
+	foreach(lc, pairs)
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (pair->up[0] != '\0')
+			directions = lappend(directions,
+								 make_sync_direction(relation, pair, true));
+		if (pair->down[0] != '\0')
+			directions = lappend(directions,
+								 make_sync_direction(relation, pair, false));
+	}
+	leave_pinned(nestlevel);
+	return directions;
 }
 
 /*

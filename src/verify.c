@@ -14,11 +14,14 @@
  * lock and no change.  On a standby, and in a transaction that is read only,
  * the links are taken as they are.
  *
+ * Keys of rows and errors of jobs are told to who may read the table.
+ *
  *-------------------------------------------------------------------------
  */
 #include "schemaver.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -28,13 +31,19 @@
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/resowner.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(schemaver_verify);
+
+/* how many rows without a value a finding names */
+#define KEYS_SHOWN		5
 
 /* columns of the type schemaver.finding */
 enum finding_columns
@@ -61,6 +70,7 @@ typedef struct Verification
 {
 	MemoryContext context;		/* outlives the subtransactions */
 	List	   *findings;
+	bool		deep;			/* all rows are to be read */
 	SvProduct  *product;		/* being looked at, or NULL */
 	List	   *releases;
 	SvRelease  *current;
@@ -517,7 +527,14 @@ check_indexes(Verification *verification)
 							 "  JOIN pg_namespace AS m"
 							 "    ON m.oid = t.relnamespace "
 							 "WHERE NOT x.indisvalid"
-							 "  AND m.nspname = ANY ($2) "
+							 "  AND m.nspname = ANY ($2)"
+							 "  AND NOT EXISTS (SELECT FROM schemaver.jobs AS j"
+							 "    WHERE j.kind = 'index'"
+							 "      AND j.state IN ('queued', 'running')"
+							 "      AND j.relation = format('%I.%I', m.nspname,"
+							 "        (SELECT relname FROM pg_class WHERE oid ="
+							 "          coalesce(pg_partition_root(t.oid),"
+							 "            t.oid)))) "
 							 "ORDER BY 1");
 
 	for (uint64 row = 0; row < rows; row++)
@@ -555,28 +572,81 @@ check_validity(Verification *verification)
 					 cell(row, "table"), cell(row, "name")));
 }
 
-/* the number of rows without a value, as the table's owner sees them */
-static uint64
-count_nulls(Oid relation, const char *table, const char *column)
+/* may the caller read the whole table, so that keys are no secret to him? */
+static bool
+may_read(Oid relation)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	SvIdentity	identity;
-	bool		isnull;
-	uint64		count;
+	return pg_class_aclcheck(relation, GetUserId(),
+							 ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(relation, GetUserId(), true) != RLS_ENABLED;
+}
 
-	ReleaseSysCache(tuple);
+/* one value of one row, of a query run as the table's owner; NULL for null */
+static char *
+ask_as_owner(Oid relation, const char *sql)
+{
+	SvIdentity	identity;
+	char	   *answer;
+
 	GetUserIdAndSecContext(&identity.user, &identity.context);
-	SetUserIdAndSecContext(owner, identity.context |
-						   SECURITY_RESTRICTED_OPERATION |
+	SetUserIdAndSecContext(sv_catalog_relation_owner(relation),
+						   identity.context | SECURITY_RESTRICTED_OPERATION |
 						   SECURITY_NOFORCE_RLS);
-	if (SPI_execute(psprintf("SELECT count(*) FROM %s WHERE %s IS NULL",
-							 table, column), true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not count the rows of %s", table);
-	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-										SPI_tuptable->tupdesc, 1, &isnull));
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not read the rows of relation %u", relation);
+	answer = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	sv_catalog_become_caller(&identity);
-	return count;
+	return answer;
+}
+
+/*
+ * " The first with (id)=(1), (2), (3)."; "" for who may not know, and where
+ * nothing tells rows apart.
+ */
+static char *
+first_keys(Oid relation, const char *table, const char *condition)
+{
+	Relation	opened = table_open(relation, AccessShareLock);
+	List	   *key = sv_catalog_key(opened);
+	StringInfoData names;
+	char	   *keys;
+	ListCell   *lc;
+
+	table_close(opened, AccessShareLock);
+	if (key == NIL || !may_read(relation))
+		return "";
+	initStringInfo(&names);
+	foreach(lc, key)
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "",
+						 quote_identifier(get_attname(relation,
+													  lfirst_int(lc), false)));
+	keys = ask_as_owner(relation,
+						psprintf("SELECT string_agg(key, ', ') FROM"
+								 " (SELECT '(' || concat_ws(', ', %s) || ')'"
+								 "  FROM %s WHERE %s ORDER BY %s LIMIT %d)"
+								 " AS k (key)",
+								 names.data, table, condition, names.data,
+								 KEYS_SHOWN));
+	return keys ? psprintf(" The first with (%s)=%s.", names.data, keys) : "";
+}
+
+static void
+add_missing(Verification *verification, Oid relation, const char *table,
+			const char *column)
+{
+	char	   *condition = psprintf("%s IS NULL", column);
+	char	   *count = ask_as_owner(relation,
+									 psprintf("SELECT count(*) FROM %s WHERE %s",
+											  table, condition));
+
+	if (strcmp(count, "0") == 0)
+		return;
+	add(verification, verification->current, false, table, "value missing",
+		psprintf("Rows without a value in column %s, which the version requires and older ones leave out: %s.%s",
+				 column, count, verification->deep ?
+				 first_keys(relation, table, condition) : ""),
+		psprintf("UPDATE %s SET %s = ... WHERE %s.", table, column,
+				 condition));
 }
 
 /*
@@ -607,20 +677,57 @@ check_missing(Verification *verification)
 	SPITupleTable *table = SPI_tuptable;
 
 	for (uint64 row = 0; row < rows; row++)
-	{
-		char	   *relation = SPI_getvalue(table->vals[row], table->tupdesc,
-											1);
-		char	   *name = SPI_getvalue(table->vals[row], table->tupdesc, 2);
-		char	   *column = SPI_getvalue(table->vals[row], table->tupdesc, 3);
-		uint64		count = count_nulls(atooid(relation), name, column);
+		add_missing(verification,
+					atooid(SPI_getvalue(table->vals[row], table->tupdesc, 1)),
+					SPI_getvalue(table->vals[row], table->tupdesc, 2),
+					SPI_getvalue(table->vals[row], table->tupdesc, 3));
+}
 
-		if (count > 0)
-			add(verification, verification->current, false, name,
-				"value missing",
-				psprintf("Rows without a value in column %s, which the version requires and older ones leave out: " UINT64_FORMAT ".",
-						 column, count),
-				psprintf("UPDATE %s SET %s = ... WHERE %s IS NULL.", name,
-						 column, column));
+/*
+ * Jobs that ended before they were done, for versions that are supported:
+ * what a job is for is needed by its version and by all later ones.
+ */
+static void
+check_jobs(Verification *verification)
+{
+	uint64		rows = query(verification,
+							 "SELECT j.job, j.state, j.relation, j.error,"
+							 "  j.version::text AS version,"
+							 "  CASE WHEN j.kind IN ('backfill', 'notnull')"
+							 "    THEN format('%s of %s.%I', j.kind, j.relation,"
+							 "      j.target)"
+							 "    ELSE format('%s %I of %s', j.kind, j.target,"
+							 "      j.relation) END AS work "
+							 "FROM schemaver.jobs AS j "
+							 "WHERE j.product = $1"
+							 "  AND j.state IN ('failed', 'cancelled')"
+							 "  AND (j.state = 'failed'"
+							 "    OR to_regclass(j.relation) IS NOT NULL)"
+							 "  AND EXISTS (SELECT FROM schemaver.versions AS v"
+							 "    WHERE v.product = $1"
+							 "      AND v.status <> 'retired'"
+							 "      AND v.version OPERATOR(schemaver.>=)"
+							 "        j.version) "
+							 "ORDER BY j.job");
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool		failed = strcmp(cell(row, "state"), "failed") == 0;
+		char	   *job = cell(row, "job");
+		char	   *error = cell(row, "error");
+
+		add(verification,
+			sv_catalog_release_at(verification->product,
+								  sv_version_parse(cell(row, "version"))),
+			failed, cell(row, "relation"),
+			failed ? "job failed" : "job cancelled",
+			psprintf("Job %s, %s%s%s", job, cell(row, "work"),
+					 failed && error ? ": " : ".", failed && error ? error : ""),
+			failed ?
+			psprintf("Mend the cause, then SELECT schemaver.retry(%s); or SELECT schemaver.cancel(%s), and the version does without.",
+					 job, job) :
+			psprintf("SELECT schemaver.retry(%s), unless the version can do without.",
+					 job));
 	}
 }
 
@@ -686,6 +793,161 @@ check_triggers(Verification *verification)
 }
 
 /*
+ * Columns that are kept in step
+ */
+
+static SvRelease *
+release_of(const Verification *verification, const char *label)
+{
+	return sv_catalog_release_at(verification->product,
+								 sv_version_parse(label));
+}
+
+/* the trigger is not as a migration has left it */
+static void
+add_trigger(Verification *verification, Oid table, SvSyncState state)
+{
+	static const char *const findings[] = {NULL, "sync trigger missing",
+	"sync trigger disabled", "sync trigger altered"};
+
+	add(verification, NULL, true, sv_catalog_relation_name(table),
+		findings[state],
+		"What one version writes does not reach the columns of others.",
+		psprintf("%s What was written meanwhile is told by schemaver.verify(deep => true).",
+				 reconcile_hint(verification)));
+}
+
+/* each row is right for either the older or the newer versions, or for none */
+static void
+add_stray(Verification *verification, Oid table, const SvStray *stray)
+{
+	char	   *name = sv_catalog_relation_name(table);
+	char	   *columns = psprintf("Columns %s, for versions up to %s, and %s, for later ones",
+								   stray->old_column, stray->label,
+								   stray->new_column);
+
+	if (stray->why_not)
+		add(verification, release_of(verification, stray->label), false, name,
+			"columns not compared",
+			psprintf("%s: %s", columns, stray->why_not), NULL);
+	else if (stray->rows > 0)
+		add(verification, release_of(verification, stray->label), true, name,
+			"columns out of step",
+			psprintf("%s: " UINT64_FORMAT " row%s where neither is what is computed from the other; the first%s%s.",
+					 columns, stray->rows, stray->rows == 1 ? "" : "s",
+					 may_read(table) ? " " : " is not shown",
+					 may_read(table) ? stray->key : ""),
+			psprintf("With session_replication_role = replica: UPDATE %s SET %s = %s if older versions are right, SET %s = %s if newer ones are.",
+					 name, stray->new_column, stray->up, stray->old_column,
+					 stray->down));
+}
+
+/*
+ * Run something on a table in a subtransaction.  If it fails by what users
+ * wrote, returns why; all other errors go on.
+ */
+static char *
+attempt(Verification *verification, Oid table,
+		void (*check) (Verification *verification, Oid table))
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int			level = GetCurrentTransactionNestLevel();
+	ErrorData  *volatile problem = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		check(verification, table);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		problem = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	while (GetCurrentTransactionNestLevel() > level)
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (problem == NULL)
+		return NULL;
+	switch (ERRCODE_TO_CATEGORY(problem->sqlerrcode))
+	{
+		case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
+		case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
+		case ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR):
+		case ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR):
+		case ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK):
+		case ERRCODE_TO_CATEGORY(ERRCODE_LOCK_NOT_AVAILABLE):
+			ReThrowError(problem);
+	}
+	return problem->message;
+}
+
+/* would every write fail? */
+static void
+try_directions(Verification *verification, Oid table)
+{
+	Relation	opened = table_open(table, AccessShareLock);
+
+	(void) verification;
+	(void) sv_sync_directions(opened, sv_sync_noted_pairs(table));
+	table_close(opened, AccessShareLock);
+}
+
+static void
+compare_columns(Verification *verification, Oid table)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_compare_rows(table))
+		add_stray(verification, table, lfirst(lc));
+}
+
+static void
+check_synced(Verification *verification, Oid table)
+{
+	Oid			culprit;
+	SvSyncState state = sv_sync_state(table, &culprit);
+	char	   *problem;
+
+	if (state != SV_SYNC_SET)
+		add_trigger(verification, culprit, state);
+	problem = attempt(verification, table, try_directions);
+	if (problem)
+		add(verification, NULL, true, sv_catalog_relation_name(table),
+			"sync trigger fails",
+			psprintf("Whoever writes to the table gets an error: %s", problem),
+			"Give columns and functions that it names their names back, or retire the versions that it is for.");
+	else if (verification->deep)
+	{
+		problem = attempt(verification, table, compare_columns);
+		if (problem)
+			add(verification, NULL, false, sv_catalog_relation_name(table),
+				"columns not compared", problem, NULL);
+	}
+}
+
+static void
+check_sync(Verification *verification)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_synced_tables())
+	{
+		List	   *pairs = sv_sync_noted_pairs(lfirst_oid(lc));
+
+		if (pairs != NIL &&
+			strcmp(((SvSyncPair *) linitial(pairs))->product,
+				   verification->product->name) == 0)
+			check_synced(verification, lfirst_oid(lc));
+	}
+}
+
+/*
  * Putting it together
  */
 
@@ -719,8 +981,10 @@ check_releases(Verification *verification)
 	check_indexes(verification);
 	check_validity(verification);
 	check_missing(verification);
+	check_jobs(verification);
 	check_history(verification);
 	SPI_finish();
+	check_sync(verification);
 	sv_contract_leave(nestlevel);
 }
 
@@ -829,7 +1093,7 @@ put_findings(ReturnSetInfo *result, List *findings)
 }
 
 /*
- * schemaver.verify(product) returns setof schemaver.finding
+ * schemaver.verify(product, deep) returns setof schemaver.finding
  */
 Datum
 schemaver_verify(PG_FUNCTION_ARGS)
@@ -846,6 +1110,7 @@ schemaver_verify(PG_FUNCTION_ARGS)
 				 errmsg("verify() cannot be called by a migration's script")));
 	InitMaterializedSRF(fcinfo, 0);
 	verification.context = CurrentMemoryContext;
+	verification.deep = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	look(&verification, check_database);
 	foreach(lc, products)
 	{

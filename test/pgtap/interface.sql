@@ -34,7 +34,7 @@ SELECT bag_eq('functions', $$ VALUES
 	 'integer', 'v', 'u', false, false),
 	('rollback(version schemaver.version, product text DEFAULT NULL::text, reason text DEFAULT NULL::text)',
 	 'schemaver.version', 'v', 'u', false, false),
-	('verify(product text DEFAULT NULL::text)',
+	('verify(product text DEFAULT NULL::text, deep boolean DEFAULT false)',
 	 'SETOF schemaver.finding', 'v', 'u', false, false),
 	('writes_as(product text, versions schemaver.version[])',
 	 'boolean', 's strict', 'r', true, false),

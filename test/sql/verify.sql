@@ -250,7 +250,7 @@ SELECT schemaver.apply('SELECT schemaver.verify()', product => 'shop');
 SET ROLE regress_sv_verify;
 SELECT schemaver.verify();
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION schemaver.verify(text) TO regress_sv_verify;
+GRANT EXECUTE ON FUNCTION schemaver.verify(text, boolean) TO regress_sv_verify;
 SET ROLE regress_sv_verify;
 SELECT product, detail FROM schemaver.verify() WHERE finding = 'changed by hand'
 	AND detail ~ 'script|ALTER';

@@ -393,5 +393,41 @@ is( $target->safe_psql('asleep',
 		'DROP EXTENSION schemaver; SELECT count(*) FROM person'),
 	'2', 'DROP EXTENSION before it is awake');
 
+# Columns that are kept in step: who wakes the product knows which trigger
+# must be there, and takes no table for another one of its OID
+$source->safe_psql('postgres', 'CREATE DATABASE kept');
+$source->safe_psql('kept', q{
+	CREATE EXTENSION schemaver;
+	CREATE TABLE item (id int PRIMARY KEY, price int);
+	INSERT INTO item SELECT i, i FROM generate_series(1, 9) AS i;
+	SELECT schemaver.baseline('1.0.0');
+	SELECT schemaver.register('1.0.0');
+	SELECT schemaver.apply('ALTER TABLE item ALTER price TYPE bigint');
+});
+$source->command_ok(
+	[ 'pg_dump', '-d', $source->connstr('kept'), '-f', "$dump.kept" ],
+	'pg_dump, kept');
+$target->safe_psql('postgres', 'CREATE DATABASE kept');
+$target->command_ok(
+	[ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null',
+		'-d', $target->connstr('kept'), '-f', "$dump.kept" ],
+	'restore, kept');
+my $findings = 'SELECT object, finding FROM schemaver.verify(deep => true)'
+  . q{ WHERE finding <> 'changed by hand'};
+is($target->safe_psql('kept', 'SELECT count(*) FROM schemaver.db_sync'),
+	'0', 'what the trigger must be is not dumped');
+like($target->safe_psql('kept', "SELECT schemaver.reconcile(); $findings"),
+	qr/^\d+$/, 'all is in step after the restore');
+is( $target->safe_psql('kept', qq{
+		SET schemaver.guard = off;
+		DROP TRIGGER "~schemaver_sync" ON item;
+		UPDATE item SET price = 0 WHERE id = 3;
+		$findings;
+		SELECT schemaver.reconcile();
+		$findings;}),
+	"public.item|sync trigger missing\npublic.item|columns out of step\n1\n"
+	  . 'public.item|columns out of step',
+	'a trigger that is missing is missed, and comes back');
+
 $_->stop foreach $source, $target;
 done_testing();

@@ -111,6 +111,41 @@ like(join("\n", $standby->safe_psql('shop', 'SELECT schemaver.status()')),
 like($err, qr/has not drained after .*Still live: version 1\.0\.0/s,
 	'and a wait for the sessions of the standby');
 
+# All rows are compared there as on the primary, and that can be cancelled
+my $compare = q{SELECT object, finding, substring(detail FROM '[^;]*$')
+	FROM schemaver.verify(deep => true)};
+$primary->safe_psql('postgres', 'CREATE DATABASE large');
+$primary->safe_psql('large', q{
+	CREATE EXTENSION schemaver;
+	CREATE TABLE large AS SELECT i AS id, i AS n
+		FROM generate_series(1, 500000) AS i;
+	ALTER TABLE large ADD PRIMARY KEY (id);
+	SELECT schemaver.baseline('1.0.0');
+	SELECT schemaver.register('1.0.0');
+	SET schemaver.inline_pages = '1GB';
+	SELECT schemaver.apply('ALTER TABLE large ALTER n TYPE bigint');
+});
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+is($standby->safe_psql('large', $compare), '', 'all columns are in step');
+$primary->safe_psql('large', q{SET session_replication_role = replica;
+	UPDATE large SET n = 0 WHERE id % 100000 = 7});
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+is( $standby->safe_psql('large', $compare),
+	'public.large|columns out of step| the first with (id)=(7).',
+	'a row that is not is found on the standby');
+($rc, $out, $err) = $standby->psql('large', qq{
+	BEGIN;
+	SAVEPOINT before;
+	SET LOCAL statement_timeout = '60ms';
+	$compare;
+	ROLLBACK TO before;
+	SELECT count(*) FROM pg_locks WHERE relation = 'large'::regclass;
+	SELECT count(*) FROM schemaver.verify();
+}, on_error_stop => 0);
+like($err, qr/canceling statement due to statement timeout/,
+	'to compare all rows can be cancelled');
+is($out, "0\n0", 'and leaves nothing behind');
+
 # Promotion: its sessions are the live ones now
 $standby->promote;
 is($_->[0]->query_safe($execute), $expected, "promoted, $_->[1]")
