@@ -614,6 +614,35 @@ replace_named(const Shift *shift, const SvEntry *coming)
 				 alter_target(going, now->schema, now->name)));
 }
 
+/*
+ * A sequence comes back with the column that owns it, by a name that was free
+ * where it has been.  Its own may be what another one is called until then.
+ */
+static void
+return_sequence_names(const Shift *shift)
+{
+	List	   *renamed = NIL;
+	ListCell   *lc;
+
+	foreach(lc, shift->coming)
+	{
+		SvEntry    *coming = lfirst(lc);
+		SvEntry    *now = coming->kind == RELKIND_SEQUENCE ?
+		sv_contract_resolve(coming) : NULL;
+
+		if (now == NULL ||
+			!sv_catalog_is_base_schema(shift->product, now->schema) ||
+			strcmp(now->name, coming->name) == 0)
+			continue;
+		sv_retain_return_sequence(coming->physical,
+								  passing_name(coming->physical));
+		renamed = lappend(renamed, coming);
+	}
+	foreach(lc, renamed)
+		sv_retain_return_sequence(((SvEntry *) lfirst(lc))->physical,
+								  ((SvEntry *) lfirst(lc))->name);
+}
+
 static void
 return_objects(const Shift *shift)
 {
@@ -626,11 +655,7 @@ return_objects(const Shift *shift)
 		Oid			schema = get_namespace_oid(coming->schema, false);
 
 		if (sv_catalog_is_base_schema(shift->product, now->schema))
-		{
-			if (coming->kind == RELKIND_SEQUENCE && sv_is_hidden(now->name))
-				sv_retain_return_sequence(coming->physical, coming->name);
 			continue;
-		}
 		if (is_replaced(shift, coming, entry_named(shift->going, coming)))
 		{
 			become(shift, coming);
@@ -644,6 +669,7 @@ return_objects(const Shift *shift)
 				 strcmp(now->schema, SV_RETAINED_SCHEMA) != 0)
 			sv_retain_return_home(class_of(coming), coming->physical, schema);
 	}
+	return_sequence_names(shift);
 }
 
 /* what is hidden in a table comes back under its name */
