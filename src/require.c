@@ -514,23 +514,6 @@ number_of(Oid relation, const SvDirective *directive)
 	return number;
 }
 
-/* the columns of a table under the names that a version has for them */
-static Alias *
-names_in(const SvEntry *entry, Relation table)
-{
-	TupleDesc	desc = RelationGetDescr(table);
-	List	   *names = NIL;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		const SvPart *column = sv_contract_column_at(entry, i + 1);
-
-		/* nothing can be written that means a column without a name */
-		names = lappend(names, makeString(column ? column->name : ""));
-	}
-	return makeAlias(entry->name, names);
-}
-
 static void
 error_in_directive(void *argument)
 {
@@ -568,7 +551,7 @@ parse_directive(const SvDirective *directive, const SvEntry *entry,
 	addNSItemToQuery(pstate,
 					 addRangeTableEntryForRelation(pstate, table,
 												   AccessShareLock,
-												   names_in(entry, table),
+												   sv_contract_alias(entry, table),
 												   false, true),
 					 true, true, true);
 	raw = raw_parser(directive->expression, RAW_PARSE_PLPGSQL_EXPR);

@@ -482,6 +482,7 @@ extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
 extern SvEntry *sv_contract_resolve(const SvEntry *entry);
 extern char *sv_contract_shown_name(const SvEntry *entry);
 extern SvPart *sv_contract_column_at(const SvEntry *entry, AttrNumber number);
+extern Alias *sv_contract_alias(const SvEntry *entry, Relation table);
 extern SvPart *sv_contract_find_column(const SvEntry *entry,
 									   const SvPart *then,
 									   const SvEntry *now);

@@ -1,0 +1,343 @@
+# Migrations, rollbacks and retirements in a loop under clients of three
+# versions that do not agree on what a row looks like.
+#
+# Every other version has one name where the others have two, and counts cents
+# where they count euros; each has an enum, a column and a table of its own.
+# No transaction may fail, each client reads back what it has written, and at
+# any moment all versions see the same people: in one snapshot, the checksums
+# of what each version sees must agree once it is put in the same words.  What
+# was written last stands just as it was written for the version that did it,
+# whoever has written other columns of the row since and however often the
+# tables have changed.
+#
+# SCHEMAVER_STORM says for how many seconds, 60 being the whole of it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Clients;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $seconds = $ENV{SCHEMAVER_STORM} || 18;
+my $phases = int($seconds / 9) || 1;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf',
+	"session_preload_libraries = 'schemaver'");
+$node->start;
+$node->safe_psql('postgres', "CREATE DATABASE $_") foreach qw(shop plain);
+
+my $base = q{
+	CREATE TYPE mood AS ENUM ('ok', 'sad');
+	CREATE TABLE person (
+		id			serial PRIMARY KEY,
+		first_name	text NOT NULL,
+		last_name	text NOT NULL,
+		price		integer NOT NULL CHECK (price >= 0),
+		mood		mood NOT NULL DEFAULT 'ok',
+		n			integer NOT NULL DEFAULT 1,
+		visits		integer NOT NULL DEFAULT 0,
+		note_1		text NOT NULL DEFAULT 'note 1');
+	CREATE INDEX ON person (price);
+	CREATE TABLE extra_1 (id serial PRIMARY KEY,
+		person integer REFERENCES person ON DELETE CASCADE);
+	CREATE TABLE journal (
+		person	integer NOT NULL REFERENCES person,
+		n		integer NOT NULL,
+		version	text NOT NULL,
+		name	text NOT NULL,
+		price	bigint NOT NULL,
+		mood	text NOT NULL,
+		PRIMARY KEY (person, n));
+	INSERT INTO person (first_name, last_name, price)
+	SELECT 'F' || i, 'L' || i, i FROM generate_series(1, 300) AS i;
+};
+
+# the step to what is deep in the line of versions
+sub script
+{
+	my ($depth) = @_;
+	my $before = $depth - 1;
+	my $labels = join ', ', map { "'mood $_'" } (2 .. $depth);
+	my $two = q{
+		-- schemaver: %s person.full_name = first_name || ' ' || last_name
+		-- schemaver: %s person.first_name = split_part(full_name, ' ', 1)
+		-- schemaver: %1$s person.last_name = split_part(full_name, ' ', 2)
+	};
+	my $names = $depth % 2 == 0 ? q{
+		-- schemaver: up person.full_name = first_name || ' ' || last_name
+		-- schemaver: down person.first_name = split_part(full_name, ' ', 1)
+		-- schemaver: down person.last_name = split_part(full_name, ' ', 2)
+		-- schemaver: up person.price = price * 100::bigint
+		-- schemaver: down person.price = (price / 100)::integer
+		ALTER TABLE person ADD full_name text;
+		UPDATE person SET full_name = first_name || ' ' || last_name;
+		ALTER TABLE person ALTER full_name SET NOT NULL,
+			DROP first_name, DROP last_name,
+			ALTER price TYPE bigint USING price * 100::bigint;
+	} : q{
+		-- schemaver: up person.first_name = split_part(full_name, ' ', 1)
+		-- schemaver: up person.last_name = split_part(full_name, ' ', 2)
+		-- schemaver: down person.full_name = first_name || ' ' || last_name
+		-- schemaver: up person.price = (price / 100)::integer
+		-- schemaver: down person.price = price * 100::bigint
+		ALTER TABLE person ADD first_name text, ADD last_name text;
+		UPDATE person SET first_name = split_part(full_name, ' ', 1),
+			last_name = split_part(full_name, ' ', 2);
+		ALTER TABLE person ALTER first_name SET NOT NULL,
+			ALTER last_name SET NOT NULL, DROP full_name,
+			ALTER price TYPE integer USING (price / 100)::integer;
+	};
+
+	return $names . qq{
+		CREATE TYPE mood_new AS ENUM ('ok', 'sad', $labels);
+		ALTER TABLE person ALTER mood DROP DEFAULT,
+			ALTER mood TYPE mood_new USING mood::text::mood_new;
+		ALTER TYPE mood RENAME TO mood_old;
+		ALTER TYPE mood_new RENAME TO mood;
+		DROP TYPE mood_old;
+		ALTER TABLE person ALTER mood SET DEFAULT 'ok';
+		ALTER TABLE person DROP note_$before,
+			ADD note_$depth text NOT NULL DEFAULT 'note $depth';
+		DROP TABLE extra_$before;
+		CREATE TABLE extra_$depth (id serial PRIMARY KEY,
+			person integer REFERENCES person ON DELETE CASCADE);
+	};
+}
+
+# What a version does, by its number and how deep in the line it is.
+sub transactions
+{
+	my ($version, $depth) = @_;
+	my $one = $depth % 2 == 0;
+	my $columns = $one ? 'full_name' : 'first_name, last_name';
+	my $values = $one ? q{'F' || :a || ' L' || :b} : q{'F' || :a, 'L' || :b};
+	my $set = $one ? "full_name = $values"
+	  : q{first_name = 'F' || :a, last_name = 'L' || :b};
+	my $excluded = join ', ', map { "$_ = excluded.$_" } split /, /, $columns;
+	my $mood = q{(CASE :a % 2 WHEN 0 THEN 'ok' ELSE 'sad' END)};
+	my $draw = q{
+		\set id random(1, 300)
+		\set a random(1, 1000000)
+		\set b random(1, 1000000)
+	};
+	my $journal = qq{
+		SELECT ? (($columns, price, mood) = ($values, :b, $mood\::mood))
+			FROM person WHERE id = :id;
+		INSERT INTO journal VALUES (:id, :n, '$version',
+			'F' || :a || ' L' || :b, :b, $mood);
+		END;};
+
+	return (qq{$draw
+		BEGIN;
+		UPDATE person SET $set, price = :b, mood = $mood\::mood, n = n + 1
+			WHERE id = :id RETURNING n \\gset
+		$journal},
+		qq{$draw
+		BEGIN;
+		INSERT INTO person (id, $columns, price, mood)
+			VALUES (:id, $values, :b, $mood\::mood)
+			ON CONFLICT (id) DO UPDATE SET $excluded, n = person.n + 1,
+			price = excluded.price, mood = excluded.mood RETURNING n \\gset
+		$journal},
+		qq{$draw
+		BEGIN;
+		INSERT INTO person ($columns, price, mood)
+			VALUES ($values, :b, $mood\::mood) RETURNING id, n \\gset
+		$journal},
+		qq{$draw
+		UPDATE person SET visits = visits + 1, note_$depth = 'n' || :a
+			WHERE id = :id RETURNING ? (note_$depth = 'n' || :a);
+		SELECT * FROM person WHERE id = :id;
+		BEGIN;
+		INSERT INTO extra_$depth (person) VALUES (:id) RETURNING id;
+		SELECT ? (count(*) > 0) FROM extra_$depth WHERE person = :id;
+		END;
+		SELECT p.*, count(e.id) FROM person p
+			LEFT JOIN extra_$depth e ON e.person = p.id
+			WHERE p.id = :id GROUP BY p.id;});
+}
+
+# The line of versions: numbers, the oldest that is supported first.  A number
+# that was rolled back and retired is never used again.
+my $clients = Clients->new($node, 'shop', 'shop');
+my @line;
+my $next = 1;
+my $retired = 0;
+my %calls;
+
+sub version
+{
+	return "$line[ $_[0] - $retired - 1 ].0.0";
+}
+
+sub depth
+{
+	return $retired + @line;
+}
+
+sub call
+{
+	my ($name, $arguments) = @_;
+	my $result = $node->safe_psql('shop', "SET client_min_messages = error;
+		SELECT schemaver.$name($arguments)");
+
+	$calls{$name}++;
+	return $result;
+}
+
+# a version more, in use by somebody
+sub go_deeper
+{
+	my $depth = depth() + 1;
+
+	push @line, $next++;
+	my $version = version($depth);
+	call('apply', '$script$' . script($depth) . "\$script\$, '$version'");
+	call('register', "'$version'");
+	return;
+}
+
+sub go_forward
+{
+	my ($depth) = @_;
+	my $version = version($depth);
+
+	call('apply', '$script$' . script($depth) . "\$script\$, '$version'");
+	return;
+}
+
+sub as_version
+{
+	my ($depth, $sql) = @_;
+
+	local $ENV{PGOPTIONS} = "-c schemaver.app=shop/" . version($depth);
+	return $node->safe_psql('shop', $sql);
+}
+
+# All versions see the same, and who wrote last sees just that
+my $checked = 0;
+
+sub check
+{
+	my ($when) = @_;
+	my $session = $node->background_psql('shop');
+	my $snapshot = $session->query_safe(
+		'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_export_snapshot()');
+	my (%seen, @wrong);
+
+	foreach my $depth ($retired + 1 .. depth())
+	{
+		my $version = version($depth);
+		my ($name, $euros) =
+		  $depth % 2 == 0
+		  ? ('full_name', 'price / 100')
+		  : (q{first_name || ' ' || last_name}, 'price');
+		my ($sum, $lost) = split /\n/, as_version($depth, qq{
+			BEGIN ISOLATION LEVEL REPEATABLE READ;
+			SET TRANSACTION SNAPSHOT '$snapshot';
+			SELECT count(*) || ' ' || md5(string_agg(concat_ws('|', id,
+				$name, $euros, mood, n, visits), ' ' ORDER BY id)) FROM person;
+			SELECT coalesce(string_agg(concat_ws('|', p.id, j.*, p.*), ' '), '')
+			FROM person p, LATERAL (SELECT * FROM journal WHERE person = p.id
+				ORDER BY n DESC LIMIT 1) AS j
+			WHERE j.version = '$version' AND (p.n, $name, p.price, p.mood::text)
+				IS DISTINCT FROM (j.n, j.name, j.price, j.mood);
+			COMMIT;});
+
+		push @{ $seen{$sum} }, $version;
+		push @wrong, "$version lost $lost" if defined $lost && $lost ne '';
+	}
+	$session->quit;
+	$checked++;
+	return if keys %seen == 1 && !@wrong;
+	push @wrong, map { join(', ', @{ $seen{$_} }) . " saw $_" } sort keys %seen;
+	fail("$when: all see the same");
+	diag($_) foreach @wrong;
+	return;
+}
+
+$node->safe_psql('shop', "CREATE EXTENSION schemaver; $base;
+	SELECT schemaver.create_product('shop');");
+push @line, $next++;
+call('baseline', q{'1.0.0'});
+call('register', q{'1.0.0'});
+go_deeper();
+go_deeper();
+
+# one protocol more often than the others, another one in each version
+my @protocols = (
+	{ simple => 1, extended => 2, prepared => 2 },
+	{ simple => 2, extended => 1, prepared => 2 },
+	{ simple => 2, extended => 2, prepared => 2 });
+my $length = $seconds / $phases;
+my %stays = (1 => 1, 2 => 2, 3 => 3);
+
+sub start_clients
+{
+	my ($depth, $how_long) = @_;
+
+	$clients->start(version($depth), int($how_long) + 1,
+		$protocols[ $depth % 3 ], transactions(version($depth), $depth));
+	return;
+}
+
+# the first three come to their ends one after the other
+my $began = time;
+start_clients($_, $length * ($_ < $phases ? $_ : $phases)) foreach (1 .. 3);
+foreach my $phase (1 .. $phases)
+{
+	my $last = depth();
+
+	while (time < $began + $length * $phase - 2)
+	{
+		# one more, away from it, and back to it or to less than what is there
+		go_deeper();
+		check('forward');
+		call('rollback', "'" . version($last) . "'");
+		check('back');
+		go_forward($last + 1);
+		check('forward again');
+		call('rollback', "'" . version($last - 1 - $calls{apply} % 2) . "'");
+		check('far back');
+		go_forward($last);
+		is(call('retire', "'" . version($last + 1) . "'"), '1',
+			'what was rolled back is retired');
+		pop @line;
+		check('retired');
+	}
+	last if $phase == $phases;
+
+	# the oldest goes, a new one joins
+	go_deeper();
+	$clients->finish(version($retired + 1));
+	$node->poll_query_until('shop', "SELECT instances = 0
+		FROM schemaver.versions WHERE version::text = '"
+		  . version($retired + 1) . "'");
+	is(call('retire', "'" . version($retired + 1) . "'"), '1',
+		'the oldest is retired');
+	shift @line;
+	$retired++;
+	check('the oldest is retired');
+	my $left = $phases - $phase;
+	start_clients(depth(), $length * ($left < 3 ? $left : 3));
+}
+$clients->finish;
+$clients->quiet;
+check('in the end');
+note(join ', ', map { "$calls{$_} times $_()" } sort keys %calls);
+pass("checked $checked times");
+is($node->safe_psql('shop', q{SELECT * FROM schemaver.verify()
+		WHERE severity = 'error'}), '', 'verify() finds no error');
+is($node->safe_psql('shop', q{SELECT schemaver.reconcile()}),
+	'0', 'nothing is left to reconcile');
+
+$node->stop;
+done_testing();
