@@ -391,7 +391,7 @@ AS 'MODULE_PATHNAME', 'schemaver_writes_as'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION schemaver.writes_as(text, schemaver.version[]) IS
-	'whether this session is registered under one of these versions of the product; the condition of triggers that only they still have';
+	'whether this session is registered under one of these versions of the product, or replicates; the condition of triggers that only they still have';
 
 --
 -- retain.c: where dropped relations stay for the versions that need them

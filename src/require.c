@@ -1050,6 +1050,36 @@ sv_require_forget(Oid relation, const char *column)
 }
 
 /*
+ * Another column takes the place of one: what the newest version requires of
+ * the one it requires of the other, with the same exceptions, and no more of
+ * the one.  The caller has locked the table in ACCESS EXCLUSIVE mode.
+ */
+void
+sv_require_move(const SvProduct *product, Oid relation, AttrNumber from,
+				AttrNumber to)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	List	   *required = sv_contract_required(table);
+	ListCell   *lc;
+
+	relation_close(table, AccessShareLock);
+	foreach(lc, required)
+	{
+		SvRequired *check = lfirst(lc);
+		Relaxed		relaxed = {relation, to, NULL};
+
+		if (check->column != from)
+			continue;
+		relaxed.versions =
+			OidOutputFunctionCall(F_ARRAY_OUT,
+								  PointerGetDatum(check->versions));
+		drop_checks(relation, from);
+		relax(product, &relaxed);
+		return;
+	}
+}
+
+/*
  * When older versions are retired
  */
 

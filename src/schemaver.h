@@ -734,6 +734,8 @@ extern void sv_require_settle(const SvProduct *product, const SvRelease *from,
 							  const SvScript *script, List *findings);
 extern void sv_require_relax(const SvProduct *product);
 extern void sv_require_forget(Oid relation, const char *column);
+extern void sv_require_move(const SvProduct *product, Oid relation,
+							AttrNumber from, AttrNumber to);
 extern bool sv_require_is_filled(Oid relation, AttrNumber column);
 extern void sv_require_shift(const SvProduct *product, const SvRelease *from,
 							 const SvRelease *to, Oid relation);

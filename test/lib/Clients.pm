@@ -123,4 +123,36 @@ sub quiet
 	return;
 }
 
+# what pg_dump -s says of the schema public, a line each, apart from the order
+# of columns
+sub dump_of
+{
+	my ($self, $database) = @_;
+	my ($out, $err);
+
+	IPC::Run::run(
+		[
+			'pg_dump', '-s', '-n', 'public', '-d',
+			$self->{node}->connstr($database) ],
+		'>', \$out, '2>', \$err)
+	  or die $err;
+	$out =~ s/,$//mg;
+	return grep { !/^(--.*|\\.*|)$/ } split /\n/, $out;
+}
+
+# same_schema(database, other): tells where they differ
+sub same_schema
+{
+	my ($self, $database, $other) = @_;
+	my %count;
+	my @differing;
+
+	$count{$_}++ foreach $self->dump_of($database);
+	$count{$_}-- foreach $self->dump_of($other);
+	@differing = map { ($count{$_} > 0 ? '+' : '-') . $_ }
+	  grep { $count{$_} } sort keys %count;
+	return is(join("\n", @differing), '',
+		"the schema of $database is that of $other");
+}
+
 1;

@@ -10,7 +10,8 @@
 # whoever has written other columns of the row since and however often the
 # tables have changed.
 #
-# SCHEMAVER_STORM says for how many seconds, 60 being the whole of it.
+# SCHEMAVER_STORM says for how many seconds, 60 being the whole of it, and
+# SCHEMAVER_SEED makes another walk of it.
 
 use strict;
 use warnings;
@@ -26,6 +27,7 @@ use Time::HiRes qw(time);
 
 my $seconds = $ENV{SCHEMAVER_STORM} || 18;
 my $phases = int($seconds / 9) || 1;
+my $seed = $ENV{SCHEMAVER_SEED} || 4;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
@@ -66,11 +68,6 @@ sub script
 	my ($depth) = @_;
 	my $before = $depth - 1;
 	my $labels = join ', ', map { "'mood $_'" } (2 .. $depth);
-	my $two = q{
-		-- schemaver: %s person.full_name = first_name || ' ' || last_name
-		-- schemaver: %s person.first_name = split_part(full_name, ' ', 1)
-		-- schemaver: %1$s person.last_name = split_part(full_name, ' ', 2)
-	};
 	my $names = $depth % 2 == 0 ? q{
 		-- schemaver: up person.full_name = first_name || ' ' || last_name
 		-- schemaver: down person.first_name = split_part(full_name, ' ', 1)
@@ -171,6 +168,7 @@ my $clients = Clients->new($node, 'shop', 'shop');
 my @line;
 my $next = 1;
 my $retired = 0;
+my $current = 1;
 my %calls;
 
 sub version
@@ -189,29 +187,55 @@ sub call
 	my $result = $node->safe_psql('shop', "SET client_min_messages = error;
 		SELECT schemaver.$name($arguments)");
 
+	note("$name " . join ' ', $arguments =~ /'(\d+\.0\.0)'/);
 	$calls{$name}++;
 	return $result;
 }
 
-# a version more, in use by somebody
-sub go_deeper
+# one version on: to a new one, in use by somebody, if there is none
+sub forward
 {
-	my $depth = depth() + 1;
+	my $is_new = $current == depth();
 
-	push @line, $next++;
-	my $version = version($depth);
-	call('apply', '$script$' . script($depth) . "\$script\$, '$version'");
-	call('register', "'$version'");
+	push @line, $next++ if $is_new;
+	my $version = version(++$current);
+	call('apply', '$script$' . script($current) . "\$script\$, '$version'");
+	call('register', "'$version'") if $is_new;
 	return;
 }
 
-sub go_forward
+sub back
+{
+	($current) = @_;
+	call('rollback', "'" . version($current) . "'");
+	return;
+}
+
+# take away what was rolled back, from one version on
+sub forget
 {
 	my ($depth) = @_;
-	my $version = version($depth);
+	my $count = depth() - $depth + 1;
 
-	call('apply', '$script$' . script($depth) . "\$script\$, '$version'");
+	is(call('retire', "'" . version($depth) . "'"), $count,
+		'what was rolled back is retired');
+	splice @line, -$count;
 	return;
+}
+
+# Something that can be done where we are.  There are never more than two
+# versions beside those that have clients.
+sub step
+{
+	my $live = $retired + 3;
+	my @can;
+
+	push @can, \&forward, \&forward if $current < $live + 2;
+	push @can, sub { back($retired + 1 + int rand($current - $retired - 1)) }
+	  if $current > $retired + 1;
+	push @can, sub { forget(($current > $live ? $current : $live) + 1) }
+	  if depth() > $live && depth() > $current;
+	return $can[ int rand @can ]->();
 }
 
 sub as_version
@@ -224,12 +248,11 @@ sub as_version
 
 # All versions see the same, and who wrote last sees just that
 my $checked = 0;
+my $watcher;
 
 sub check
 {
-	my ($when) = @_;
-	my $session = $node->background_psql('shop');
-	my $snapshot = $session->query_safe(
+	my $snapshot = $watcher->query_safe(
 		'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_export_snapshot()');
 	my (%seen, @wrong);
 
@@ -255,11 +278,11 @@ sub check
 		push @{ $seen{$sum} }, $version;
 		push @wrong, "$version lost $lost" if defined $lost && $lost ne '';
 	}
-	$session->quit;
+	$watcher->query_safe('COMMIT');
 	$checked++;
 	return if keys %seen == 1 && !@wrong;
 	push @wrong, map { join(', ', @{ $seen{$_} }) . " saw $_" } sort keys %seen;
-	fail("$when: all see the same");
+	fail('all see the same after step ' . $calls{steps});
 	diag($_) foreach @wrong;
 	return;
 }
@@ -269,8 +292,9 @@ $node->safe_psql('shop', "CREATE EXTENSION schemaver; $base;
 push @line, $next++;
 call('baseline', q{'1.0.0'});
 call('register', q{'1.0.0'});
-go_deeper();
-go_deeper();
+forward();
+forward();
+$watcher = $node->background_psql('shop');
 
 # one protocol more often than the others, another one in each version
 my @protocols = (
@@ -278,7 +302,6 @@ my @protocols = (
 	{ simple => 2, extended => 1, prepared => 2 },
 	{ simple => 2, extended => 2, prepared => 2 });
 my $length = $seconds / $phases;
-my %stays = (1 => 1, 2 => 2, 3 => 3);
 
 sub start_clients
 {
@@ -290,33 +313,21 @@ sub start_clients
 }
 
 # the first three come to their ends one after the other
+note("seed $seed");
+srand($seed);
 my $began = time;
 start_clients($_, $length * ($_ < $phases ? $_ : $phases)) foreach (1 .. 3);
 foreach my $phase (1 .. $phases)
 {
-	my $last = depth();
-
-	while (time < $began + $length * $phase - 2)
+	while (time < $began + $length * $phase)
 	{
-		# one more, away from it, and back to it or to less than what is there
-		go_deeper();
-		check('forward');
-		call('rollback', "'" . version($last) . "'");
-		check('back');
-		go_forward($last + 1);
-		check('forward again');
-		call('rollback', "'" . version($last - 1 - $calls{apply} % 2) . "'");
-		check('far back');
-		go_forward($last);
-		is(call('retire', "'" . version($last + 1) . "'"), '1',
-			'what was rolled back is retired');
-		pop @line;
-		check('retired');
+		step();
+		check() if ++$calls{steps} % 2 == 0;
 	}
 	last if $phase == $phases;
 
 	# the oldest goes, a new one joins
-	go_deeper();
+	forward() while $current < $retired + 4;
 	$clients->finish(version($retired + 1));
 	$node->poll_query_until('shop', "SELECT instances = 0
 		FROM schemaver.versions WHERE version::text = '"
@@ -325,19 +336,28 @@ foreach my $phase (1 .. $phases)
 		'the oldest is retired');
 	shift @line;
 	$retired++;
-	check('the oldest is retired');
+	check();
 	my $left = $phases - $phase;
-	start_clients(depth(), $length * ($left < 3 ? $left : 3));
+	start_clients($retired + 3, $length * ($left < 3 ? $left : 3));
 }
 $clients->finish;
 $clients->quiet;
-check('in the end');
-note(join ', ', map { "$calls{$_} times $_()" } sort keys %calls);
-pass("checked $checked times");
+check();
+$watcher->quit;
+note(join ', ', map { "$calls{$_} $_" } sort keys %calls);
+cmp_ok($checked, '>', 2, "compared what all see $checked times");
 is($node->safe_psql('shop', q{SELECT * FROM schemaver.verify()
 		WHERE severity = 'error'}), '', 'verify() finds no error');
 is($node->safe_psql('shop', q{SELECT schemaver.reconcile()}),
 	'0', 'nothing is left to reconcile');
+
+# And then there was one
+forward() while $current < depth();
+call('retire', "'" . version(depth() - 1) . "'");
+$node->safe_psql('plain', $base);
+$node->safe_psql('plain', script($_) =~ s/^\s*-- schemaver.*$//mgr)
+  foreach 2 .. depth();
+$clients->same_schema('shop', 'plain');
 
 $node->stop;
 done_testing();
