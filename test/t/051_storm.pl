@@ -20,8 +20,10 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Clients;
+use Line;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Scripts;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -36,78 +38,7 @@ $node->append_conf('postgresql.conf',
 $node->start;
 $node->safe_psql('postgres', "CREATE DATABASE $_") foreach qw(shop plain);
 
-my $base = q{
-	CREATE TYPE mood AS ENUM ('ok', 'sad');
-	CREATE TABLE person (
-		id			serial PRIMARY KEY,
-		first_name	text NOT NULL,
-		last_name	text NOT NULL,
-		price		integer NOT NULL CHECK (price >= 0),
-		mood		mood NOT NULL DEFAULT 'ok',
-		n			integer NOT NULL DEFAULT 1,
-		visits		integer NOT NULL DEFAULT 0,
-		note_1		text NOT NULL DEFAULT 'note 1');
-	CREATE INDEX ON person (price);
-	CREATE TABLE extra_1 (id serial PRIMARY KEY,
-		person integer REFERENCES person ON DELETE CASCADE);
-	CREATE TABLE journal (
-		person	integer NOT NULL REFERENCES person,
-		n		integer NOT NULL,
-		version	text NOT NULL,
-		name	text NOT NULL,
-		price	bigint NOT NULL,
-		mood	text NOT NULL,
-		PRIMARY KEY (person, n));
-	INSERT INTO person (first_name, last_name, price)
-	SELECT 'F' || i, 'L' || i, i FROM generate_series(1, 300) AS i;
-};
-
-# the step to what is deep in the line of versions
-sub script
-{
-	my ($depth) = @_;
-	my $before = $depth - 1;
-	my $labels = join ', ', map { "'mood $_'" } (2 .. $depth);
-	my $names = $depth % 2 == 0 ? q{
-		-- schemaver: up person.full_name = first_name || ' ' || last_name
-		-- schemaver: down person.first_name = split_part(full_name, ' ', 1)
-		-- schemaver: down person.last_name = split_part(full_name, ' ', 2)
-		-- schemaver: up person.price = price * 100::bigint
-		-- schemaver: down person.price = (price / 100)::integer
-		ALTER TABLE person ADD full_name text;
-		UPDATE person SET full_name = first_name || ' ' || last_name;
-		ALTER TABLE person ALTER full_name SET NOT NULL,
-			DROP first_name, DROP last_name,
-			ALTER price TYPE bigint USING price * 100::bigint;
-	} : q{
-		-- schemaver: up person.first_name = split_part(full_name, ' ', 1)
-		-- schemaver: up person.last_name = split_part(full_name, ' ', 2)
-		-- schemaver: down person.full_name = first_name || ' ' || last_name
-		-- schemaver: up person.price = (price / 100)::integer
-		-- schemaver: down person.price = price * 100::bigint
-		ALTER TABLE person ADD first_name text, ADD last_name text;
-		UPDATE person SET first_name = split_part(full_name, ' ', 1),
-			last_name = split_part(full_name, ' ', 2);
-		ALTER TABLE person ALTER first_name SET NOT NULL,
-			ALTER last_name SET NOT NULL, DROP full_name,
-			ALTER price TYPE integer USING (price / 100)::integer;
-	};
-
-	return $names . qq{
-		CREATE TYPE mood_new AS ENUM ('ok', 'sad', $labels);
-		ALTER TABLE person ALTER mood DROP DEFAULT,
-			ALTER mood TYPE mood_new USING mood::text::mood_new;
-		ALTER TYPE mood RENAME TO mood_old;
-		ALTER TYPE mood_new RENAME TO mood;
-		DROP TYPE mood_old;
-		ALTER TABLE person ALTER mood SET DEFAULT 'ok';
-		ALTER TABLE person DROP note_$before,
-			ADD note_$depth text NOT NULL DEFAULT 'note $depth';
-		DROP TABLE extra_$before;
-		CREATE TABLE extra_$depth (id serial PRIMARY KEY,
-			person integer REFERENCES person ON DELETE CASCADE);
-	};
-}
+my $base = people();
 
 # What a version does, by its number and how deep in the line it is.
 sub transactions
@@ -162,24 +93,8 @@ sub transactions
 			WHERE p.id = :id GROUP BY p.id;});
 }
 
-# The line of versions: numbers, the oldest that is supported first.  A number
-# that was rolled back and retired is never used again.
 my $clients = Clients->new($node, 'shop', 'shop');
-my @line;
-my $next = 1;
-my $retired = 0;
-my $current = 1;
 my %calls;
-
-sub version
-{
-	return "$line[ $_[0] - $retired - 1 ].0.0";
-}
-
-sub depth
-{
-	return $retired + @line;
-}
 
 sub call
 {
@@ -192,57 +107,13 @@ sub call
 	return $result;
 }
 
-# one version on: to a new one, in use by somebody, if there is none
-sub forward
-{
-	my $is_new = $current == depth();
-
-	push @line, $next++ if $is_new;
-	my $version = version(++$current);
-	call('apply', '$script$' . script($current) . "\$script\$, '$version'");
-	call('register', "'$version'") if $is_new;
-	return;
-}
-
-sub back
-{
-	($current) = @_;
-	call('rollback', "'" . version($current) . "'");
-	return;
-}
-
-# take away what was rolled back, from one version on
-sub forget
-{
-	my ($depth) = @_;
-	my $count = depth() - $depth + 1;
-
-	is(call('retire', "'" . version($depth) . "'"), $count,
-		'what was rolled back is retired');
-	splice @line, -$count;
-	return;
-}
-
-# Something that can be done where we are.  There are never more than two
-# versions beside those that have clients.
-sub step
-{
-	my $live = $retired + 3;
-	my @can;
-
-	push @can, \&forward, \&forward if $current < $live + 2;
-	push @can, sub { back($retired + 1 + int rand($current - $retired - 1)) }
-	  if $current > $retired + 1;
-	push @can, sub { forget(($current > $live ? $current : $live) + 1) }
-	  if depth() > $live && depth() > $current;
-	return $can[ int rand @can ]->();
-}
+my $line = Line->new(\&people_script, \&call, 3);
 
 sub as_version
 {
 	my ($depth, $sql) = @_;
 
-	local $ENV{PGOPTIONS} = "-c schemaver.app=shop/" . version($depth);
+	local $ENV{PGOPTIONS} = "-c schemaver.app=shop/" . $line->version($depth);
 	return $node->safe_psql('shop', $sql);
 }
 
@@ -256,9 +127,9 @@ sub check
 		'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_export_snapshot()');
 	my (%seen, @wrong);
 
-	foreach my $depth ($retired + 1 .. depth())
+	foreach my $depth ($line->oldest .. $line->depth)
 	{
-		my $version = version($depth);
+		my $version = $line->version($depth);
 		my ($name, $euros) =
 		  $depth % 2 == 0
 		  ? ('full_name', 'price / 100')
@@ -289,11 +160,9 @@ sub check
 
 $node->safe_psql('shop', "CREATE EXTENSION schemaver; $base;
 	SELECT schemaver.create_product('shop');");
-push @line, $next++;
-call('baseline', q{'1.0.0'});
-call('register', q{'1.0.0'});
-forward();
-forward();
+$line->begin;
+$line->forward;
+$line->forward;
 $watcher = $node->background_psql('shop');
 
 # one protocol more often than the others, another one in each version
@@ -307,8 +176,8 @@ sub start_clients
 {
 	my ($depth, $how_long) = @_;
 
-	$clients->start(version($depth), int($how_long) + 1,
-		$protocols[ $depth % 3 ], transactions(version($depth), $depth));
+	$clients->start($line->version($depth), int($how_long) + 1,
+		$protocols[ $depth % 3 ], transactions($line->version($depth), $depth));
 	return;
 }
 
@@ -321,24 +190,21 @@ foreach my $phase (1 .. $phases)
 {
 	while (time < $began + $length * $phase)
 	{
-		step();
+		$line->step;
 		check() if ++$calls{steps} % 2 == 0;
 	}
 	last if $phase == $phases;
 
 	# the oldest goes, a new one joins
-	forward() while $current < $retired + 4;
-	$clients->finish(version($retired + 1));
+	my $oldest = $line->version($line->oldest);
+	$line->forward while $line->current < $line->oldest + 3;
+	$clients->finish($oldest);
 	$node->poll_query_until('shop', "SELECT instances = 0
-		FROM schemaver.versions WHERE version::text = '"
-		  . version($retired + 1) . "'");
-	is(call('retire', "'" . version($retired + 1) . "'"), '1',
-		'the oldest is retired');
-	shift @line;
-	$retired++;
+		FROM schemaver.versions WHERE version::text = '$oldest'");
+	$line->retire_oldest;
 	check();
 	my $left = $phases - $phase;
-	start_clients($retired + 3, $length * ($left < 3 ? $left : 3));
+	start_clients($line->oldest + 2, $length * ($left < 3 ? $left : 3));
 }
 $clients->finish;
 $clients->quiet;
@@ -352,11 +218,10 @@ is($node->safe_psql('shop', q{SELECT schemaver.reconcile()}),
 	'0', 'nothing is left to reconcile');
 
 # And then there was one
-forward() while $current < depth();
-call('retire', "'" . version(depth() - 1) . "'");
+$line->forward while $line->current < $line->depth;
+call('retire', "'" . $line->version($line->depth - 1) . "'");
 $node->safe_psql('plain', $base);
-$node->safe_psql('plain', script($_) =~ s/^\s*-- schemaver.*$//mgr)
-  foreach 2 .. depth();
+$node->safe_psql('plain', people_script($_)) foreach 2 .. $line->depth;
 $clients->same_schema('shop', 'plain');
 
 $node->stop;
