@@ -72,7 +72,8 @@ sub kinds_script
 		DROP MATERIALIZED VIEW mat_$m;
 		DROP SEQUENCE sequence_$m;
 		DROP TABLE gone_$m;
-		DROP INDEX item_index_$m, item_plain_$m;
+		DROP INDEX item_index_$m;
+		DROP INDEX IF EXISTS item_plain_$m;
 		ALTER TABLE item DROP CONSTRAINT item_key_$m, DROP COLUMN column_$m,
 			DROP COLUMN typed_$m;
 		DROP TYPE type_$m;

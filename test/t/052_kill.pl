@@ -1,8 +1,8 @@
-# kill -9 at any moment: of the server, and of the backend, in the middle of
-# apply(), rollback() and retire(), or of the jobs that they have left.
+# kill -9 at any moment, and Ctrl-C: of the server, and of the backend, in the
+# middle of apply(), rollback() and retire(), or of the jobs that they have left.
 #
 # Two databases go the same way, and one of them is undisturbed.  What the
-# other has after a crash must be what it had before the call, or what the
+# other has after that must be what it had before the call, or what the
 # undisturbed one has after it, to the last object and value; and if the call
 # has come to nothing, it works when it is made again.
 #
@@ -155,22 +155,25 @@ sub is_state
 }
 
 my %ends = (
-	'the backend' => sub {
+	'kill -9 of the backend' => sub {
 		my $log_end = -s $node->logfile;
 
 		kill('KILL', $_[0])
 		  && $node->wait_for_log(qr/ready to accept connections/, $log_end);
 	},
-	'the server' => sub {
+	'kill -9 of the server' => sub {
 		my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /(\d+)/;
 
 		$node->kill9;
 		wait_for_end($postmaster);
 		$node->start;
 	},
-	'all at once' => sub {
+	'immediate stop' => sub {
 		$node->stop('immediate');
 		$node->start;
+	},
+	'Ctrl-C' => sub {
+		$node->safe_psql('shop', "SELECT pg_cancel_backend($_[0])");
 	});
 
 my (%count, $killing);
@@ -190,7 +193,7 @@ sub call
 	my $result = $node->safe_psql('twin', $sql);
 	my $took = time - $began;
 	my $after = state_of('twin');
-	my $who = (sort keys %ends)[ int rand 3 ];
+	my $who = (sort keys %ends)[ int rand keys %ends ];
 	my $run = begin_call("SELECT schemaver.$name($arguments)");
 
 	sleep rand($took * 1.3);
@@ -198,7 +201,7 @@ sub call
 	IPC::Run::finish($run->{handle});
 	my $now = state_of('shop');
 	my $outcome = $now eq $before ? 'before' : 'after';
-	my $what = "$name, kill -9 of $who";
+	my $what = "$name, $who";
 
 	$count{"$name: $outcome"}++;
 	if ($outcome eq 'before')
