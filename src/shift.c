@@ -331,6 +331,24 @@ refuse_lost(const Shift *shift, const char *what)
 			 errdetail("It was dropped by hand.")));
 }
 
+/* nor say what becomes of what was moved out of the product by hand */
+static void
+refuse_moved(const Shift *shift, const SvEntry *now, const char *name)
+{
+	Oid			schema = get_namespace_oid(now->schema, false);
+
+	if (sv_catalog_is_base_schema(shift->product, now->schema) ||
+		schema == sv_retain_schema() || sv_contract_is_version_schema(schema))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("version %s of product \"%s\" cannot be restored: %s is in schema \"%s\"",
+					shift->to->label, shift->product->name, name,
+					now->schema),
+			 errdetail("It was moved there by hand."),
+			 errhint("Move it back into a schema of the product.")));
+}
+
 /* nobody can bring back what was dropped by hand */
 static void
 check_lost(const Shift *shift)
@@ -355,6 +373,7 @@ check_lost(const Shift *shift)
 
 		if (now == NULL || now->physical != coming->physical)
 			refuse_lost(shift, name);
+		refuse_moved(shift, now, name);
 		foreach(lp, sv_contract_is_relation(coming->kind) ?
 				coming->columns : NIL)
 		{
