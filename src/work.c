@@ -1705,7 +1705,9 @@ step_end(Work *work)
 
 /*
  * An error has ended the run.  Ctrl-C in the session that does the job only
- * interrupts it; a worker that is sent one gives the job up.
+ * interrupts it.  A worker that is sent one by cancel() finds the row saying
+ * so; by anybody else, the job has failed, since a version must not count as
+ * ready without what nobody has decided that it can do without.
  */
 static void
 end_with(Work *work, ErrorData *problem)
@@ -1718,7 +1720,7 @@ end_with(Work *work, ErrorData *problem)
 		work->end_state = SV_JOB_QUEUED;
 		work->end_error = NULL;
 	}
-	else if (interrupt || work->gone)
+	else if (work->gone)
 		work->end_state = SV_JOB_CANCELLED;
 	else
 		work->end_state = SV_JOB_FAILED;
@@ -1726,7 +1728,7 @@ end_with(Work *work, ErrorData *problem)
 	run_step(work, step_end);
 	if (interrupt && work->foreground && !work->stopped)
 		ReThrowError(problem);
-	if (!interrupt)
+	if (!work->stopped && strcmp(work->end_state, SV_JOB_FAILED) == 0)
 		ereport(work->foreground ? WARNING : LOG,
 				(errmsg("job %d, %s, has failed: %s", work->job->id,
 						sv_work_describe(work->job), work->end_error)));
