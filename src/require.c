@@ -713,7 +713,8 @@ sv_require_is_filled(Oid relation, AttrNumber column)
 	{
 		SvSyncPair *pair = lfirst(lc);
 
-		if (strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0')
+		if ((strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0') ||
+			(strcmp(pair->old_column, name) == 0 && pair->down[0] != '\0'))
 			return true;
 	}
 	return is_checked(relation, column) && !is_not_null(relation, column);
