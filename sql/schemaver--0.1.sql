@@ -344,6 +344,15 @@ CREATE TABLE schemaver.db_job (
 -- finds the few that are not finished among the many that are
 CREATE INDEX db_job_unfinished ON schemaver.db_job (finished_on);
 
+-- What an index was called that goes by another name for a while, where no
+-- contract tells: a plain one.
+CREATE TABLE schemaver.db_former_name (
+	schema		text NOT NULL,
+	name		text NOT NULL,
+	former		text NOT NULL,
+	PRIMARY KEY (schema, name)
+);
+
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history_id_seq', '');
@@ -356,6 +365,7 @@ SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_entry', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_part', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_job', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_former_name', '');
 
 GRANT SELECT ON ALL TABLES IN SCHEMA schemaver TO PUBLIC;
 

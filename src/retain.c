@@ -339,6 +339,17 @@ sv_retain_change_key(Oid constraint, bool primary)
 		sv_retain_change_key(lfirst_oid(lc), primary);
 }
 
+/* another name for an index, which may become its own again one day */
+static void
+rename_index(Oid index, const char *new_name)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(index));
+
+	sv_catalog_note_rename(schema, get_rel_name(index), schema, new_name);
+	RenameRelationInternal(index, new_name, true, true);
+	CommandCounterIncrement();
+}
+
 /*
  * Put a constraint with an index, or an index, under a hidden name.  Primary
  * keys become unique constraints.
@@ -357,10 +368,7 @@ sv_retain_unique(Oid class_id, Oid object)
 	name = get_rel_name(index);
 	if (sv_is_hidden(name))
 		return;
-	RenameRelationInternal(index,
-						   hidden_relation_name(name, get_rel_namespace(index)),
-						   true, true);
-	CommandCounterIncrement();
+	rename_index(index, hidden_relation_name(name, get_rel_namespace(index)));
 	sv_contract_touch(RelationRelationId, IndexGetRelation(index, false));
 }
 
@@ -1071,26 +1079,45 @@ sv_retain_let_truncate(List *relations, List *seen)
 	sv_catalog_become_caller(&identity);
 }
 
+/*
+ * An index moves along with its table: by the name that it had first if that
+ * is free there, unless it is one to be hidden.
+ */
+static void
+rename_following_index(Oid index, Oid schema)
+{
+	char	   *name = get_rel_name(index);
+	char	   *here = get_namespace_name(get_rel_namespace(index));
+	char	   *former = sv_is_hidden(name) ? NULL :
+	sv_catalog_former_name(here, name);
+	char	   *new_name = free_relation_name(former ? former : name, schema);
+
+	sv_catalog_note_rename(here, name, get_namespace_name(schema), new_name);
+	if (strcmp(name, new_name) == 0)
+		return;
+	RenameRelationInternal(index, new_name, true, true);
+	CommandCounterIncrement();
+}
+
 /* free the names of what moves along with a relation */
 static void
 rename_followers(Oid relation, Oid schema)
 {
 	Relation	table = relation_open(relation, AccessExclusiveLock);
-	List	   *followers = list_copy(RelationGetIndexList(table));
-	int			nindexes = list_length(followers);
+	List	   *indexes = list_copy(RelationGetIndexList(table));
 	ListCell   *lc;
 
-	followers = list_concat(followers, getOwnedSequences(relation));
 	relation_close(table, NoLock);
-	foreach(lc, followers)
+	foreach(lc, indexes)
+		rename_following_index(lfirst_oid(lc), schema);
+	foreach(lc, getOwnedSequences(relation))
 	{
 		char	   *name = get_rel_name(lfirst_oid(lc));
 		char	   *free_name = free_relation_name(name, schema);
 
 		if (strcmp(name, free_name) == 0)
 			continue;
-		RenameRelationInternal(lfirst_oid(lc), free_name, true,
-							   foreach_current_index(lc) < nindexes);
+		RenameRelationInternal(lfirst_oid(lc), free_name, true, false);
 		CommandCounterIncrement();
 	}
 }
@@ -1809,16 +1836,19 @@ sv_retain_return_indexes(Oid relation)
 	{
 		Oid			index = lfirst_oid(lc);
 		char	   *name = get_rel_name(index);
+		Oid			schema = get_rel_namespace(index);
+		char	   *former;
 
 		if (!sv_is_hidden(name) || is_unique_index(index) ||
 			OidIsValid(get_index_constraint(index)) ||
-			hidden_columns_of(index, relation) != NIL ||
-			!is_free_name(name + strlen(SV_HIDDEN_PREFIX),
-						  get_rel_namespace(index)))
+			hidden_columns_of(index, relation) != NIL)
 			continue;
-		RenameRelationInternal(index, name + strlen(SV_HIDDEN_PREFIX), true,
-							   true);
-		CommandCounterIncrement();
+		former = sv_catalog_former_name(get_namespace_name(schema), name);
+		if (former == NULL)
+			former = name + strlen(SV_HIDDEN_PREFIX);
+		if (!is_free_name(former, schema))
+			continue;
+		rename_index(index, former);
 		sv_contract_touch(RelationRelationId, relation);
 	}
 }

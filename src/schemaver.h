@@ -399,6 +399,10 @@ extern List *sv_catalog_jobs(void);
 extern SvJob *sv_catalog_job(int32 id);
 extern void sv_catalog_create_job(SvJob *job);
 extern void sv_catalog_update_job(const SvJob *job);
+extern char *sv_catalog_former_name(const char *schema, const char *name);
+extern void sv_catalog_note_rename(const char *schema, const char *name,
+								   const char *new_schema,
+								   const char *new_name);
 extern bool sv_catalog_is_base_schema(const SvProduct *product,
 									  const char *schema);
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
