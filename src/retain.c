@@ -1079,12 +1079,27 @@ sv_retain_let_truncate(List *relations, List *seen)
 	sv_catalog_become_caller(&identity);
 }
 
+/* what moves along with a relation, and its name where they go */
+typedef struct Follower
+{
+	Oid			oid;
+	char	   *name;
+	bool		is_index;
+} Follower;
+
+/* a name that nothing has in any schema, for something on its way */
+static char *
+passing_name(Oid relation)
+{
+	return psprintf("schemaver shift %u", relation);
+}
+
 /*
- * An index moves along with its table: by the name that it had first if that
+ * The name for an index in another schema: what it was called first, if that
  * is free there, unless it is one to be hidden.
  */
-static void
-rename_following_index(Oid index, Oid schema)
+static char *
+following_name(Oid index, Oid schema)
 {
 	char	   *name = get_rel_name(index);
 	char	   *here = get_namespace_name(get_rel_namespace(index));
@@ -1093,31 +1108,60 @@ rename_following_index(Oid index, Oid schema)
 	char	   *new_name = free_relation_name(former ? former : name, schema);
 
 	sv_catalog_note_rename(here, name, get_namespace_name(schema), new_name);
-	if (strcmp(name, new_name) == 0)
-		return;
-	RenameRelationInternal(index, new_name, true, true);
-	CommandCounterIncrement();
+	return new_name;
 }
 
-/* free the names of what moves along with a relation */
-static void
-rename_followers(Oid relation, Oid schema)
+/* have something that moves along take another name, now or on its arrival */
+static List *
+add_follower(List *followers, Oid oid, char *name, bool is_index)
+{
+	Follower   *follower;
+
+	if (strcmp(get_rel_name(oid), name) == 0)
+		return followers;
+	RenameRelationInternal(oid, passing_name(oid), true, is_index);
+	CommandCounterIncrement();
+	follower = palloc(sizeof(Follower));
+	follower->oid = oid;
+	follower->name = name;
+	follower->is_index = is_index;
+	return lappend(followers, follower);
+}
+
+/*
+ * Free the names of what is about to move along with a relation; returns what
+ * name_followers() takes when all have arrived.
+ */
+static List *
+free_followers(Oid relation, Oid schema)
 {
 	Relation	table = relation_open(relation, AccessExclusiveLock);
 	List	   *indexes = list_copy(RelationGetIndexList(table));
+	List	   *followers = NIL;
 	ListCell   *lc;
 
 	relation_close(table, NoLock);
 	foreach(lc, indexes)
-		rename_following_index(lfirst_oid(lc), schema);
+		followers = add_follower(followers, lfirst_oid(lc),
+								 following_name(lfirst_oid(lc), schema), true);
 	foreach(lc, getOwnedSequences(relation))
-	{
-		char	   *name = get_rel_name(lfirst_oid(lc));
-		char	   *free_name = free_relation_name(name, schema);
+		followers = add_follower(followers, lfirst_oid(lc),
+								 free_relation_name(get_rel_name(lfirst_oid(lc)),
+													schema), false);
+	return followers;
+}
 
-		if (strcmp(name, free_name) == 0)
-			continue;
-		RenameRelationInternal(lfirst_oid(lc), free_name, true, false);
+static void
+name_followers(List *followers)
+{
+	ListCell   *lc;
+
+	foreach(lc, followers)
+	{
+		Follower   *follower = lfirst(lc);
+
+		RenameRelationInternal(follower->oid, follower->name, true,
+							   follower->is_index);
 		CommandCounterIncrement();
 	}
 }
@@ -1152,6 +1196,7 @@ sv_retain_relation(Oid relation, List *kept)
 {
 	Oid			schema = sv_retain_schema();
 	ObjectAddresses *moved = new_object_addresses();
+	List	   *followers = NIL;
 	Relation	table;
 	char	   *name;
 	char	   *free_name;
@@ -1164,7 +1209,7 @@ sv_retain_relation(Oid relation, List *kept)
 	if (get_rel_relkind(relation) != RELKIND_VIEW)
 	{
 		relax_foreign_keys(relation, kept);
-		rename_followers(relation, schema);
+		followers = free_followers(relation, schema);
 	}
 	if (strcmp(name, free_name) != 0)
 	{
@@ -1177,6 +1222,7 @@ sv_retain_relation(Oid relation, List *kept)
 	relation_close(table, NoLock);
 	free_object_addresses(moved);
 	CommandCounterIncrement();
+	name_followers(followers);
 	sv_contract_touch(RelationRelationId, relation);
 }
 
@@ -1894,17 +1940,16 @@ static void
 move_back(Oid relation, Oid schema, const char *name)
 {
 	ObjectAddresses *moved = new_object_addresses();
+	List	   *followers = NIL;
 	Relation	table;
 
 	LockRelationOid(relation, AccessExclusiveLock);
 	if (get_rel_relkind(relation) != RELKIND_VIEW)
-		rename_followers(relation, schema);
+		followers = free_followers(relation, schema);
 	if (strcmp(get_rel_name(relation), name) != 0)
 	{
 		/* by way of a name that neither schema has */
-		RenameRelationInternal(relation,
-							   psprintf("schemaver shift %u", relation),
-							   true, false);
+		RenameRelationInternal(relation, passing_name(relation), true, false);
 		CommandCounterIncrement();
 	}
 	table = relation_open(relation, AccessExclusiveLock);
@@ -1919,6 +1964,7 @@ move_back(Oid relation, Oid schema, const char *name)
 		RenameRelationInternal(relation, name, true, false);
 		CommandCounterIncrement();
 	}
+	name_followers(followers);
 	harden(RelationRelationId, relation);
 	sv_contract_touch(RelationRelationId, relation);
 }

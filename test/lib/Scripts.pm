@@ -26,6 +26,7 @@ sub kinds
 		CREATE INDEX item_n ON item (n);
 		CREATE TABLE log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 			item integer REFERENCES item, what_1 text NOT NULL);
+		CREATE INDEX log_item ON log (item);
 		CREATE VIEW overview AS SELECT id, 1 AS generation FROM item;
 		CREATE MATERIALIZED VIEW total AS SELECT 1 AS generation;
 		CREATE SEQUENCE ticket MAXVALUE 1000000;
@@ -96,6 +97,7 @@ sub kinds_script
 		DROP TABLE log;
 		CREATE TABLE log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 			item integer REFERENCES item, what_$m text NOT NULL);
+		CREATE INDEX log_item ON log (item, what_$m);
 		DROP VIEW overview;
 		CREATE VIEW overview AS SELECT $m AS generation, id FROM item;
 		DROP MATERIALIZED VIEW total;
@@ -123,7 +125,8 @@ sub people
 		visits		integer NOT NULL DEFAULT 0,
 		note_1		text NOT NULL DEFAULT 'note 1');
 	CREATE INDEX ON person (price);
-	CREATE TABLE extra_1 (id serial PRIMARY KEY,
+	CREATE TABLE extra_1 (
+		id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 		person integer REFERENCES person ON DELETE CASCADE);
 	CREATE TABLE journal (
 		person	integer NOT NULL REFERENCES person,
@@ -180,7 +183,8 @@ sub people_script
 		ALTER TABLE person DROP note_$before,
 			ADD note_$depth text NOT NULL DEFAULT 'note $depth';
 		DROP TABLE extra_$before;
-		CREATE TABLE extra_$depth (id serial PRIMARY KEY,
+		CREATE TABLE extra_$depth (
+			id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 			person integer REFERENCES person ON DELETE CASCADE);
 	};
 }
