@@ -174,18 +174,16 @@ my $length = $seconds / $phases;
 
 sub start_clients
 {
-	my ($depth, $how_long) = @_;
+	my ($depth) = @_;
 
-	$clients->start($line->version($depth), int($how_long) + 1,
-		$protocols[ $depth % 3 ], transactions($line->version($depth), $depth));
+	$clients->start($line->version($depth), $protocols[ $depth % 3 ], transactions($line->version($depth), $depth));
 	return;
 }
 
-# the first three come to their ends one after the other
 note("seed $seed");
 srand($seed);
 my $began = time;
-start_clients($_, $length * ($_ < $phases ? $_ : $phases)) foreach (1 .. 3);
+start_clients($_) foreach (1 .. 3);
 foreach my $phase (1 .. $phases)
 {
 	while (time < $began + $length * $phase)
@@ -203,8 +201,7 @@ foreach my $phase (1 .. $phases)
 		FROM schemaver.versions WHERE version::text = '$oldest'");
 	$line->retire_oldest;
 	check();
-	my $left = $phases - $phase;
-	start_clients($line->oldest + 2, $length * ($left < 3 ? $left : 3));
+	start_clients($line->oldest + 2);
 }
 $clients->finish;
 $clients->quiet;
