@@ -847,9 +847,28 @@ set_defaults(const Shift *shift, const Pair *pair)
 	}
 }
 
+/* is the column computed from what a version writes, as before a rollback? */
+static bool
+is_computed_for(const SvRelease *release, Oid relation, AttrNumber number)
+{
+	char	   *name = get_attname(relation, number, false);
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0' &&
+			sv_version_compare(release->version,
+							   sv_version_parse(pair->label)) <= 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Does every other supported version demand the same of the column, or not
- * know it while its default fills it?
+ * know it while its default fills it, or what it is computed from?
  */
 static bool
 others_demand_not_null(Oid relation, AttrNumber number, List *others)
@@ -868,7 +887,8 @@ others_demand_not_null(Oid relation, AttrNumber number, List *others)
 				continue;
 			column = sv_contract_column_at(sv_catalog_entry(lfirst_int(le)),
 										   number);
-			if (column ? !column->notnull : !is_filled)
+			if (column ? !column->notnull : !is_filled &&
+				!is_computed_for(lfirst(lr), relation, number))
 				return false;
 		}
 	}

@@ -1728,7 +1728,7 @@ end_with(Work *work, ErrorData *problem)
 	run_step(work, step_end);
 	if (interrupt && work->foreground && !work->stopped)
 		ReThrowError(problem);
-	if (!work->stopped && strcmp(work->end_state, SV_JOB_FAILED) == 0)
+	if (!interrupt || !work->stopped)
 		ereport(work->foreground ? WARNING : LOG,
 				(errmsg("job %d, %s, has failed: %s", work->job->id,
 						sv_work_describe(work->job), work->end_error)));
