@@ -352,6 +352,15 @@ CREATE TABLE schemaver.db_sync (
 	arguments	text[] NOT NULL
 );
 
+-- What an index was called that goes by another name for a while, where no
+-- contract tells: a plain one.
+CREATE TABLE schemaver.db_former_name (
+	schema		text NOT NULL,
+	name		text NOT NULL,
+	former		text NOT NULL,
+	PRIMARY KEY (schema, name)
+);
+
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history_id_seq', '');
@@ -364,6 +373,7 @@ SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_entry', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_part', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_job', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_former_name', '');
 
 GRANT SELECT ON ALL TABLES IN SCHEMA schemaver TO PUBLIC;
 
@@ -399,7 +409,7 @@ AS 'MODULE_PATHNAME', 'schemaver_writes_as'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION schemaver.writes_as(text, schemaver.version[]) IS
-	'whether this session is registered under one of these versions of the product; the condition of triggers that only they still have';
+	'whether this session is registered under one of these versions of the product, or replicates; the condition of triggers that only they still have';
 
 --
 -- retain.c: where dropped relations stay for the versions that need them

@@ -110,6 +110,12 @@ enum sync_columns
 	Sync_columns = Sync_arguments
 };
 
+enum former_columns
+{
+	Former_schema = 1, Former_name, Former_former,
+	Former_columns = Former_former
+};
+
 /* a scan of one of the tables through one of its indexes */
 typedef struct TableScan
 {
@@ -1959,4 +1965,78 @@ sv_catalog_relation_name(Oid relation)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
 									  get_rel_name(relation));
+}
+
+/*
+ * Former names
+ */
+
+/* does a row say something of an index that is there, and is not this one? */
+static bool
+is_of_another(HeapTuple tuple, TableScan *scan, const char *schema,
+			  const char *name)
+{
+	char	   *its_schema = get_text(tuple, scan, Former_schema);
+	char	   *its_name = get_text(tuple, scan, Former_name);
+	Oid			space = get_namespace_oid(its_schema, true);
+
+	return OidIsValid(space) && OidIsValid(get_relname_relid(its_name, space)) &&
+		(strcmp(its_schema, schema) != 0 || strcmp(its_name, name) != 0);
+}
+
+/*
+ * What an index of that name was called before it had to give way; NULL if it
+ * always was.
+ */
+char *
+sv_catalog_former_name(const char *schema, const char *name)
+{
+	TableScan	scan;
+	HeapTuple	tuple;
+	char	   *former = NULL;
+
+	scan_begin(&scan, "db_former_name", AccessShareLock, NULL, 0, NULL);
+	while (former == NULL &&
+		   HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		if (strcmp(get_text(tuple, &scan, Former_schema), schema) == 0 &&
+			strcmp(get_text(tuple, &scan, Former_name), name) == 0)
+			former = get_text(tuple, &scan, Former_former);
+	}
+	scan_end(&scan);
+	return former;
+}
+
+/*
+ * An index is about to go by another name, or by its own in another schema:
+ * remember what it was called first.  What is known of indexes that are gone
+ * goes as well.
+ */
+void
+sv_catalog_note_rename(const char *schema, const char *name,
+					   const char *new_schema, const char *new_name)
+{
+	char	   *former = sv_catalog_former_name(schema, name);
+	Datum		values[Former_columns] = {0};
+	bool		nulls[Former_columns] = {0};
+	TableScan	scan;
+	HeapTuple	tuple;
+
+	scan_begin(&scan, "db_former_name", RowExclusiveLock, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		if (!is_of_another(tuple, &scan, schema, name))
+			CatalogTupleDelete(scan.table, &tuple->t_self);
+	}
+	scan_end(&scan);
+	if (former == NULL)
+		former = pstrdup(name);
+	if (strcmp(former, new_name) != 0)
+	{
+		set_text(values, nulls, Former_schema, new_schema);
+		set_text(values, nulls, Former_name, new_name);
+		set_text(values, nulls, Former_former, former);
+		insert_row("db_former_name", values, nulls);
+	}
+	CommandCounterIncrement();
 }

@@ -52,6 +52,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/readfuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_type.h"
@@ -1394,6 +1395,35 @@ sv_contract_column_at(const SvEntry *entry, AttrNumber number)
 			return lfirst(lc);
 	}
 	return NULL;
+}
+
+/*
+ * The name and the columns of a table as an entry knows them, or as they are
+ * called now if there is none, to parse an expression with.  What it does not
+ * know, and what is hidden, has a name that cannot be written; dropped columns
+ * have none at all, as the parser wants it.
+ */
+Alias *
+sv_contract_alias(const SvEntry *entry, Relation table)
+{
+	TupleDesc	desc = RelationGetDescr(table);
+	List	   *names = NIL;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		const SvPart *column = sv_contract_column_at(entry, i + 1);
+		char	   *name = NameStr(TupleDescAttr(desc, i)->attname);
+
+		if (TupleDescAttr(desc, i)->attisdropped)
+			continue;
+		if (entry)
+			name = column ? column->name : "";
+		else if (sv_is_hidden(name))
+			name = "";
+		names = lappend(names, makeString(pstrdup(name)));
+	}
+	return makeAlias(entry ? entry->name : RelationGetRelationName(table),
+					 names);
 }
 
 /*

@@ -144,28 +144,6 @@ look_up(const SvProduct *product, const SvRelease *from,
  * Expressions
  */
 
-/* the columns of a table under the names of a version, or of the newest */
-static Alias *
-names_in(const SvEntry *entry, Relation table)
-{
-	TupleDesc	desc = RelationGetDescr(table);
-	List	   *names = NIL;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		const SvPart *column = sv_contract_column_at(entry, i + 1);
-		char	   *name = NameStr(TupleDescAttr(desc, i)->attname);
-
-		/* nothing can be written that means a column without a name */
-		if (entry)
-			name = column ? column->name : "";
-		else if (TupleDescAttr(desc, i)->attisdropped || sv_is_hidden(name))
-			name = "";
-		names = lappend(names, makeString(pstrdup(name)));
-	}
-	return makeAlias(get_rel_name(RelationGetRelid(table)), names);
-}
-
 static void
 error_in_directive(void *argument)
 {
@@ -213,8 +191,9 @@ parse_told(Told *told, const SvEntry *entry)
 	addNSItemToQuery(pstate,
 					 addRangeTableEntryForRelation(pstate, table,
 												   AccessShareLock,
-												   names_in(told->is_up ? entry :
-															NULL, table),
+												   sv_contract_alias(told->is_up ?
+																	 entry : NULL,
+																	 table),
 												   false, true),
 					 true, true, true);
 	select = (SelectStmt *)

@@ -1527,6 +1527,9 @@ turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 		part_of_alter((AlterTableStmt *) pstmt->utilityStmt, false) : NULL;
 	if (rest == NULL)
 		return NULL;
+
+	/* the rest may change the type of a column that is kept in step */
+	sv_expand_follow_names();
 	pstmt = copyObject(pstmt);
 	pstmt->utilityStmt = (Node *) rest;
 	return pstmt;

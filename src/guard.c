@@ -27,6 +27,7 @@
  */
 #include "schemaver.h"
 
+#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -36,13 +37,16 @@
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "tcop/cmdtag.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(schemaver_guard_ddl);
 PG_FUNCTION_INFO_V1(schemaver_guard_drop);
@@ -217,19 +221,132 @@ prepare_command(Node *statement)
 		sv_compat_lock_views(InvalidOid);
 }
 
+static bool
+drops_column(const AlterTableStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->cmds)
+	{
+		if (lfirst_node(AlterTableCmd, lc)->subtype == AT_DropColumn)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * May a command rename or drop a column, or what a column is computed by?  If
+ * the columns are those of one table, it is told.
+ */
+static bool
+may_rename(Node *statement, RangeVar **table)
+{
+	RenameStmt *rename = (RenameStmt *) statement;
+
+	*table = NULL;
+	switch (nodeTag(statement))
+	{
+		case T_AlterTableStmt:
+			*table = ((AlterTableStmt *) statement)->relation;
+			return drops_column((AlterTableStmt *) statement);
+		case T_RenameStmt:
+			if (rename->renameType == OBJECT_COLUMN)
+				*table = rename->relation;
+			return rename->relation == NULL || *table != NULL;
+		case T_AlterObjectSchemaStmt:
+			return ((AlterObjectSchemaStmt *) statement)->relation == NULL;
+		case T_DropStmt:
+			return ((DropStmt *) statement)->behavior == DROP_CASCADE;
+		case T_DropOwnedStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * What the columns of a table are computed from, unless somebody has already
+ * seen to it that this cannot be told: it may be what the command mends.
+ */
+static SvSyncFrozen *
+freeze_table(Oid table)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	SvSyncFrozen *volatile frozen = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		frozen = sv_sync_freeze(table);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		frozen = NULL;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return frozen;
+}
+
+/*
+ * Columns that are kept in step, and the expressions for them, are known to
+ * the row trigger by name.  A command by hand that changes names is followed,
+ * or no version could write any more: a list of SvSyncFrozen.
+ */
+static List *
+freeze_for(Node *statement)
+{
+	RangeVar   *range;
+	List	   *named = NIL;
+	List	   *frozen = NIL;
+	ListCell   *lc;
+
+	if (!may_rename(statement, &range) || creating_extension ||
+		IsBinaryUpgrade || !sv_catalog_is_installed() ||
+		sv_contract_collecting() || awake_products() == NIL)
+		return NIL;
+	if (range)
+		named = named_relations(range);
+	foreach(lc, sv_sync_tables())
+	{
+		if ((range && !list_member_oid(named, lfirst_oid(lc))) ||
+			!pg_class_ownercheck(lfirst_oid(lc), GetUserId()))
+			continue;
+
+		/* as the command will, instead of a weaker one first */
+		if (range)
+			LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+		frozen = lappend(frozen, freeze_table(lfirst_oid(lc)));
+	}
+	return frozen;
+}
+
 static void
 process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *environment, DestReceiver *receiver,
 				QueryCompletion *completion)
 {
+	List	   *frozen;
+	ListCell   *lc;
+
 	prepare_command(pstmt->utilityStmt);
+	frozen = freeze_for(pstmt->utilityStmt);
 	if (next_ProcessUtility)
 		next_ProcessUtility(pstmt, query, readonly_tree, context, params,
 							environment, receiver, completion);
 	else
 		standard_ProcessUtility(pstmt, query, readonly_tree, context, params,
 								environment, receiver, completion);
+	foreach(lc, frozen)
+		sv_sync_thaw(lfirst(lc));
 }
 
 /*

@@ -514,23 +514,6 @@ number_of(Oid relation, const SvDirective *directive)
 	return number;
 }
 
-/* the columns of a table under the names that a version has for them */
-static Alias *
-names_in(const SvEntry *entry, Relation table)
-{
-	TupleDesc	desc = RelationGetDescr(table);
-	List	   *names = NIL;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		const SvPart *column = sv_contract_column_at(entry, i + 1);
-
-		/* nothing can be written that means a column without a name */
-		names = lappend(names, makeString(column ? column->name : ""));
-	}
-	return makeAlias(entry->name, names);
-}
-
 static void
 error_in_directive(void *argument)
 {
@@ -568,7 +551,7 @@ parse_directive(const SvDirective *directive, const SvEntry *entry,
 	addNSItemToQuery(pstate,
 					 addRangeTableEntryForRelation(pstate, table,
 												   AccessShareLock,
-												   names_in(entry, table),
+												   sv_contract_alias(entry, table),
 												   false, true),
 					 true, true, true);
 	raw = raw_parser(directive->expression, RAW_PARSE_PLPGSQL_EXPR);
@@ -730,7 +713,8 @@ sv_require_is_filled(Oid relation, AttrNumber column)
 	{
 		SvSyncPair *pair = lfirst(lc);
 
-		if (strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0')
+		if ((strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0') ||
+			(strcmp(pair->old_column, name) == 0 && pair->down[0] != '\0'))
 			return true;
 	}
 	return is_checked(relation, column) && !is_not_null(relation, column);
@@ -1064,6 +1048,36 @@ sv_require_forget(Oid relation, const char *column)
 
 	if (number > 0)
 		drop_checks(relation, number);
+}
+
+/*
+ * Another column takes the place of one: what the newest version requires of
+ * the one it requires of the other, with the same exceptions, and no more of
+ * the one.  The caller has locked the table in ACCESS EXCLUSIVE mode.
+ */
+void
+sv_require_move(const SvProduct *product, Oid relation, AttrNumber from,
+				AttrNumber to)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	List	   *required = sv_contract_required(table);
+	ListCell   *lc;
+
+	relation_close(table, AccessShareLock);
+	foreach(lc, required)
+	{
+		SvRequired *check = lfirst(lc);
+		Relaxed		relaxed = {relation, to, NULL};
+
+		if (check->column != from)
+			continue;
+		relaxed.versions =
+			OidOutputFunctionCall(F_ARRAY_OUT,
+								  PointerGetDatum(check->versions));
+		drop_checks(relation, from);
+		relax(product, &relaxed);
+		return;
+	}
 }
 
 /*

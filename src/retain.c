@@ -339,6 +339,17 @@ sv_retain_change_key(Oid constraint, bool primary)
 		sv_retain_change_key(lfirst_oid(lc), primary);
 }
 
+/* another name for an index, which may become its own again one day */
+static void
+rename_index(Oid index, const char *new_name)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(index));
+
+	sv_catalog_note_rename(schema, get_rel_name(index), schema, new_name);
+	RenameRelationInternal(index, new_name, true, true);
+	CommandCounterIncrement();
+}
+
 /*
  * Put a constraint with an index, or an index, under a hidden name.  Primary
  * keys become unique constraints.
@@ -357,10 +368,7 @@ sv_retain_unique(Oid class_id, Oid object)
 	name = get_rel_name(index);
 	if (sv_is_hidden(name))
 		return;
-	RenameRelationInternal(index,
-						   hidden_relation_name(name, get_rel_namespace(index)),
-						   true, true);
-	CommandCounterIncrement();
+	rename_index(index, hidden_relation_name(name, get_rel_namespace(index)));
 	sv_contract_touch(RelationRelationId, IndexGetRelation(index, false));
 }
 
@@ -1071,26 +1079,89 @@ sv_retain_let_truncate(List *relations, List *seen)
 	sv_catalog_become_caller(&identity);
 }
 
-/* free the names of what moves along with a relation */
-static void
-rename_followers(Oid relation, Oid schema)
+/* what moves along with a relation, and its name where they go */
+typedef struct Follower
+{
+	Oid			oid;
+	char	   *name;
+	bool		is_index;
+} Follower;
+
+/* a name that nothing has in any schema, for something on its way */
+static char *
+passing_name(Oid relation)
+{
+	return psprintf("schemaver shift %u", relation);
+}
+
+/*
+ * The name for an index in another schema: what it was called first, if that
+ * is free there, unless it is one to be hidden.
+ */
+static char *
+following_name(Oid index, Oid schema)
+{
+	char	   *name = get_rel_name(index);
+	char	   *here = get_namespace_name(get_rel_namespace(index));
+	char	   *former = sv_is_hidden(name) ? NULL :
+	sv_catalog_former_name(here, name);
+	char	   *new_name = free_relation_name(former ? former : name, schema);
+
+	sv_catalog_note_rename(here, name, get_namespace_name(schema), new_name);
+	return new_name;
+}
+
+/* have something that moves along take another name, now or on its arrival */
+static List *
+add_follower(List *followers, Oid oid, char *name, bool is_index)
+{
+	Follower   *follower;
+
+	if (strcmp(get_rel_name(oid), name) == 0)
+		return followers;
+	RenameRelationInternal(oid, passing_name(oid), true, is_index);
+	CommandCounterIncrement();
+	follower = palloc(sizeof(Follower));
+	follower->oid = oid;
+	follower->name = name;
+	follower->is_index = is_index;
+	return lappend(followers, follower);
+}
+
+/*
+ * Free the names of what is about to move along with a relation; returns what
+ * name_followers() takes when all have arrived.
+ */
+static List *
+free_followers(Oid relation, Oid schema)
 {
 	Relation	table = relation_open(relation, AccessExclusiveLock);
-	List	   *followers = list_copy(RelationGetIndexList(table));
-	int			nindexes = list_length(followers);
+	List	   *indexes = list_copy(RelationGetIndexList(table));
+	List	   *followers = NIL;
 	ListCell   *lc;
 
-	followers = list_concat(followers, getOwnedSequences(relation));
 	relation_close(table, NoLock);
+	foreach(lc, indexes)
+		followers = add_follower(followers, lfirst_oid(lc),
+								 following_name(lfirst_oid(lc), schema), true);
+	foreach(lc, getOwnedSequences(relation))
+		followers = add_follower(followers, lfirst_oid(lc),
+								 free_relation_name(get_rel_name(lfirst_oid(lc)),
+													schema), false);
+	return followers;
+}
+
+static void
+name_followers(List *followers)
+{
+	ListCell   *lc;
+
 	foreach(lc, followers)
 	{
-		char	   *name = get_rel_name(lfirst_oid(lc));
-		char	   *free_name = free_relation_name(name, schema);
+		Follower   *follower = lfirst(lc);
 
-		if (strcmp(name, free_name) == 0)
-			continue;
-		RenameRelationInternal(lfirst_oid(lc), free_name, true,
-							   foreach_current_index(lc) < nindexes);
+		RenameRelationInternal(follower->oid, follower->name, true,
+							   follower->is_index);
 		CommandCounterIncrement();
 	}
 }
@@ -1125,6 +1196,7 @@ sv_retain_relation(Oid relation, List *kept)
 {
 	Oid			schema = sv_retain_schema();
 	ObjectAddresses *moved = new_object_addresses();
+	List	   *followers = NIL;
 	Relation	table;
 	char	   *name;
 	char	   *free_name;
@@ -1137,7 +1209,7 @@ sv_retain_relation(Oid relation, List *kept)
 	if (get_rel_relkind(relation) != RELKIND_VIEW)
 	{
 		relax_foreign_keys(relation, kept);
-		rename_followers(relation, schema);
+		followers = free_followers(relation, schema);
 	}
 	if (strcmp(name, free_name) != 0)
 	{
@@ -1150,6 +1222,7 @@ sv_retain_relation(Oid relation, List *kept)
 	relation_close(table, NoLock);
 	free_object_addresses(moved);
 	CommandCounterIncrement();
+	name_followers(followers);
 	sv_contract_touch(RelationRelationId, relation);
 }
 
@@ -1811,16 +1884,19 @@ sv_retain_return_indexes(Oid relation)
 	{
 		Oid			index = lfirst_oid(lc);
 		char	   *name = get_rel_name(index);
+		Oid			schema = get_rel_namespace(index);
+		char	   *former;
 
 		if (!sv_is_hidden(name) || is_unique_index(index) ||
 			OidIsValid(get_index_constraint(index)) ||
-			hidden_columns_of(index, relation) != NIL ||
-			!is_free_name(name + strlen(SV_HIDDEN_PREFIX),
-						  get_rel_namespace(index)))
+			hidden_columns_of(index, relation) != NIL)
 			continue;
-		RenameRelationInternal(index, name + strlen(SV_HIDDEN_PREFIX), true,
-							   true);
-		CommandCounterIncrement();
+		former = sv_catalog_former_name(get_namespace_name(schema), name);
+		if (former == NULL)
+			former = name + strlen(SV_HIDDEN_PREFIX);
+		if (!is_free_name(former, schema))
+			continue;
+		rename_index(index, former);
 		sv_contract_touch(RelationRelationId, relation);
 	}
 }
@@ -1866,17 +1942,16 @@ static void
 move_back(Oid relation, Oid schema, const char *name)
 {
 	ObjectAddresses *moved = new_object_addresses();
+	List	   *followers = NIL;
 	Relation	table;
 
 	LockRelationOid(relation, AccessExclusiveLock);
 	if (get_rel_relkind(relation) != RELKIND_VIEW)
-		rename_followers(relation, schema);
+		followers = free_followers(relation, schema);
 	if (strcmp(get_rel_name(relation), name) != 0)
 	{
 		/* by way of a name that neither schema has */
-		RenameRelationInternal(relation,
-							   psprintf("schemaver shift %u", relation),
-							   true, false);
+		RenameRelationInternal(relation, passing_name(relation), true, false);
 		CommandCounterIncrement();
 	}
 	table = relation_open(relation, AccessExclusiveLock);
@@ -1891,6 +1966,7 @@ move_back(Oid relation, Oid schema, const char *name)
 		RenameRelationInternal(relation, name, true, false);
 		CommandCounterIncrement();
 	}
+	name_followers(followers);
 	harden(RelationRelationId, relation);
 	sv_contract_touch(RelationRelationId, relation);
 }

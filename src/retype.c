@@ -1135,6 +1135,7 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 					 sv_catalog_relation_name(retype->relation),
 					 quote_identifier(retype->name)));
 	make_attached(retype);
+	sv_require_move(product, retype->relation, retype->old_number, number);
 	SPI_finish();
 	back = down ? down : cast_back(retype, number);
 	keep_in_step(retype, product, from, up, back);

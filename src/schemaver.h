@@ -399,6 +399,10 @@ extern List *sv_catalog_jobs(void);
 extern SvJob *sv_catalog_job(int32 id);
 extern void sv_catalog_create_job(SvJob *job);
 extern void sv_catalog_update_job(const SvJob *job);
+extern char *sv_catalog_former_name(const char *schema, const char *name);
+extern void sv_catalog_note_rename(const char *schema, const char *name,
+								   const char *new_schema,
+								   const char *new_name);
 extern bool sv_catalog_is_base_schema(const SvProduct *product,
 									  const char *schema);
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
@@ -487,6 +491,7 @@ extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
 extern SvEntry *sv_contract_resolve(const SvEntry *entry);
 extern char *sv_contract_shown_name(const SvEntry *entry);
 extern SvPart *sv_contract_column_at(const SvEntry *entry, AttrNumber number);
+extern Alias *sv_contract_alias(const SvEntry *entry, Relation table);
 extern SvPart *sv_contract_find_column(const SvEntry *entry,
 									   const SvPart *then,
 									   const SvEntry *now);
@@ -763,6 +768,8 @@ extern void sv_require_settle(const SvProduct *product, const SvRelease *from,
 							  const SvScript *script, List *findings);
 extern void sv_require_relax(const SvProduct *product);
 extern void sv_require_forget(Oid relation, const char *column);
+extern void sv_require_move(const SvProduct *product, Oid relation,
+							AttrNumber from, AttrNumber to);
 extern bool sv_require_is_filled(Oid relation, AttrNumber column);
 extern void sv_require_shift(const SvProduct *product, const SvRelease *from,
 							 const SvRelease *to, Oid relation);

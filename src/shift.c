@@ -331,6 +331,24 @@ refuse_lost(const Shift *shift, const char *what)
 			 errdetail("It was dropped by hand.")));
 }
 
+/* nor say what becomes of what was moved out of the product by hand */
+static void
+refuse_moved(const Shift *shift, const SvEntry *now, const char *name)
+{
+	Oid			schema = get_namespace_oid(now->schema, false);
+
+	if (sv_catalog_is_base_schema(shift->product, now->schema) ||
+		schema == sv_retain_schema() || sv_contract_is_version_schema(schema))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("version %s of product \"%s\" cannot be restored: %s is in schema \"%s\"",
+					shift->to->label, shift->product->name, name,
+					now->schema),
+			 errdetail("It was moved there by hand."),
+			 errhint("Move it back into a schema of the product.")));
+}
+
 /* nobody can bring back what was dropped by hand */
 static void
 check_lost(const Shift *shift)
@@ -355,6 +373,7 @@ check_lost(const Shift *shift)
 
 		if (now == NULL || now->physical != coming->physical)
 			refuse_lost(shift, name);
+		refuse_moved(shift, now, name);
 		foreach(lp, sv_contract_is_relation(coming->kind) ?
 				coming->columns : NIL)
 		{
@@ -614,6 +633,35 @@ replace_named(const Shift *shift, const SvEntry *coming)
 				 alter_target(going, now->schema, now->name)));
 }
 
+/*
+ * A sequence comes back with the column that owns it, by a name that was free
+ * where it has been.  Its own may be what another one is called until then.
+ */
+static void
+return_sequence_names(const Shift *shift)
+{
+	List	   *renamed = NIL;
+	ListCell   *lc;
+
+	foreach(lc, shift->coming)
+	{
+		SvEntry    *coming = lfirst(lc);
+		SvEntry    *now = coming->kind == RELKIND_SEQUENCE ?
+		sv_contract_resolve(coming) : NULL;
+
+		if (now == NULL ||
+			!sv_catalog_is_base_schema(shift->product, now->schema) ||
+			strcmp(now->name, coming->name) == 0)
+			continue;
+		sv_retain_return_sequence(coming->physical,
+								  passing_name(coming->physical));
+		renamed = lappend(renamed, coming);
+	}
+	foreach(lc, renamed)
+		sv_retain_return_sequence(((SvEntry *) lfirst(lc))->physical,
+								  ((SvEntry *) lfirst(lc))->name);
+}
+
 static void
 return_objects(const Shift *shift)
 {
@@ -626,11 +674,7 @@ return_objects(const Shift *shift)
 		Oid			schema = get_namespace_oid(coming->schema, false);
 
 		if (sv_catalog_is_base_schema(shift->product, now->schema))
-		{
-			if (coming->kind == RELKIND_SEQUENCE && sv_is_hidden(now->name))
-				sv_retain_return_sequence(coming->physical, coming->name);
 			continue;
-		}
 		if (is_replaced(shift, coming, entry_named(shift->going, coming)))
 		{
 			become(shift, coming);
@@ -644,6 +688,7 @@ return_objects(const Shift *shift)
 				 strcmp(now->schema, SV_RETAINED_SCHEMA) != 0)
 			sv_retain_return_home(class_of(coming), coming->physical, schema);
 	}
+	return_sequence_names(shift);
 }
 
 /* what is hidden in a table comes back under its name */
@@ -802,9 +847,28 @@ set_defaults(const Shift *shift, const Pair *pair)
 	}
 }
 
+/* is the column computed from what a version writes, as before a rollback? */
+static bool
+is_computed_for(const SvRelease *release, Oid relation, AttrNumber number)
+{
+	char	   *name = get_attname(relation, number, false);
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0' &&
+			sv_version_compare(release->version,
+							   sv_version_parse(pair->label)) <= 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Does every other supported version demand the same of the column, or not
- * know it while its default fills it?
+ * know it while its default fills it, or what it is computed from?
  */
 static bool
 others_demand_not_null(Oid relation, AttrNumber number, List *others)
@@ -823,7 +887,8 @@ others_demand_not_null(Oid relation, AttrNumber number, List *others)
 				continue;
 			column = sv_contract_column_at(sv_catalog_entry(lfirst_int(le)),
 										   number);
-			if (column ? !column->notnull : !is_filled)
+			if (column ? !column->notnull : !is_filled &&
+				!is_computed_for(lfirst(lr), relation, number))
 				return false;
 		}
 	}

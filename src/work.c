@@ -1721,7 +1721,9 @@ step_end(Work *work)
 
 /*
  * An error has ended the run.  Ctrl-C in the session that does the job only
- * interrupts it; a worker that is sent one gives the job up.
+ * interrupts it.  A worker that is sent one by cancel() finds the row saying
+ * so; by anybody else, the job has failed, since a version must not count as
+ * ready without what nobody has decided that it can do without.
  */
 static void
 end_with(Work *work, ErrorData *problem)
@@ -1734,7 +1736,7 @@ end_with(Work *work, ErrorData *problem)
 		work->end_state = SV_JOB_QUEUED;
 		work->end_error = NULL;
 	}
-	else if (interrupt || work->gone)
+	else if (work->gone)
 		work->end_state = SV_JOB_CANCELLED;
 	else
 		work->end_state = SV_JOB_FAILED;
@@ -1742,7 +1744,7 @@ end_with(Work *work, ErrorData *problem)
 	run_step(work, step_end);
 	if (interrupt && work->foreground && !work->stopped)
 		ReThrowError(problem);
-	if (!interrupt)
+	if (!interrupt || !work->stopped)
 		ereport(work->foreground ? WARNING : LOG,
 				(errmsg("job %d, %s, has failed: %s", work->job->id,
 						sv_work_describe(work->job), work->end_error)));

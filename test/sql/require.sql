@@ -265,5 +265,54 @@ UPDATE t SET a = '' WHERE a IS NULL;
 SELECT schemaver.retire('1.2.0', 'shift');
 SELECT * FROM shape('shift.t');
 
+--
+-- a column that older versions have left NULL changes its type, or goes
+--
+CREATE SCHEMA chain;
+CREATE TABLE chain.t (gone int, id int PRIMARY KEY, name text, long_before int);
+ALTER TABLE chain.t DROP gone;
+CREATE INDEX an_index_whose_name_is_longer_than_what_a_hidden_one_can_hold
+	ON chain.t (long_before);
+SELECT schemaver.create_product('chain', '{chain}');
+SELECT schemaver.baseline('1.0.0', 'chain');
+SELECT schemaver.register('1.0.0', 'chain');
+SELECT schemaver.apply('ALTER TABLE t ADD phone int, ADD fax int;
+ALTER TABLE t ALTER phone SET NOT NULL, ALTER fax SET NOT NULL', '2.0.0', 'chain');
+INSERT INTO t VALUES (1, 'old');
+SELECT schemaver.register('2.0.0', 'chain');
+-- the rows that are there are filled, whatever else they lack
+SELECT schemaver.apply('-- schemaver: up t.caps = upper(name)
+-- schemaver: down t.name = lower(caps)
+ALTER TABLE t ADD caps text;
+ALTER TABLE t ALTER phone TYPE bigint, DROP name, ALTER long_before TYPE bigint;
+ALTER TABLE t DROP fax', '3.0.0', 'chain');
+SELECT * FROM shape('chain.t');
+-- what is required of the newest stays so, and what it does not know is not
+SELECT schemaver.register('3.0.0', 'chain');
+INSERT INTO t (id, caps) VALUES (2, 'NEW');
+INSERT INTO t (id, caps, phone) VALUES (2, 'NEW', 3);
+SELECT schemaver.register('1.0.0', 'chain');
+INSERT INTO t VALUES (3, 'old');
+TABLE chain.t;
+SELECT schemaver.unregister();
+-- indexes go away and come back by their names, however long
+SELECT schemaver.rollback('2.0.0', 'chain');
+SELECT schemaver.register('2.0.0', 'chain');
+-- a second change of what was changed before, in one statement
+SELECT schemaver.rollback('1.0.0', 'chain');
+SELECT schemaver.apply('-- schemaver: up t.caps = upper(name)
+-- schemaver: down t.name = lower(caps)
+ALTER TABLE t ADD caps text;
+ALTER TABLE t ALTER phone TYPE bigint, DROP name, ALTER long_before TYPE bigint;
+ALTER TABLE t DROP fax', '3.0.0', 'chain');
+SELECT schemaver.apply('ALTER TABLE t DROP caps, ALTER phone TYPE numeric,
+	ALTER long_before TYPE numeric', '4.0.0', 'chain');
+SELECT indexname FROM pg_indexes WHERE schemaname = 'chain' ORDER BY 1;
+SELECT schemaver.unregister();
+UPDATE chain.t SET phone = 0 WHERE phone IS NULL;
+SELECT schemaver.retire('3.0.0', 'chain');
+SELECT * FROM shape('chain.t');
+SELECT indexname FROM pg_indexes WHERE schemaname = 'chain' ORDER BY 1;
+
 \c :home
 DROP DATABASE sv_require;
