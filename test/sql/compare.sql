@@ -192,12 +192,17 @@ TABLE tool.shallow;
 SELECT finding FROM tool.deep WHERE finding !~ 'not compared';
 DELETE FROM person WHERE id = 20;
 
--- a trigger that is there and that fails every write
-ALTER TABLE parent RENAME v TO w;
+-- a trigger that is there and that fails every write, since a column got
+-- another name behind its back
+SET allow_system_table_mods = on;
+UPDATE pg_attribute SET attname = 'w'
+WHERE attrelid IN ('parent'::regclass, 'heir'::regclass) AND attname = 'v';
 TABLE tool.shallow;
 SELECT finding FROM tool.deep WHERE finding !~ 'not compared';
 UPDATE parent SET w = 1;
-ALTER TABLE parent RENAME w TO v;
+UPDATE pg_attribute SET attname = 'v'
+WHERE attrelid IN ('parent'::regclass, 'heir'::regclass) AND attname = 'w';
+RESET allow_system_table_mods;
 RESET schemaver.guard;
 TABLE tool.shallow;
 
