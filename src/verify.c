@@ -263,6 +263,23 @@ add_relaxed(Verification *verification, const SvEntry *entry,
 				 newer->label, retire_call(verification, newer), by_hand));
 }
 
+/* is there a job that will do it? */
+static bool
+is_pending(const char *kind, Oid relation, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (strcmp(job->kind, kind) == 0 && strcmp(job->name, name) == 0 &&
+			sv_work_find_relation(job) == relation)
+			return true;
+	}
+	return false;
+}
+
 static void
 check_relaxed(Verification *verification, const SvEntry *entry)
 {
@@ -278,7 +295,8 @@ check_relaxed(Verification *verification, const SvEntry *entry)
 		SvPart	   *then = lfirst(lc);
 		SvPart	   *column = sv_contract_column_at(now, then->number);
 
-		if (column && then->notnull && !column->notnull)
+		if (column && then->notnull && !column->notnull &&
+			!is_pending(SV_JOB_NOTNULL, now->physical, column->name))
 			add_relaxed(verification, entry,
 						psprintf("Column %s may be null.",
 								 quote_identifier(column->name)),
@@ -552,7 +570,8 @@ check_validity(Verification *verification)
 {
 	uint64		rows = query(verification,
 							 "SELECT format('%I.%I', n.nspname, t.relname)"
-							 "    AS table, quote_ident(c.conname) AS name "
+							 "    AS table, quote_ident(c.conname) AS name,"
+							 "  t.oid, c.conname "
 							 "FROM pg_constraint AS c"
 							 "  JOIN pg_class AS t ON t.oid = c.conrelid"
 							 "  JOIN pg_namespace AS n"
@@ -564,12 +583,17 @@ check_validity(Verification *verification)
 							 "ORDER BY 1, 2");
 
 	for (uint64 row = 0; row < rows; row++)
+	{
+		if (is_pending(SV_JOB_VALIDATE, atooid(cell(row, "oid")),
+					   cell(row, "conname")))
+			continue;
 		add(verification, NULL, false, cell(row, "table"),
 			"constraint not validated",
 			psprintf("The constraint %s holds for what is written; rows that were there before may violate it.",
 					 cell(row, "name")),
 			psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s.",
 					 cell(row, "table"), cell(row, "name")));
+	}
 }
 
 /* may the caller read the whole table, so that keys are no secret to him? */
