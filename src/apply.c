@@ -884,6 +884,24 @@ record(Migration *migration)
 	sv_catalog_record(&history);
 }
 
+/* what takes long is done after the migration, for the new version */
+static void
+leave_jobs(const Migration *migration, const SvRelease *release)
+{
+	List	   *jobs = sv_defer_jobs();
+	ListCell   *lc;
+
+	sv_build_rehearse(jobs);
+	foreach(lc, jobs)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		job->product_id = migration->product->id;
+		job->release_id = release->id;
+		sv_jobs_add(job);
+	}
+}
+
 /* the script has run: judge it, record the version, reconcile the others */
 static void
 finish(Migration *migration)
@@ -914,14 +932,7 @@ finish(Migration *migration)
 	release = create_release(migration->product, migration->from,
 							 migration->reached, migration->description);
 	sv_require_relax(migration->product);
-	foreach(lc, sv_defer_jobs())
-	{
-		SvJob	   *job = lfirst(lc);
-
-		job->product_id = migration->product->id;
-		job->release_id = release->id;
-		sv_jobs_add(job);
-	}
+	leave_jobs(migration, release);
 
 	/* the base schemas fulfil the new contract, but for what they retain */
 	if (migration->product->complete)

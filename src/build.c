@@ -36,6 +36,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_utilcmd.h"
+#include "parser/parser.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -50,49 +51,30 @@
 /* what the trial of an index has shown */
 typedef struct Model
 {
-	char	   *name;
-	char	   *definition;
+	Oid			relation;
+	IndexStmt  *statement;
+	const char *query;
+	char	   *name;			/* the server's choice */
+	char	   *definition;		/* the statement, fully qualified */
 } Model;
 
 /*
- * Trying an index
+ * Trying
  */
 
-static Model
-make_model(Oid relation, IndexStmt *statement, const char *query)
-{
-	Model		model = {NULL, NULL};
-	ObjectAddress index;
-	int			nestlevel;
-
-	statement = transformIndexStmt(relation, copyObject(statement), query);
-	index = DefineIndex(relation, statement, InvalidOid, InvalidOid,
-						InvalidOid, false, true, true, true, true);
-	CommandCounterIncrement();
-	nestlevel = sv_contract_enter();
-	model.name = get_rel_name(index.objectId);
-	model.definition = pg_get_indexdef_string(index.objectId);
-	sv_contract_leave(nestlevel);
-	return model;
-}
-
-/*
- * Make an index without building it, take it down in words, and roll back.
- * Throws what the server has against it.
- */
-static Model
-try_index(Oid relation, IndexStmt *statement, const char *query)
+/* do something in a subtransaction that is always rolled back */
+static void
+try_and_undo(void (*work) (void *argument), void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile problem = NULL;
-	Model		model = {NULL, NULL};
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		model = make_model(relation, statement, query);
+		work(argument);
 	}
 	PG_CATCH();
 	{
@@ -106,7 +88,102 @@ try_index(Oid relation, IndexStmt *statement, const char *query)
 	CurrentResourceOwner = owner;
 	if (problem)
 		ReThrowError(problem);
+}
+
+static Oid
+define_index(Oid relation, IndexStmt *statement, const char *query)
+{
+	ObjectAddress index;
+
+	statement = transformIndexStmt(relation, copyObject(statement), query);
+	index = DefineIndex(relation, statement, InvalidOid, InvalidOid,
+						InvalidOid, false, true, true, true, true);
+	CommandCounterIncrement();
+	return index.objectId;
+}
+
+static void
+make_model(void *argument)
+{
+	Model	   *model = argument;
+	Oid			index = define_index(model->relation, model->statement,
+									 model->query);
+	int			nestlevel = sv_contract_enter();
+
+	model->name = get_rel_name(index);
+	model->definition = pg_get_indexdef_string(index);
+	sv_contract_leave(nestlevel);
+}
+
+/*
+ * Make an index without building it, take it down in words, and roll back.
+ * Throws what the server has against it.
+ */
+static Model
+try_index(Oid relation, IndexStmt *statement, const char *query)
+{
+	Model		model = {relation, statement, query, NULL, NULL};
+
+	try_and_undo(make_model, &model);
 	return model;
+}
+
+/* in the words of a job, under the path that jobs have */
+static void
+rehearse_index(const SvJob *job)
+{
+	IndexStmt  *statement =
+	castNode(IndexStmt,
+			 linitial_node(RawStmt, raw_parser(job->text,
+											   RAW_PARSE_DEFAULT))->stmt);
+
+	statement->idxname = NULL;
+	statement->concurrent = false;
+	statement->relation =
+		makeRangeVar(get_namespace_name(get_rel_namespace(job->relid)),
+					 get_rel_name(job->relid), -1);
+	(void) define_index(job->relid, statement, job->text);
+}
+
+static void
+rehearse_constraint(const SvJob *job)
+{
+	const char *name = quote_identifier(job->name);
+
+	sv_retain_run(psprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %s %s",
+						   sv_catalog_relation_name(job->relid), name, name,
+						   job->text));
+}
+
+/* a foreign key may need one of the indexes: all of it in one go */
+static void
+rehearse_jobs(void *argument)
+{
+	int			nestlevel = sv_contract_enter();
+	ListCell   *lc;
+
+	foreach(lc, (List *) argument)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (strcmp(job->kind, SV_JOB_INDEX) == 0)
+			rehearse_index(job);
+		else if (strcmp(job->kind, SV_JOB_REPLACE) == 0)
+			rehearse_constraint(job);
+	}
+	sv_contract_leave(nestlevel);
+}
+
+/*
+ * Try what a migration leaves to jobs, a list of SvJob, as far as it can be
+ * done without a look at the rows: so a script fails that cannot be carried
+ * out, and not its jobs.  Throws what the server has against it.
+ */
+void
+sv_build_rehearse(List *jobs)
+{
+	if (jobs != NIL)
+		try_and_undo(rehearse_jobs, jobs);
 }
 
 /*
@@ -262,7 +339,7 @@ leave_key(Oid relation, const Constraint *key, const char *query)
 	model = try_index(relation, index_of_key(relation, key), query);
 	foreach(lc, key->contype == CONSTR_PRIMARY ? key->keys : NIL)
 		leave_not_null(relation, strVal(lfirst(lc)));
-	index = makeObjectName(SV_HIDDEN_PREFIX "job", model.name, NULL);
+	index = makeObjectName(SV_HIDDEN_PREFIX "new", model.name, NULL);
 	sv_defer_add(SV_JOB_INDEX, relation, index, model.definition, model.name);
 	sv_defer_add(SV_JOB_ATTACH, relation, model.name,
 				 psprintf("%s USING INDEX %s%s%s",

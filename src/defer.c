@@ -31,6 +31,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
 #include "storage/bufmgr.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -532,8 +533,31 @@ is_obsolete(const SvJob *job)
 }
 
 /*
+ * The script may have given other names to what a backfill computes from: the
+ * row trigger of the table has followed them.
+ */
+static void
+follow_names(SvJob *job)
+{
+	ListCell   *lc;
+
+	foreach(lc, strcmp(job->kind, SV_JOB_BACKFILL) == 0 && job->text ?
+			sv_sync_pairs(job->relid) : NIL)
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->new_column, job->name) != 0 || pair->up[0] == '\0')
+			continue;
+		job->text = copy_text(pair->up);
+		job->condition = copy_text(sv_defer_unfilled(quote_identifier(job->name),
+													 job->text));
+	}
+}
+
+/*
  * What the migration leaves, in the order in which it is to be done: a list
- * of SvJob, for the caller to say for which release, and to store.
+ * of SvJob, for the caller to say for which release, and to store.  To be
+ * called when the script has run and all names are what they will be.
  */
 List *
 sv_defer_jobs(void)
@@ -546,9 +570,11 @@ sv_defer_jobs(void)
 
 		foreach(lc, deferring.jobs)
 		{
-			if (strcmp(((SvJob *) lfirst(lc))->kind, kinds[i]) == 0 &&
-				!is_obsolete(lfirst(lc)))
-				sorted = lappend(sorted, lfirst(lc));
+			if (strcmp(((SvJob *) lfirst(lc))->kind, kinds[i]) != 0 ||
+				is_obsolete(lfirst(lc)))
+				continue;
+			follow_names(lfirst(lc));
+			sorted = lappend(sorted, lfirst(lc));
 		}
 	}
 	return sorted;

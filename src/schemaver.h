@@ -909,6 +909,7 @@ typedef struct SvBuild
 	bool		validates;		/* CHECKs or foreign keys are made NOT VALID */
 } SvBuild;
 
+extern void sv_build_rehearse(List *jobs);
 extern bool sv_build_index(IndexStmt *statement, Oid relation,
 						   const char *query);
 extern PlannedStmt *sv_build_turn(PlannedStmt *pstmt, SvBuild *build);

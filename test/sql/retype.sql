@@ -174,5 +174,54 @@ RESET client_min_messages;
 SELECT * FROM queue;
 SELECT schemaver.wait_until_ready('2.2.0');
 
+--
+-- What jobs cannot do is refused with the script; names are followed
+--
+SELECT schemaver.register('2.2.0');
+CREATE TABLE app.owner (id int PRIMARY KEY, code int CHECK (code > 0));
+CREATE TABLE app.thing (id int PRIMARY KEY, owner_id int REFERENCES app.owner (id));
+CREATE INDEX ON app.owner (abs(code));
+INSERT INTO app.owner SELECT g, g FROM generate_series(1, 500) g;
+CREATE TYPE app.mood AS ENUM ('sad', 'happy');
+CREATE TABLE app.mind (id int PRIMARY KEY, mood app.mood NOT NULL DEFAULT 'sad');
+INSERT INTO app.mind SELECT g FROM generate_series(1, 500) g;
+SELECT schemaver.apply('SELECT 2', '3.0.0');
+SELECT schemaver.register('3.0.0');
+SELECT schemaver.apply('ALTER TABLE owner ALTER id TYPE text', '3.1.0');
+SELECT schemaver.apply('ALTER TABLE owner ALTER code TYPE date USING date ''2000-01-01'' + code',
+	'3.1.0');
+SELECT schemaver.apply('-- schemaver: down owner.code = code - date ''2000-01-01''
+	ALTER TABLE owner ALTER code TYPE date USING date ''2000-01-01'' + code', '3.1.0');
+SELECT schemaver.apply('-- schemaver: down owner.code = code::int
+	ALTER TABLE owner DROP CONSTRAINT owner_code_check, ALTER code TYPE text', '3.1.0');
+SELECT * FROM queue;
+SELECT schemaver.apply($$
+	CREATE TYPE mood_new AS ENUM ('sad', 'happy', 'angry');
+	ALTER TABLE mind ALTER mood DROP DEFAULT,
+		ALTER mood TYPE mood_new USING mood::text::mood_new;
+	ALTER TYPE mood RENAME TO mood_old;
+	ALTER TYPE mood_new RENAME TO mood;
+	DROP TYPE mood_old;
+	ALTER TABLE mind ALTER mood SET DEFAULT 'happy';
+	ALTER TABLE owner ALTER code TYPE bigint;
+	DROP INDEX owner_abs_idx;
+	ALTER TABLE owner DROP CONSTRAINT owner_code_check;
+$$, '3.1.0');
+SELECT * FROM queue;
+INSERT INTO mind VALUES (1000) RETURNING *;
+UPDATE mind SET mood = 'happy' WHERE id = 1;
+SET client_min_messages = warning;
+CALL schemaver.run_jobs();
+RESET client_min_messages;
+SELECT * FROM queue;
+SELECT schemaver.register('3.1.0');
+INSERT INTO mind VALUES (1001) RETURNING *;
+SELECT mood, count(*) FROM mind GROUP BY 1 ORDER BY 1;
+SELECT * FROM schemaver.verify(deep => true);
+SELECT schemaver.unregister();
+SELECT schemaver.retire('3.0.0');
+SELECT * FROM shape('app.mind');
+SELECT * FROM shape('app.owner');
+
 \c :home
 DROP DATABASE regression_retype;
