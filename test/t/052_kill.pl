@@ -21,7 +21,7 @@ use Scripts;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-my $seconds = $ENV{SCHEMAVER_KILLS} || 35;
+my $seconds = $ENV{SCHEMAVER_KILLS} || 25;
 my $deepest = 12;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
