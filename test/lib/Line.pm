@@ -135,7 +135,8 @@ sub step
 	  if $current < $live + 2 && $current < $self->{deepest};
 	push @can, 'back' if $current > $self->oldest;
 	push @can, 'forget' if $self->depth > $live && $self->depth > $current;
-	push @can, 'retire_oldest' if $self->{live} < 2 && $current > $self->oldest + 1;
+	push @can, 'retire_oldest'
+	  if $self->{live} < 2 && $current > $self->oldest + 1;
 	my $do = $can[ int rand @can ];
 
 	return $self->back($self->oldest + int rand($current - $self->oldest))

@@ -176,7 +176,8 @@ sub start_clients
 {
 	my ($depth) = @_;
 
-	$clients->start($line->version($depth), $protocols[ $depth % 3 ], transactions($line->version($depth), $depth));
+	$clients->start($line->version($depth), $protocols[ $depth % 3 ],
+		transactions($line->version($depth), $depth));
 	return;
 }
 

@@ -1,5 +1,5 @@
 # kill -9 at any moment, and Ctrl-C: of the server, and of the backend, in the
-# middle of apply(), rollback() and retire(), or of the jobs that they have left.
+# middle of apply(), rollback() and retire(), or of the jobs that they leave.
 #
 # Two databases go the same way, and one of them is undisturbed.  What the
 # other has after that must be what it had before the call, or what the
@@ -21,7 +21,7 @@ use Scripts;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-my $seconds = $ENV{SCHEMAVER_KILLS} || 35;
+my $seconds = $ENV{SCHEMAVER_KILLS} || 25;
 my $deepest = 12;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
@@ -162,7 +162,8 @@ my %ends = (
 		  && $node->wait_for_log(qr/ready to accept connections/, $log_end);
 	},
 	'kill -9 of the server' => sub {
-		my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /(\d+)/;
+		my ($postmaster) =
+		  slurp_file($node->data_dir . '/postmaster.pid') =~ /(\d+)/;
 
 		$node->kill9;
 		wait_for_end($postmaster);
