@@ -444,7 +444,7 @@ static void
 gather_jobs(ProductFacts *product)
 {
 	uint64		rows = query("SELECT job, j.version, kind, state, relation,"
-							 "  quote_ident(target) AS target, blocks_done,"
+							 "  target, blocks_done,"
 							 "  blocks, rows, rows_per_second, estimated_end,"
 							 "  error, pid "
 							 "FROM schemaver.jobs AS j "
@@ -882,16 +882,9 @@ static char *
 job_text(const JobFacts *job)
 {
 	StringInfoData text;
-	bool		is_column = strcmp(job->kind, SV_JOB_BACKFILL) == 0 ||
-	strcmp(job->kind, SV_JOB_NOTNULL) == 0;
 
 	initStringInfo(&text);
-	if (is_column)
-		appendStringInfo(&text, "%s of %s.%s", job->kind, job->relation,
-						 job->target);
-	else
-		appendStringInfo(&text, "%s %s of %s", job->kind, job->target,
-						 job->relation);
+	appendStringInfoString(&text, sv_work_describe(sv_catalog_job(job->job)));
 	appendStringInfo(&text, ", %s", job->state);
 	if (job->blocks > 0)
 		appendStringInfo(&text, ", " INT64_FORMAT " of " INT64_FORMAT
@@ -909,18 +902,20 @@ job_text(const JobFacts *job)
 	return text.data;
 }
 
+/* the jobs, and behind those that the same call makes go on, that call */
 static void
 put_jobs(Output *out, ProductFacts *product)
 {
-	ListCell   *cell;
-
-	foreach(cell, product->jobs)
+	for (int i = 0; i < list_length(product->jobs); i++)
 	{
-		JobFacts   *job = lfirst(cell);
+		JobFacts   *job = list_nth(product->jobs, i);
+		JobFacts   *next = i + 1 < list_length(product->jobs) ?
+		list_nth(product->jobs, i + 1) : NULL;
 
 		put_line(out, 1, "Job %d (for %s): %s", job->job, job->version,
 				 job_text(job));
-		if (job->next)
+		if (job->next && !(next && next->next &&
+						   strcmp(next->next, job->next) == 0))
 			put_line(out, 2, "Goes on by: %s", job->next);
 	}
 }

@@ -308,6 +308,9 @@ check_relaxed(Verification *verification, const SvEntry *entry)
 		SvPart	   *then = lfirst(lc);
 		SvPart	   *constraint = constraint_of(now->constraints, then);
 
+		if (is_pending(SV_JOB_ATTACH, now->physical, then->name) ||
+			is_pending(SV_JOB_REPLACE, now->physical, then->name))
+			continue;
 		if (constraint == NULL && strchr("cf", then->flavour))
 			add_relaxed(verification, entry,
 						psprintf("The constraint %s is not there: %s.",
@@ -716,12 +719,7 @@ check_jobs(Verification *verification)
 {
 	uint64		rows = query(verification,
 							 "SELECT j.job, j.state, j.relation, j.error,"
-							 "  j.version::text AS version,"
-							 "  CASE WHEN j.kind IN ('backfill', 'notnull')"
-							 "    THEN format('%s of %s.%I', j.kind, j.relation,"
-							 "      j.target)"
-							 "    ELSE format('%s %I of %s', j.kind, j.target,"
-							 "      j.relation) END AS work "
+							 "  j.version::text AS version "
 							 "FROM schemaver.jobs AS j "
 							 "WHERE j.product = $1"
 							 "  AND j.state IN ('failed', 'cancelled')"
@@ -745,7 +743,8 @@ check_jobs(Verification *verification)
 								  sv_version_parse(cell(row, "version"))),
 			failed, cell(row, "relation"),
 			failed ? "job failed" : "job cancelled",
-			psprintf("Job %s, %s%s%s", job, cell(row, "work"),
+			psprintf("Job %s, %s%s%s", job,
+					 sv_work_describe(sv_catalog_job(pg_strtoint32(job))),
 					 failed && error ? ": " : ".", failed && error ? error : ""),
 			failed ?
 			psprintf("Mend the cause, then SELECT schemaver.retry(%s); or SELECT schemaver.cancel(%s), and the version does without.",

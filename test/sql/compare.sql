@@ -323,6 +323,23 @@ SELECT schemaver.cancel(2);
 TABLE tool.jobs;
 TABLE tool.status;
 
+-- while jobs are still to fill a column, nothing is demanded of it
+CREATE TABLE large (id int PRIMARY KEY, n int NOT NULL);
+INSERT INTO large SELECT i, i FROM generate_series(1, 100) AS i;
+SELECT schemaver.apply('SELECT 4', '5.0.0');
+SELECT schemaver.register('5.0.0');
+SET schemaver.inline_pages = 0;
+SELECT schemaver.apply('ALTER TABLE large ALTER n TYPE bigint', '5.1.0');
+RESET schemaver.inline_pages;
+SELECT detail FROM schemaver.verify(deep => true) WHERE object ~ 'large';
+TABLE tool.status;
+SET client_min_messages = error;
+CALL schemaver.run_jobs();
+RESET client_min_messages;
+SELECT detail FROM schemaver.verify(deep => true) WHERE object ~ 'large';
+UPDATE large SET n = 7 WHERE id = 2;
+SELECT detail FROM schemaver.verify(deep => true) WHERE object ~ 'large';
+
 \c :home
 DROP DATABASE sv_compare WITH (FORCE);
 DROP ROLE regress_sv_owner, regress_sv_monitor;
