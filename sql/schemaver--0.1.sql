@@ -411,6 +411,14 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION schemaver.writes_as(text, schemaver.version[]) IS
 	'whether this session is registered under one of these versions of the product, or replicates; the condition of triggers that only they still have';
 
+CREATE FUNCTION schemaver.sequence(name regclass)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'schemaver_sequence'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION schemaver.sequence(regclass) IS
+	'the sequence that a view of a version stands for, anything else as it is; nextval() and the like go by it in registered sessions';
+
 --
 -- retain.c: where dropped relations stay for the versions that need them
 --

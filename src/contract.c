@@ -917,11 +917,8 @@ read_relation(Oid relid)
 	}
 	entry = make_entry(relkind, RelationGetNamespace(relation),
 					   RelationGetRelationName(relation), relid);
-	if (relkind != RELKIND_SEQUENCE)
-	{
-		read_columns(entry, relation);
-		read_triggers(entry, relation);
-	}
+	read_columns(entry, relation);
+	read_triggers(entry, relation);
 	if (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
 		relkind == RELKIND_FOREIGN_TABLE)
 	{
@@ -1602,7 +1599,7 @@ kind_name(char kind)
 static bool
 is_viewable(char kind)
 {
-	return strchr("rpvmf", kind) != NULL;
+	return strchr("rpvmfS", kind) != NULL;
 }
 
 /*
@@ -1720,13 +1717,6 @@ judge_hidden_column(Verdict *verdict, const SvPart *then, char *column)
 					"It reads or writes that column.");
 }
 
-/* may a stand-in of its own kind serve a version in place of the object? */
-static bool
-has_standins(char kind)
-{
-	return kind == SV_ENTRY_FUNCTION || kind == SV_ENTRY_TYPE;
-}
-
 /* what stands under an entry's own name now, though it is another object */
 static SvEntry *
 find_successor(const SvEntry *entry)
@@ -1787,10 +1777,6 @@ judge_name(Verdict *verdict)
 {
 	const SvEntry *entry = verdict->entry;
 	const SvEntry *now = verdict->now;
-	SvSeverity	severity = is_viewable(entry->kind) ||
-	has_standins(entry->kind) ? SV_BREAKS : SV_FATAL;
-	Oid			table;
-	int32		column;
 
 	if (is_put_away(entry, now))
 	{
@@ -1798,23 +1784,16 @@ judge_name(Verdict *verdict)
 		return;
 	}
 	if (strcmp(entry->name, now->name) != 0)
-		add_finding(verdict, severity,
+		add_finding(verdict, SV_BREAKS,
 					psprintf("RENAME %s %s TO %s", kind_name(entry->kind),
 							 verdict->shown, quote_identifier(now->name)),
 					"It uses the old name.");
-	if (strcmp(entry->schema, now->schema) == 0)
-		return;
-
-	/* a sequence that went along with its table still serves its default */
-	if (entry->kind == RELKIND_SEQUENCE &&
-		(sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column) ||
-		 sequenceIsOwned(entry->physical, DEPENDENCY_INTERNAL, &table,
-						 &column)))
-		severity = SV_BREAKS;
-	add_finding(verdict, severity,
-				psprintf("ALTER %s %s SET SCHEMA %s", kind_name(entry->kind),
-						 verdict->shown, quote_identifier(now->schema)),
-				"It looks for the object in the old schema.");
+	if (strcmp(entry->schema, now->schema) != 0)
+		add_finding(verdict, SV_BREAKS,
+					psprintf("ALTER %s %s SET SCHEMA %s",
+							 kind_name(entry->kind), verdict->shown,
+							 quote_identifier(now->schema)),
+					"It looks for the object in the old schema.");
 }
 
 /*
@@ -2200,7 +2179,7 @@ sv_contract_needs_view(const SvProduct *product, const SvEntry *entry)
 
 	if (!is_viewable(entry->kind))
 		return false;
-	if (product->complete)
+	if (product->complete && entry->kind != RELKIND_SEQUENCE)
 		return true;
 	foreach(lc, judge_entry(entry))
 	{

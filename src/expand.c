@@ -2501,57 +2501,6 @@ drop_replaced_triggers(void)
 	}
 }
 
-/* those who call a sequence by its name call their own when it is put away */
-static void
-spread_sequence(Oid sequence)
-{
-	List	   *schemas = NIL;
-	List	   *names = NIL;
-	ListCell   *lr;
-	ListCell   *le;
-
-	foreach(lr, migration.releases)
-	{
-		foreach(le, sv_catalog_entries_on(sequence))
-		{
-			SvEntry    *entry;
-			Oid			schema;
-
-			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
-				continue;
-			entry = sv_catalog_entry_alone(lfirst_int(le));
-			schema = sv_compat_schema_for(migration.product, lfirst(lr),
-										  entry->schema);
-			if (entry->kind != RELKIND_SEQUENCE || !OidIsValid(schema) ||
-				OidIsValid(get_relname_relid(entry->name, schema)))
-				continue;
-			schemas = lappend_oid(schemas, schema);
-			names = lappend(names, entry->name);
-		}
-	}
-	sv_standin_spread_sequence(sequence, schemas, names);
-}
-
-static void
-spread_sequences(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, migration.put_away)
-	{
-		SvPutAway  *old = lfirst(lc);
-		Oid			table;
-		int32		column;
-
-		if (old->class_id == RelationRelationId &&
-			get_rel_relkind(old->object) == RELKIND_SEQUENCE &&
-			is_own_schema(get_rel_namespace(old->object)) &&
-			!sequenceIsOwned(old->object, DEPENDENCY_INTERNAL, &table,
-							 &column))
-			spread_sequence(old->object);
-	}
-}
-
 static void
 forget_migration(void)
 {
@@ -2573,7 +2522,6 @@ sv_expand_end(void)
 	sv_expand_follow_names();
 	drop_replaced_triggers();
 	sv_settle_put_away(migration.put_away);
-	spread_sequences();
 	sv_require_end();
 	migration.ended = true;
 }

@@ -2004,14 +2004,61 @@ sv_retain_return_sequence(Oid sequence, const char *name)
 	sv_contract_touch(RelationRelationId, sequence);
 }
 
+static char *
+name_of(Oid class_id, Oid object)
+{
+	HeapTuple	tuple;
+	char	   *name;
+
+	if (class_id == RelationRelationId)
+		return get_rel_name(object);
+	if (class_id == ProcedureRelationId)
+		return get_func_name(object);
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(object));
+	name = pstrdup(NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/* give a function, type or sequence another name */
+static void
+rename_home(Oid class_id, Oid object, const char *name)
+{
+	Relation	catalog;
+	HeapTuple	tuple;
+
+	if (class_id == RelationRelationId)
+		RenameRelationInternal(object, name, true, false);
+	else if (class_id == TypeRelationId)
+		RenameTypeInternal(object, name,
+						   GetSysCacheOid1(TYPEOID, Anum_pg_type_typnamespace,
+										   ObjectIdGetDatum(object)));
+	else
+	{
+		catalog = table_open(ProcedureRelationId, RowExclusiveLock);
+		tuple = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(object));
+		namestrcpy(&((Form_pg_proc) GETSTRUCT(tuple))->proname, name);
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+		table_close(catalog, RowExclusiveLock);
+	}
+	CommandCounterIncrement();
+}
+
 /*
  * Move a function, type or sequence from a version schema back into a base
- * schema.  It had the same name there.
+ * schema, under a name that is free there, NULL for the one that it has.  If
+ * it was put away under another, it goes by way of one that neither has.
  */
 void
-sv_retain_return_home(Oid class_id, Oid object, Oid schema)
+sv_retain_return_home(Oid class_id, Oid object, Oid schema, const char *name)
 {
+	bool		is_renamed = name && strcmp(name_of(class_id, object), name) != 0;
+
+	if (is_renamed)
+		rename_home(class_id, object, psprintf("schemaver shift %u", object));
 	sv_retain_home(class_id, object, schema);
+	if (is_renamed)
+		rename_home(class_id, object, name);
 	if (class_id == RelationRelationId)
 		set_ownership(object, DEPENDENCY_NORMAL, DEPENDENCY_AUTO);
 	else

@@ -597,6 +597,12 @@ extern void sv_newest_init(void);
 extern void sv_redirect_init(void);
 
 /*-------------------------------------------------------------------------
+ * sequence.c: nextval() and the like reach the sequence behind a view
+ *-------------------------------------------------------------------------
+ */
+extern void sv_sequence_init(void);
+
+/*-------------------------------------------------------------------------
  * retain.c: what a script drops and a version still needs
  *-------------------------------------------------------------------------
  */
@@ -626,7 +632,8 @@ extern void sv_retain_return_trigger(Oid trigger, const char *name);
 extern void sv_retain_return_relation(Oid relation, Oid schema,
 									  const char *name);
 extern void sv_retain_return_sequence(Oid sequence, const char *name);
-extern void sv_retain_return_home(Oid class_id, Oid object, Oid schema);
+extern void sv_retain_return_home(Oid class_id, Oid object, Oid schema,
+								  const char *name);
 extern List *sv_retain_unused(const SvProduct *product, List *retiring);
 extern List *sv_retain_parts_of(const ObjectAddress *whole);
 extern Oid	sv_retain_relation_of(const ObjectAddress *object);
@@ -713,8 +720,6 @@ extern void sv_standin_become_function(Oid function,
 extern void sv_standin_copy_acl(Oid catalog_id, HeapTuple from, HeapTuple to,
 								AttrNumber column,
 								const ObjectAddress *object, Oid owner);
-extern void sv_standin_spread_sequence(Oid sequence, List *schemas,
-									   List *names);
 extern Oid	sv_standin_find(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
 extern void sv_standin_drop(const SvEntry *entry, const SvEntry *now,

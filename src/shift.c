@@ -686,7 +686,8 @@ return_objects(const Shift *shift)
 			sv_retain_return_relation(coming->physical, schema, coming->name);
 		else if (coming->kind != RELKIND_SEQUENCE ||
 				 strcmp(now->schema, SV_RETAINED_SCHEMA) != 0)
-			sv_retain_return_home(class_of(coming), coming->physical, schema);
+			sv_retain_return_home(class_of(coming), coming->physical, schema,
+								  coming->name);
 	}
 	return_sequence_names(shift);
 }
