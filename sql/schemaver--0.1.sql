@@ -1003,14 +1003,19 @@ CREATE VIEW schemaver.retained AS
 		WHERE e.kind NOT IN ('F', 'T')
 			AND (n.nspname = 'schemaver_retained'
 				OR e.kind = 'S'
-					AND n.oid IN (SELECT s.oid FROM version_schema AS s))
+					AND (n.oid IN (SELECT s.oid FROM version_schema AS s)
+						OR pg_catalog.starts_with(c.relname,
+							'schemaver_retained_')))
 			AND NOT EXISTS (
 				SELECT FROM pg_catalog.pg_depend AS d
 				WHERE e.kind = 'S'
 					AND d.classid = 'pg_catalog.pg_class'::regclass
 					AND d.objid = c.oid
 					AND d.refclassid = 'pg_catalog.pg_class'::regclass
-					AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)
+					AND (d.deptype = 'i' OR d.deptype = 'a'
+						AND NOT pg_catalog.starts_with(c.relname,
+							'schemaver_retained_'))
+					AND d.refobjsubid > 0)
 		UNION ALL
 		SELECT e.id, 'function', e.shown || '(' || e.args || ')',
 			s.nspname || '.' || pg_catalog.quote_ident(p.proname)

@@ -772,11 +772,69 @@ is_null_default(Relation view, AttrNumber number)
 	return node && IsA(node, Const) && ((Const *) node)->constisnull;
 }
 
+/*
+ * The sequence that numbers rows for a version whose identity column is none
+ * any more and has no default either; InvalidOid if there is none.  What the
+ * version writes may be another column now, which it is kept in step with.
+ */
+static Oid
+numbering_sequence(const Wanted *wanted, const SvPart *then,
+				   const SvPart *now)
+{
+	Oid			base = wanted->base;
+	AttrNumber	number = now->number;
+	Oid			sequence = InvalidOid;
+	ListCell   *lc;
+
+	if (then->identity == ' ' || now->identity != ' ' ||
+		OidIsValid(now->object))
+		return InvalidOid;
+	for (;;)
+	{
+		char	   *name = get_attname(base, number, false);
+
+		sequence = sv_contract_kept_identity(base, number, wanted->release);
+		if (OidIsValid(sequence) || !sv_is_hidden(name))
+			return sequence;
+		foreach(lc, sv_sync_pairs(base))
+		{
+			if (strcmp(((SvSyncPair *) lfirst(lc))->old_column, name) == 0)
+				break;
+		}
+		if (lc == NULL)
+			return InvalidOid;
+		number = get_attnum(base, ((SvSyncPair *) lfirst(lc))->new_column);
+	}
+}
+
+/* is the default of a view's column the next value of the sequence? */
+static bool
+is_next_value(Relation view, AttrNumber number, Oid sequence)
+{
+	Node	   *node = build_column_default(view, number);
+
+	return node && IsA(node, NextValueExpr) &&
+		((NextValueExpr *) node)->seqid == sequence;
+}
+
+/* asks for no privilege on the sequence, as an identity does */
+static Node *
+make_next_value(Oid sequence, Form_pg_attribute attribute)
+{
+	NextValueExpr *next = makeNode(NextValueExpr);
+
+	next->seqid = sequence;
+	next->typeId = attribute->atttypid;
+	return (Node *) next;
+}
+
 /* the expression for the default that a view's column must have, or NULL */
 static Node *
-make_default(const char *want, bool null, Form_pg_attribute attribute,
-			 Oid base)
+make_default(const char *want, bool null, Oid sequence,
+			 Form_pg_attribute attribute, Oid base)
 {
+	if (OidIsValid(sequence))
+		return make_next_value(sequence, attribute);
 	if (null)
 		return (Node *) makeNullConst(attribute->atttypid,
 									  attribute->atttypmod,
@@ -798,9 +856,12 @@ sync_defaults(Oid view, const Wanted *wanted)
 		char	   *want = then->generated == ' ' ? then->expression : NULL;
 		char	   *have = view_default(relation, i + 1);
 		bool		null = wants_null(then, now);
+		Oid			sequence = numbering_sequence(wanted, then, now);
 		Node	   *node;
 
-		if (null ? have && is_null_default(relation, i + 1) :
+		if (OidIsValid(sequence) ?
+			is_next_value(relation, i + 1, sequence) :
+			null ? have && is_null_default(relation, i + 1) :
 			strcmp(want ? want : "", have ? have : "") == 0)
 			continue;
 
@@ -815,7 +876,7 @@ sync_defaults(Oid view, const Wanted *wanted)
 			RemoveAttrDefault(view, i + 1, DROP_RESTRICT, true, true);
 			CommandCounterIncrement();
 		}
-		node = make_default(want, null,
+		node = make_default(want, null, sequence,
 							TupleDescAttr(RelationGetDescr(relation), i),
 							wanted->base);
 		if (node)

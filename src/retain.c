@@ -1295,6 +1295,44 @@ sv_retain_hide_sequence(Oid sequence)
 	sv_contract_touch(RelationRelationId, sequence);
 }
 
+static void
+set_identity(Oid relation, AttrNumber number, char identity)
+{
+	Relation	catalog = table_open(AttributeRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(relation),
+											Int16GetDatum(number));
+
+	((Form_pg_attribute) GETSTRUCT(tuple))->attidentity = identity;
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/*
+ * Let a column be no identity any more, but own its sequence still.
+ */
+void
+sv_retain_end_identity(Oid relation, AttrNumber number, Oid sequence)
+{
+	LockRelationOid(relation, AccessExclusiveLock);
+	set_identity(relation, number, '\0');
+	set_ownership(sequence, DEPENDENCY_INTERNAL, DEPENDENCY_AUTO);
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Make a column an identity again, whose sequence it still owns.
+ */
+void
+sv_retain_return_identity(Oid relation, AttrNumber number, Oid sequence,
+						  char identity)
+{
+	LockRelationOid(relation, AccessExclusiveLock);
+	set_identity(relation, number, identity);
+	set_ownership(sequence, DEPENDENCY_AUTO, DEPENDENCY_INTERNAL);
+	sv_contract_touch(RelationRelationId, relation);
+}
+
 /*
  * Move a function, type, sequence or another object that belongs to a schema
  * into a version schema.
@@ -1548,6 +1586,34 @@ add_unused_columns(List *objects, const SvProduct *product, List *releases)
 	return objects;
 }
 
+/* sequences of identities that are none any more; others go with the column */
+static List *
+add_unused_sequences(List *objects, const SvProduct *product, List *releases)
+{
+	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
+	SysScanDesc scan = begin_hidden(catalog, ClassNameNspIndexId,
+									Anum_pg_class_relname);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+		Oid			table;
+		int32		column;
+
+		if (form->relkind == RELKIND_SEQUENCE &&
+			is_in_base_schema(form->oid, product) &&
+			!sequenceIsOwned(form->oid, DEPENDENCY_INTERNAL, &table,
+							 &column) &&
+			sv_catalog_entries_on(form->oid) != NIL &&
+			entries_of(form->oid, releases) == NIL)
+			objects = add_address(objects, RelationRelationId, form->oid, 0);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return objects;
+}
+
 static bool
 is_release_among(const SvRelease *release, List *releases)
 {
@@ -1598,6 +1664,7 @@ sv_retain_unused(const SvProduct *product, List *retiring)
 	objects = add_unused_triggers(objects, product, releases);
 	objects = add_unused_indexes(objects, product, releases);
 	objects = add_unused_columns(objects, product, releases);
+	objects = add_unused_sequences(objects, product, releases);
 	foreach(lc, sv_catalog_objects_of_schema(sv_retain_schema(),
 											 RelationRelationId))
 	{

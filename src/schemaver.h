@@ -495,6 +495,10 @@ extern Alias *sv_contract_alias(const SvEntry *entry, Relation table);
 extern SvPart *sv_contract_find_column(const SvEntry *entry,
 									   const SvPart *then,
 									   const SvEntry *now);
+extern Oid	sv_contract_kept_identity(Oid relation, AttrNumber number,
+									  const SvRelease *release);
+extern void sv_contract_tell_identity(Oid relation, AttrNumber number,
+									  char identity);
 extern List *sv_contract_judge(List *releases);
 extern List *sv_contract_judge_named(List *releases);
 extern void sv_contract_relink(List *releases, bool by_name);
@@ -620,6 +624,10 @@ extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 							   List *releases);
 extern void sv_retain_hide_sequence(Oid sequence);
+extern void sv_retain_end_identity(Oid relation, AttrNumber number,
+								   Oid sequence);
+extern void sv_retain_return_identity(Oid relation, AttrNumber number,
+									  Oid sequence, char identity);
 extern void sv_retain_disinherit(Oid relation, Oid parent);
 extern void sv_retain_relation(Oid relation, List *kept);
 extern void sv_retain_let_truncate(List *relations, List *seen);

@@ -156,6 +156,22 @@ SELECT setval('"Aber neun Zehntel der Länge eines Namens reichen gerade aus f2"
 SELECT nextval('seq."Aber neun Zehntel der Länge eines Namens reichen gerade aus für"');
 SELECT schemaver.unregister();
 
+-- a default that goes with its sequence stays for the version that had it
+CREATE SEQUENCE seq.numbering START 10;
+CREATE TABLE seq.numbered (id int DEFAULT nextval('seq.numbering'), v text);
+SELECT schemaver.apply('CREATE TABLE y ()', '1.4.1');
+SELECT schemaver.register('1.4.1');
+SELECT schemaver.apply('DROP SEQUENCE numbering CASCADE', '1.5.0');
+INSERT INTO numbered (v) VALUES ('a') RETURNING id;
+SELECT schemaver.register('1.5.0');
+INSERT INTO numbered (v) VALUES ('b') RETURNING id;
+SELECT schemaver.rollback('1.4.1');
+INSERT INTO numbered (v) VALUES ('b') RETURNING id;
+SELECT schemaver.register('1.4.1');
+INSERT INTO numbered (v) VALUES ('c') RETURNING id;
+SELECT schemaver.verify();
+SELECT schemaver.unregister();
+
 \c :home
 DROP DATABASE sv_sequence;
 DROP ROLE sv_sequence_app, sv_sequence_stranger;
