@@ -411,6 +411,14 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION schemaver.writes_as(text, schemaver.version[]) IS
 	'whether this session is registered under one of these versions of the product, or replicates; the condition of triggers that only they still have';
 
+CREATE FUNCTION schemaver.relabel(value anyelement, target anycompatible)
+RETURNS anycompatible
+AS 'MODULE_PATHNAME', 'schemaver_relabel'
+LANGUAGE C STABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION schemaver.relabel(anyelement, anycompatible) IS
+	'the value of the second one''s enum that stands at the same place as a value of another enum; also for arrays. Columns are kept in step by it where a label was renamed';
+
 CREATE FUNCTION schemaver.sequence(name regclass)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'schemaver_sequence'

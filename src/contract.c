@@ -1029,6 +1029,8 @@ read_type(Oid type)
 
 		base->type = sv_contract_type_text(form->typbasetype, form->typtypmod,
 							   form->typcollation);
+		base->type_oid = form->typbasetype;
+		base->typmod = form->typtypmod;
 		base->notnull = form->typnotnull;
 		datum = SysCacheGetAttr(TYPEOID, tuple, Anum_pg_type_typdefault,
 								&isnull);

@@ -1630,7 +1630,8 @@ static bool
 may_rename(Node *statement)
 {
 	return IsA(statement, RenameStmt) || IsA(statement, AlterTableStmt) ||
-		IsA(statement, AlterObjectSchemaStmt) || IsA(statement, DropStmt);
+		IsA(statement, AlterObjectSchemaStmt) || IsA(statement, DropStmt) ||
+		IsA(statement, AlterEnumStmt);
 }
 
 /* keep the defaults that a statement is about to change */
@@ -1918,6 +1919,22 @@ turn_identities(PlannedStmt *pstmt)
 	foreach(lc, ((AlterTableStmt *) pstmt->utilityStmt)->cmds)
 		defer_always(lfirst(lc), relation);
 	return pstmt;
+}
+
+/* a label is about to be renamed or added: older versions keep theirs */
+static void
+keep_labels(const AlterEnumStmt *statement)
+{
+	ListCell   *lc;
+
+	sv_relabel_add(statement);
+	foreach(lc, sv_relabel_replace(statement, migration.product,
+								   migration.from, migration.releases,
+								   used_releases(migration.releases)))
+	{
+		add_hiding(lfirst_oid(lc));
+		freeze(lfirst_oid(lc));
+	}
 }
 
 /* what is left to run of ALTER TABLE when types have changed, maybe NULL */
@@ -2324,6 +2341,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 			finish_command(statement, completion);
 			return;
 		}
+		if (IsA(statement, AlterEnumStmt))
+			keep_labels((AlterEnumStmt *) statement);
 		watched = sv_replace_watch(statement, migration.releases);
 		migration.creating = IsA(statement, CreateFunctionStmt);
 	}

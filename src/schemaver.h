@@ -891,6 +891,17 @@ extern void sv_settle_put_away(List *put_away);
 extern bool sv_settle_is_in_use(Oid class_id, Oid object);
 
 /*-------------------------------------------------------------------------
+ * relabel.c: a label of an enum gets another name
+ *-------------------------------------------------------------------------
+ */
+extern List *sv_relabel_replace(const AlterEnumStmt *statement,
+								const SvProduct *product,
+								const SvRelease *from, List *releases,
+								List *used);
+extern void sv_relabel_add(const AlterEnumStmt *statement);
+extern List *sv_relabel_tables(const AlterEnumStmt *statement);
+
+/*-------------------------------------------------------------------------
  * directive.c: "up" and "down"
  *-------------------------------------------------------------------------
  */

@@ -538,21 +538,21 @@ drop_parts(const Pair *pair)
 
 	foreach(lc, pair->going->triggers)
 	{
-		SvPart	   *trigger = lfirst(lc);
+		SvPart	   *trigger = part_on(pair->now->triggers,
+									  ((SvPart *) lfirst(lc))->object);
 
-		if (part_on(pair->now->triggers, trigger->object) &&
+		if (trigger && !sv_is_hidden(trigger->name) &&
 			!part_on(pair->coming->triggers, trigger->object))
 			run(psprintf("DROP TRIGGER %s ON %s",
-						 quote_identifier(part_on(pair->now->triggers,
-												  trigger->object)->name),
-						 pair->table));
+						 quote_identifier(trigger->name), pair->table));
 	}
 	foreach(lc, pair->going->constraints)
 	{
 		SvPart	   *constraint = part_on(pair->now->constraints,
 										 ((SvPart *) lfirst(lc))->object);
 
-		if (constraint == NULL || is_inherited_constraint(constraint) ||
+		if (constraint == NULL || sv_is_hidden(constraint->name) ||
+			is_inherited_constraint(constraint) ||
 			part_on(pair->coming->constraints, constraint->object))
 			continue;
 		if (constraint->flavour == 'i')

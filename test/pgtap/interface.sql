@@ -38,6 +38,8 @@ SELECT bag_eq('functions', $$ VALUES
 	 'SETOF schemaver.finding', 'v', 'u', false, false),
 	('writes_as(product text, versions schemaver.version[])',
 	 'boolean', 's strict', 'r', true, false),
+	('relabel(value anyelement, target anycompatible)', 'anycompatible', 's',
+	 's', true, false),
 	('sequence(name regclass)', 'regclass', 's strict', 's', true, false),
 	('register(version schemaver.version, product text DEFAULT NULL::text)',
 	 'schemaver.version', 'v', 'u', true, false),

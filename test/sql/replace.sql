@@ -260,7 +260,7 @@ SET enable_seqscan = off;
 EXPLAIN (COSTS off) SELECT id FROM person WHERE m = 'sad'::mood;
 RESET enable_seqscan;
 
--- renamed labels cannot be
+-- a label cannot be renamed beside a function that takes the type
 SELECT schemaver.apply($$ALTER TYPE feeling RENAME VALUE 'sad' TO 'blue'$$);
 
 -- dropped, and an enum built anew under the name that it had
