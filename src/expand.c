@@ -39,6 +39,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/partition.h"
 #include "catalog/pg_attrdef.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
@@ -467,6 +468,36 @@ owner_of_default(HTAB *doomed, Oid attrdef)
 	return column;
 }
 
+/* what an object was made together with, such as casts and makers of ranges */
+static ObjectAddress
+owner_by_dependency(HTAB *doomed, const ObjectAddress *object)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ObjectAddress owner;
+
+	ObjectAddressSet(owner, InvalidOid, InvalidOid);
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object->classId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object->objectId));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->deptype == DEPENDENCY_INTERNAL &&
+			find_doomed(doomed, form->refclassid, form->refobjid, 0))
+			ObjectAddressSet(owner, form->refclassid, form->refobjid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return owner;
+}
+
 /* what an object is a part of, InvalidOid if of nothing */
 static ObjectAddress
 owner_of(HTAB *doomed, const ObjectAddress *object)
@@ -490,6 +521,9 @@ owner_of(HTAB *doomed, const ObjectAddress *object)
 			return owner_of_constraint(doomed, object->objectId);
 		case AttrDefaultRelationId:
 			return owner_of_default(doomed, object->objectId);
+		case CastRelationId:
+		case ProcedureRelationId:
+			return owner_by_dependency(doomed, object);
 		case StatisticExtRelationId:
 			(void) read_oids(StatisticExtRelationId, StatisticExtOidIndexId,
 							 Anum_pg_statistic_ext_oid, object->objectId, 1,

@@ -1334,6 +1334,63 @@ sv_retain_return_identity(Oid relation, AttrNumber number, Oid sequence,
 }
 
 /*
+ * The type that a function was made with, as those that make a range are;
+ * InvalidOid if there is none.
+ */
+Oid
+sv_retain_type_of(Oid function)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			type = InvalidOid;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(function));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->deptype == DEPENDENCY_INTERNAL &&
+			form->refclassid == TypeRelationId)
+			type = form->refobjid;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return type;
+}
+
+/* a type moves with what was made together with it: a range with functions */
+static void
+move_type(Oid type, Oid schema, ObjectAddresses *moved)
+{
+	ObjectAddress address;
+	ListCell   *lc;
+
+	(void) AlterTypeNamespaceInternal(type, schema, false, true, moved);
+	ObjectAddressSet(address, TypeRelationId, type);
+	foreach(lc, sv_retain_parts_of(&address))
+	{
+		ObjectAddress *part = lfirst(lc);
+
+		if (part->classId != ProcedureRelationId ||
+			sv_retain_type_of(part->objectId) != type ||
+			get_func_namespace(part->objectId) == schema)
+			continue;
+		(void) AlterObjectNamespace_oid(part->classId, part->objectId, schema,
+										moved);
+		sv_contract_touch(part->classId, part->objectId);
+	}
+	if (OidIsValid(get_range_multirange(type)))
+		move_type(get_range_multirange(type), schema, moved);
+}
+
+/*
  * Move a function, type, sequence or another object that belongs to a schema
  * into a version schema.
  */
@@ -1347,7 +1404,7 @@ sv_retain_home(Oid class_id, Oid object, Oid schema)
 	if (class_id == RelationRelationId)
 		move_sequence(object, schema, moved);
 	else if (class_id == TypeRelationId)
-		(void) AlterTypeNamespaceInternal(object, schema, false, true, moved);
+		move_type(object, schema, moved);
 	else
 		(void) AlterObjectNamespace_oid(class_id, object, schema, moved);
 	sv_catalog_become_caller(&identity);

@@ -644,6 +644,7 @@ extern void sv_retain_return_home(Oid class_id, Oid object, Oid schema,
 								  const char *name);
 extern List *sv_retain_unused(const SvProduct *product, List *retiring);
 extern List *sv_retain_parts_of(const ObjectAddress *whole);
+extern Oid	sv_retain_type_of(Oid function);
 extern Oid	sv_retain_relation_of(const ObjectAddress *object);
 extern void sv_retain_add_unused(List *unused, ObjectAddresses *addresses);
 

@@ -202,8 +202,8 @@ is_replaced(const Shift *shift, const SvEntry *coming, const SvEntry *going)
 }
 
 /*
- * Does a sequence go along with what owns it?  It does with an identity
- * column, and with any that goes.
+ * Does something go along with what it belongs to?  A sequence does with an
+ * identity column, and with any that goes; a function with a range.
  */
 static bool
 goes_along(const Shift *shift, const SvEntry *entry)
@@ -213,6 +213,8 @@ goes_along(const Shift *shift, const SvEntry *entry)
 	Oid			table;
 	int32		column;
 
+	if (entry->kind == SV_ENTRY_FUNCTION)
+		return OidIsValid(sv_retain_type_of(entry->physical));
 	if (entry->kind != RELKIND_SEQUENCE ||
 		!sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column))
 		return is_owned_sequence(entry);
