@@ -1955,13 +1955,12 @@ turn_identities(PlannedStmt *pstmt)
 	return pstmt;
 }
 
-/* a label is about to be renamed or added: older versions keep theirs */
+/* a label is about to be renamed: older versions keep the type as it is */
 static void
 keep_labels(const AlterEnumStmt *statement)
 {
 	ListCell   *lc;
 
-	sv_relabel_add(statement);
 	foreach(lc, sv_relabel_replace(statement, migration.product,
 								   migration.from, migration.releases,
 								   used_releases(migration.releases)))
@@ -2321,6 +2320,8 @@ mind_retained(Node *statement)
 		prepare_heirs((AlterTableStmt *) statement);
 	else if (IsA(statement, TruncateStmt))
 		let_truncate((TruncateStmt *) statement);
+	else if (IsA(statement, AlterEnumStmt))
+		sv_relabel_add((AlterEnumStmt *) statement);
 }
 
 static bool
@@ -2330,7 +2331,7 @@ concerns_retained(const Node *statement)
 		IsA(statement, CreateForeignTableStmt) ||
 		IsA(statement, AlterTableStmt) || IsA(statement, RenameStmt) ||
 		IsA(statement, IndexStmt) || IsA(statement, CreateTrigStmt) ||
-		IsA(statement, TruncateStmt);
+		IsA(statement, TruncateStmt) || IsA(statement, AlterEnumStmt);
 }
 
 static void

@@ -108,6 +108,13 @@ EXECUTE r;
 SELECT schemaver.verify();
 
 -- back, and forward again
+-- a label that is added by hand keeps its place, too
+ALTER TYPE feeling ADD VALUE 'numb' BEFORE 'fair';
+SELECT schemaver.register('2.0.0');
+INSERT INTO person (id, name, f) VALUES (14, 'Len', 'numb'), (15, 'Lex', 'fair') RETURNING *;
+SELECT schemaver.register('1.0.0');
+SELECT id, m, enum_range(NULL::mood) FROM person WHERE id IN (14, 15) ORDER BY id;
+DELETE FROM person WHERE id IN (14, 15);
 SELECT schemaver.rollback('1.0.0');
 EXECUTE r;
 EXECUTE w(20, 'Lou', 'sad');
@@ -167,7 +174,10 @@ SELECT schemaver.apply($$
 	DROP FUNCTION is_a(kind);
 	DROP DOMAIN a;
 	DROP TABLE parts;
+	CREATE TABLE fresh (k kind DEFAULT 'a', ks kind[]);
+	INSERT INTO fresh VALUES ('a', '{a,b}');
 	ALTER TYPE kind RENAME VALUE 'a' TO 'c';
+	INSERT INTO fresh VALUES (DEFAULT, '{c}');
 	CREATE VIEW things AS SELECT id, k FROM thing;
 	CREATE FUNCTION is_a(kind) RETURNS bool LANGUAGE sql AS $f$SELECT $1 = 'c'$f$;
 $$, '3.0.0');
@@ -177,6 +187,7 @@ SELECT is_a('a');
 SELECT is_a('a'::kind);
 SELECT schemaver.register('3.0.0');
 SELECT k, is_a(k) FROM things ORDER BY id;
+TABLE fresh;
 SELECT schemaver.unregister();
 SELECT schemaver.verify();
 
