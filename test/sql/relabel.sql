@@ -107,7 +107,6 @@ SELECT schemaver.register('1.0.0');
 EXECUTE r;
 SELECT schemaver.verify();
 
--- back, and forward again
 -- a label that is added by hand keeps its place, too
 ALTER TYPE feeling ADD VALUE 'numb' BEFORE 'fair';
 SELECT schemaver.register('2.0.0');
@@ -115,6 +114,8 @@ INSERT INTO person (id, name, f) VALUES (14, 'Len', 'numb'), (15, 'Lex', 'fair')
 SELECT schemaver.register('1.0.0');
 SELECT id, m, enum_range(NULL::mood) FROM person WHERE id IN (14, 15) ORDER BY id;
 DELETE FROM person WHERE id IN (14, 15);
+
+-- back, and forward again
 SELECT schemaver.rollback('1.0.0');
 EXECUTE r;
 EXECUTE w(20, 'Lou', 'sad');
