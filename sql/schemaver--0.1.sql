@@ -411,6 +411,22 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION schemaver.writes_as(text, schemaver.version[]) IS
 	'whether this session is registered under one of these versions of the product, or replicates; the condition of triggers that only they still have';
 
+CREATE FUNCTION schemaver.relabel(value anyelement, target anycompatible)
+RETURNS anycompatible
+AS 'MODULE_PATHNAME', 'schemaver_relabel'
+LANGUAGE C STABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION schemaver.relabel(anyelement, anycompatible) IS
+	'the value of the second one''s enum that stands at the same place as a value of another enum; also for arrays. Columns are kept in step by it where a label was renamed';
+
+CREATE FUNCTION schemaver.sequence(name regclass)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'schemaver_sequence'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION schemaver.sequence(regclass) IS
+	'the sequence that a view of a version stands for, anything else as it is; nextval() and the like go by it in registered sessions';
+
 --
 -- retain.c: where dropped relations stay for the versions that need them
 --
@@ -995,14 +1011,19 @@ CREATE VIEW schemaver.retained AS
 		WHERE e.kind NOT IN ('F', 'T')
 			AND (n.nspname = 'schemaver_retained'
 				OR e.kind = 'S'
-					AND n.oid IN (SELECT s.oid FROM version_schema AS s))
+					AND (n.oid IN (SELECT s.oid FROM version_schema AS s)
+						OR pg_catalog.starts_with(c.relname,
+							'schemaver_retained_')))
 			AND NOT EXISTS (
 				SELECT FROM pg_catalog.pg_depend AS d
 				WHERE e.kind = 'S'
 					AND d.classid = 'pg_catalog.pg_class'::regclass
 					AND d.objid = c.oid
 					AND d.refclassid = 'pg_catalog.pg_class'::regclass
-					AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)
+					AND (d.deptype = 'i' OR d.deptype = 'a'
+						AND NOT pg_catalog.starts_with(c.relname,
+							'schemaver_retained_'))
+					AND d.refobjsubid > 0)
 		UNION ALL
 		SELECT e.id, 'function', e.shown || '(' || e.args || ')',
 			s.nspname || '.' || pg_catalog.quote_ident(p.proname)

@@ -327,6 +327,12 @@ need_locks_of(Migration *migration, Node *node)
 			need_range(migration, ((RuleStmt *) node)->relation,
 					   AccessExclusiveLock);
 			break;
+		case T_AlterEnumStmt:
+			foreach(lc, sv_relabel_tables((AlterEnumStmt *) node))
+				migration->needed = sv_lock_need(migration->needed,
+												 lfirst_oid(lc),
+												 AccessExclusiveLock);
+			break;
 		default:
 			break;
 	}

@@ -678,7 +678,7 @@ keep_object(Oid class_id, Oid object, const char *label)
 	else if (free_name != name)
 		RenameRelationInternal(object, free_name, true, false);
 	CommandCounterIncrement();
-	sv_retain_return_home(class_id, object, archive_schema());
+	sv_retain_return_home(class_id, object, archive_schema(), NULL);
 }
 
 /* what an object refers to in some schemas; appended to a list of addresses */

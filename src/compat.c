@@ -373,8 +373,14 @@ schema_of_entry(const SvProduct *product, const SvRelease *release,
 static bool
 is_shown_by_view(const SvEntry *entry)
 {
-	return entry->kind != SV_ENTRY_FUNCTION && entry->kind != SV_ENTRY_TYPE &&
-		entry->kind != RELKIND_SEQUENCE;
+	return sv_contract_is_relation(entry->kind);
+}
+
+/* does it stand in a version schema itself when it was put away? */
+static bool
+is_housed(const SvEntry *entry)
+{
+	return !is_shown_by_view(entry) || entry->kind == RELKIND_SEQUENCE;
 }
 
 /* tell of a view, or of a whole version schema, instead of mending it */
@@ -766,11 +772,69 @@ is_null_default(Relation view, AttrNumber number)
 	return node && IsA(node, Const) && ((Const *) node)->constisnull;
 }
 
+/*
+ * The sequence that numbers rows for a version whose identity column is none
+ * any more and has no default either; InvalidOid if there is none.  What the
+ * version writes may be another column now, which it is kept in step with.
+ */
+static Oid
+numbering_sequence(const Wanted *wanted, const SvPart *then,
+				   const SvPart *now)
+{
+	Oid			base = wanted->base;
+	AttrNumber	number = now->number;
+	Oid			sequence = InvalidOid;
+	ListCell   *lc;
+
+	if (then->identity == ' ' || now->identity != ' ' ||
+		OidIsValid(now->object))
+		return InvalidOid;
+	for (;;)
+	{
+		char	   *name = get_attname(base, number, false);
+
+		sequence = sv_contract_kept_identity(base, number, wanted->release);
+		if (OidIsValid(sequence) || !sv_is_hidden(name))
+			return sequence;
+		foreach(lc, sv_sync_pairs(base))
+		{
+			if (strcmp(((SvSyncPair *) lfirst(lc))->old_column, name) == 0)
+				break;
+		}
+		if (lc == NULL)
+			return InvalidOid;
+		number = get_attnum(base, ((SvSyncPair *) lfirst(lc))->new_column);
+	}
+}
+
+/* is the default of a view's column the next value of the sequence? */
+static bool
+is_next_value(Relation view, AttrNumber number, Oid sequence)
+{
+	Node	   *node = build_column_default(view, number);
+
+	return node && IsA(node, NextValueExpr) &&
+		((NextValueExpr *) node)->seqid == sequence;
+}
+
+/* asks for no privilege on the sequence, as an identity does */
+static Node *
+make_next_value(Oid sequence, Form_pg_attribute attribute)
+{
+	NextValueExpr *next = makeNode(NextValueExpr);
+
+	next->seqid = sequence;
+	next->typeId = attribute->atttypid;
+	return (Node *) next;
+}
+
 /* the expression for the default that a view's column must have, or NULL */
 static Node *
-make_default(const char *want, bool null, Form_pg_attribute attribute,
-			 Oid base)
+make_default(const char *want, bool null, Oid sequence,
+			 Form_pg_attribute attribute, Oid base)
 {
+	if (OidIsValid(sequence))
+		return make_next_value(sequence, attribute);
 	if (null)
 		return (Node *) makeNullConst(attribute->atttypid,
 									  attribute->atttypmod,
@@ -792,9 +856,12 @@ sync_defaults(Oid view, const Wanted *wanted)
 		char	   *want = then->generated == ' ' ? then->expression : NULL;
 		char	   *have = view_default(relation, i + 1);
 		bool		null = wants_null(then, now);
+		Oid			sequence = numbering_sequence(wanted, then, now);
 		Node	   *node;
 
-		if (null ? have && is_null_default(relation, i + 1) :
+		if (OidIsValid(sequence) ?
+			is_next_value(relation, i + 1, sequence) :
+			null ? have && is_null_default(relation, i + 1) :
 			strcmp(want ? want : "", have ? have : "") == 0)
 			continue;
 
@@ -809,7 +876,7 @@ sync_defaults(Oid view, const Wanted *wanted)
 			RemoveAttrDefault(view, i + 1, DROP_RESTRICT, true, true);
 			CommandCounterIncrement();
 		}
-		node = make_default(want, null,
+		node = make_default(want, null, sequence,
 							TupleDescAttr(RelationGetDescr(relation), i),
 							wanted->base);
 		if (node)
@@ -1138,40 +1205,33 @@ sv_compat_has_view(const SvProduct *product, const SvRelease *release,
 {
 	Oid			schema = schema_of_entry(product, release, entry);
 
+	if (!OidIsValid(schema))
+		return false;
 	if (!is_shown_by_view(entry))
-		return OidIsValid(schema) &&
-			OidIsValid(sv_standin_find(entry, sv_contract_resolve(entry),
-									   schema));
-	return OidIsValid(schema) &&
-		get_rel_relkind(get_relname_relid(entry->name, schema)) ==
-		RELKIND_VIEW;
+		return OidIsValid(sv_standin_find(entry, sv_contract_resolve(entry),
+										  schema));
+	return get_rel_relkind(get_relname_relid(entry->name, schema)) ==
+		RELKIND_VIEW ||
+		(is_housed(entry) && OidIsValid(get_relname_relid(entry->name, schema)));
 }
 
 /*
- * Tell of a function, type or sequence that does not stand where the version
- * looks for it.  Functions and types are made, since to compare them is to
- * make them: the caller rolls that back.
+ * Tell of a function or type that does not stand where the version looks for
+ * it.  It is made, since to compare it is to make it: the caller rolls that
+ * back.
  */
 static bool
 look_at_standin(const Wanted *wanted)
 {
 	const SvEntry *entry = wanted->entry;
 	SvEntry    *now = sv_contract_resolve(entry);
-	bool		is_sequence = entry->kind == RELKIND_SEQUENCE;
-	bool		differs;
+	bool		differs = now && OidIsValid(wanted->schema) && !XactReadOnly &&
+	sv_standin_sync(entry, now, wanted->schema);
 
-	if (now == NULL || !OidIsValid(wanted->schema))
-		return false;
-	if (is_sequence)
-		differs = sv_contract_is_version_schema(get_namespace_oid(now->schema,
-																  false)) &&
-			!OidIsValid(sv_standin_find(entry, now, wanted->schema));
-	else
-		differs = !XactReadOnly && sv_standin_sync(entry, now, wanted->schema);
 	if (differs)
 		tell_of_view(wanted, "stand-in missing",
 					 psprintf("The version does not find %s under the name that it knows, or not as it knows it.",
-							  sv_contract_shown_name(entry)), !is_sequence);
+							  sv_contract_shown_name(entry)), true);
 	return differs;
 }
 
@@ -1193,11 +1253,13 @@ reconcile_entry(const SvProduct *product, const SvRelease *release,
 	if (!is_shown_by_view(entry))
 		return mismatches ? look_at_standin(&wanted) :
 			sv_standin_sync(entry, sv_contract_resolve(entry), wanted.schema);
-	if (sv_contract_needs_view(product, entry) && plan_view(product, &wanted))
-		return sync_view(&wanted);
 	view = OidIsValid(wanted.schema) ?
 		get_relname_relid(entry->name, wanted.schema) : InvalidOid;
-	if (!OidIsValid(view) || view == entry->physical)
+	if (OidIsValid(view) && view == entry->physical)
+		return false;
+	if (sv_contract_needs_view(product, entry) && plan_view(product, &wanted))
+		return sync_view(&wanted);
+	if (!OidIsValid(view))
 		return false;
 	if (mismatches)
 		tell_of_view(&wanted, "view not needed",
@@ -1350,6 +1412,16 @@ newest_with(List *releases, List *entry_ids, int32 *entry_id)
 	return newest;
 }
 
+/* drop the view of that name, if there is one */
+static void
+drop_named_view(const char *name, Oid schema)
+{
+	Oid			view = get_relname_relid(name, schema);
+
+	if (OidIsValid(view))
+		drop_view(view);
+}
+
 /* an object in a schema that goes moves to the newest that needs it still */
 static void
 rehouse_object(const SvProduct *product, List *staying, Oid class_id,
@@ -1367,10 +1439,13 @@ rehouse_object(const SvProduct *product, List *staying, Oid class_id,
 	entry = sv_catalog_entry(entry_id);
 	now = sv_contract_resolve(entry);
 	home = schema_of_entry(product, release, entry);
-	if (is_shown_by_view(entry) || now == NULL || now->physical != object ||
+	if (!is_housed(entry) || now == NULL || now->physical != object ||
 		!OidIsValid(home))
 		return;
-	sv_standin_drop(entry, now, home);
+	if (is_shown_by_view(entry))
+		drop_named_view(entry->name, home);
+	else
+		sv_standin_drop(entry, now, home);
 	sv_retain_home(class_id, object, home);
 }
 

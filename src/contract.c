@@ -107,8 +107,17 @@ typedef struct LostDefault
 	Node	   *expression;
 } LostDefault;
 
+/* what the script makes of an identity, where the column has another for now */
+typedef struct ToldIdentity
+{
+	Oid			relation;
+	AttrNumber	number;
+	char		identity;
+} ToldIdentity;
+
 static bool collecting = false;
 static List *lost_defaults = NIL;
+static List *told_identities = NIL;
 static SubTransactionId collecting_in = InvalidSubTransactionId;
 static bool touched_all = false;
 static bool touched_rights = false;
@@ -186,6 +195,7 @@ sv_contract_collect_end(void)
 	touched = NULL;
 	loaded = NULL;
 	lost_defaults = NIL;
+	told_identities = NIL;
 	if (collection)
 		MemoryContextDelete(collection);
 	collection = NULL;
@@ -917,11 +927,8 @@ read_relation(Oid relid)
 	}
 	entry = make_entry(relkind, RelationGetNamespace(relation),
 					   RelationGetRelationName(relation), relid);
-	if (relkind != RELKIND_SEQUENCE)
-	{
-		read_columns(entry, relation);
-		read_triggers(entry, relation);
-	}
+	read_columns(entry, relation);
+	read_triggers(entry, relation);
 	if (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
 		relkind == RELKIND_FOREIGN_TABLE)
 	{
@@ -1022,6 +1029,8 @@ read_type(Oid type)
 
 		base->type = sv_contract_type_text(form->typbasetype, form->typtypmod,
 							   form->typcollation);
+		base->type_oid = form->typbasetype;
+		base->typmod = form->typtypmod;
 		base->notnull = form->typnotnull;
 		datum = SysCacheGetAttr(TYPEOID, tuple, Anum_pg_type_typdefault,
 								&isnull);
@@ -1439,6 +1448,46 @@ sv_contract_find_column(const SvEntry *entry, const SvPart *then, const SvEntry 
 	return part_by_name(now->columns, then->physical_name);
 }
 
+/* has a release an entry on an object? */
+static bool
+is_known(const SvRelease *release, Oid object)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_entries_on(object))
+	{
+		if (sv_catalog_has_entry(release, lfirst_int(lc)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The sequence that has numbered the rows by a column that is no identity any
+ * more, and does so for the versions that rely on it: the column owns it, and
+ * it is hidden.  With a release, one that this knows.  InvalidOid if there is
+ * none.
+ */
+Oid
+sv_contract_kept_identity(Oid relation, AttrNumber number,
+						  const SvRelease *release)
+{
+	ListCell   *lc;
+
+	foreach(lc, getOwnedSequences(relation))
+	{
+		Oid			table;
+		int32		column;
+
+		if (sequenceIsOwned(lfirst_oid(lc), DEPENDENCY_AUTO, &table,
+							&column) &&
+			column == number && sv_is_hidden(get_rel_name(lfirst_oid(lc))) &&
+			(release == NULL || is_known(release, lfirst_oid(lc))))
+			return lfirst_oid(lc);
+	}
+	return InvalidOid;
+}
+
 /* is it unique over columns alone, without expression or predicate? */
 static bool
 is_plain_unique(const SvPart *part)
@@ -1602,7 +1651,7 @@ kind_name(char kind)
 static bool
 is_viewable(char kind)
 {
-	return strchr("rpvmf", kind) != NULL;
+	return strchr("rpvmfS", kind) != NULL;
 }
 
 /*
@@ -1720,13 +1769,6 @@ judge_hidden_column(Verdict *verdict, const SvPart *then, char *column)
 					"It reads or writes that column.");
 }
 
-/* may a stand-in of its own kind serve a version in place of the object? */
-static bool
-has_standins(char kind)
-{
-	return kind == SV_ENTRY_FUNCTION || kind == SV_ENTRY_TYPE;
-}
-
 /* what stands under an entry's own name now, though it is another object */
 static SvEntry *
 find_successor(const SvEntry *entry)
@@ -1787,10 +1829,6 @@ judge_name(Verdict *verdict)
 {
 	const SvEntry *entry = verdict->entry;
 	const SvEntry *now = verdict->now;
-	SvSeverity	severity = is_viewable(entry->kind) ||
-	has_standins(entry->kind) ? SV_BREAKS : SV_FATAL;
-	Oid			table;
-	int32		column;
 
 	if (is_put_away(entry, now))
 	{
@@ -1798,23 +1836,16 @@ judge_name(Verdict *verdict)
 		return;
 	}
 	if (strcmp(entry->name, now->name) != 0)
-		add_finding(verdict, severity,
+		add_finding(verdict, SV_BREAKS,
 					psprintf("RENAME %s %s TO %s", kind_name(entry->kind),
 							 verdict->shown, quote_identifier(now->name)),
 					"It uses the old name.");
-	if (strcmp(entry->schema, now->schema) == 0)
-		return;
-
-	/* a sequence that went along with its table still serves its default */
-	if (entry->kind == RELKIND_SEQUENCE &&
-		(sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column) ||
-		 sequenceIsOwned(entry->physical, DEPENDENCY_INTERNAL, &table,
-						 &column)))
-		severity = SV_BREAKS;
-	add_finding(verdict, severity,
-				psprintf("ALTER %s %s SET SCHEMA %s", kind_name(entry->kind),
-						 verdict->shown, quote_identifier(now->schema)),
-				"It looks for the object in the old schema.");
+	if (strcmp(entry->schema, now->schema) != 0)
+		add_finding(verdict, SV_BREAKS,
+					psprintf("ALTER %s %s SET SCHEMA %s",
+							 kind_name(entry->kind), verdict->shown,
+							 quote_identifier(now->schema)),
+					"It looks for the object in the old schema.");
 }
 
 /*
@@ -1827,6 +1858,53 @@ is_same_result(const Verdict *verdict, const SvPart *then, const SvPart *now)
 	return (verdict->entry->kind == SV_ENTRY_FUNCTION &&
 			verdict->entry->physical == verdict->now->physical) ||
 		is_same_type(then, now);
+}
+
+/* what the script makes of a column's identity, '\0' if it does not say */
+static char
+told_identity(Oid relation, AttrNumber number)
+{
+	ListCell   *lc;
+
+	foreach(lc, told_identities)
+	{
+		ToldIdentity *told = lfirst(lc);
+
+		if (told->relation == relation && told->number == number)
+			return told->identity;
+	}
+	return '\0';
+}
+
+/* does the column number rows by itself, as far as the version relies on it? */
+static void
+judge_identity(Verdict *verdict, const SvPart *then, const SvPart *now,
+			   const char *column)
+{
+	bool		is_kept;
+
+	/* one that is to be ALWAYS waits until the version is retired */
+	if (now->identity == 'd' && then->identity != 'a' &&
+		told_identity(verdict->now->physical, now->number) == 'a')
+		add_finding(verdict, SV_KEPT,
+					psprintf("SET GENERATED ALWAYS AS IDENTITY %s", column),
+					"It may write values of its own.");
+	if (then->identity == now->identity || now->identity == 'd' ||
+		sv_is_hidden(now->name))
+		return;
+	if (now->identity == 'a')
+	{
+		add_finding(verdict, SV_FATAL,
+					psprintf("SET GENERATED ALWAYS AS IDENTITY %s", column),
+					"It may write values of its own.");
+		return;
+	}
+	is_kept = OidIsValid(now->object) ||
+		OidIsValid(sv_contract_kept_identity(verdict->now->physical,
+											 now->number, NULL));
+	add_finding(verdict, is_kept ? SV_BREAKS : SV_FATAL,
+				psprintf("DROP IDENTITY %s", column),
+				"It may rely on the generated values.");
 }
 
 /* a column of the contract that is still there */
@@ -1854,14 +1932,7 @@ judge_column(Verdict *verdict, const SvPart *then, SvPart *now)
 	if (!then->notnull && now->notnull)
 		add_required(verdict, now, psprintf("SET NOT NULL %s", column),
 					 "It may write nulls.");
-	if (then->identity != now->identity && now->identity != 'd' &&
-		!sv_is_hidden(now->name))
-		add_finding(verdict, SV_FATAL,
-					psprintf("%s IDENTITY %s", now->identity == 'a' ?
-							 "SET GENERATED ALWAYS AS" : "DROP", column),
-					now->identity == 'a' ?
-					"It may write values of its own." :
-					"It may rely on the generated values.");
+	judge_identity(verdict, then, now, column);
 	if (then->generated != now->generated)
 		add_finding(verdict, SV_FATAL,
 					psprintf("DROP EXPRESSION %s", column),
@@ -2200,7 +2271,7 @@ sv_contract_needs_view(const SvProduct *product, const SvEntry *entry)
 
 	if (!is_viewable(entry->kind))
 		return false;
-	if (product->complete)
+	if (product->complete && entry->kind != RELKIND_SEQUENCE)
 		return true;
 	foreach(lc, judge_entry(entry))
 	{
@@ -2894,6 +2965,61 @@ keep_primary_key(const SvEntry *then, SvEntry *now)
 	}
 }
 
+/*
+ * The script wants a column to be generated ALWAYS ('a') or not ('d'), whatever
+ * the catalogs say for now.
+ */
+void
+sv_contract_tell_identity(Oid relation, AttrNumber number, char identity)
+{
+	MemoryContext context;
+	ToldIdentity *told;
+
+	if (!collecting)
+		return;
+	context = MemoryContextSwitchTo(collection);
+	told = palloc(sizeof(ToldIdentity));
+	told->relation = relation;
+	told->number = number;
+	told->identity = identity;
+	told_identities = lcons(told, told_identities);
+	MemoryContextSwitchTo(context);
+}
+
+/* shall a column be generated ALWAYS? "then" is the version before, or NULL */
+static bool
+is_always(const SvEntry *then, Oid relation, AttrNumber number)
+{
+	SvPart	   *known = sv_contract_column_at(then, number);
+	char		told = told_identity(relation, number);
+
+	return told ? told == 'a' : known && known->identity == 'a';
+}
+
+/*
+ * An identity that has to be BY DEFAULT, for as long as older versions may
+ * write values of their own, is ALWAYS all the same.
+ */
+static void
+keep_always(const SvEntry *then, SvEntry *now)
+{
+	ListCell   *lc;
+
+	if (!sv_contract_is_table(now->kind))
+		return;
+	foreach(lc, now->columns)
+	{
+		SvPart	   *part = lfirst(lc);
+
+		if (part->identity == 'd' &&
+			is_always(then, now->physical, part->number))
+		{
+			lfirst(lc) = memcpy(palloc(sizeof(SvPart)), part, sizeof(SvPart));
+			((SvPart *) lfirst(lc))->identity = 'a';
+		}
+	}
+}
+
 /* the entry of an object in the new contract: the old one, a new one, or 0 */
 static int32
 advance_object(const SvProduct *product, const SvRelease *from,
@@ -2913,6 +3039,7 @@ advance_object(const SvProduct *product, const SvRelease *from,
 
 		if (!sv_catalog_has_entry(from, id))
 			continue;
+		keep_always(load_entry(id)->entry, now);
 		if (same_entry(load_entry(id)->entry, now))
 			return id;
 		keep_primary_key(load_entry(id)->entry, now);

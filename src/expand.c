@@ -39,6 +39,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/partition.h"
 #include "catalog/pg_attrdef.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
@@ -467,6 +468,36 @@ owner_of_default(HTAB *doomed, Oid attrdef)
 	return column;
 }
 
+/* what an object was made together with, such as casts and makers of ranges */
+static ObjectAddress
+owner_by_dependency(HTAB *doomed, const ObjectAddress *object)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ObjectAddress owner;
+
+	ObjectAddressSet(owner, InvalidOid, InvalidOid);
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object->classId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object->objectId));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->deptype == DEPENDENCY_INTERNAL &&
+			find_doomed(doomed, form->refclassid, form->refobjid, 0))
+			ObjectAddressSet(owner, form->refclassid, form->refobjid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return owner;
+}
+
 /* what an object is a part of, InvalidOid if of nothing */
 static ObjectAddress
 owner_of(HTAB *doomed, const ObjectAddress *object)
@@ -490,6 +521,9 @@ owner_of(HTAB *doomed, const ObjectAddress *object)
 			return owner_of_constraint(doomed, object->objectId);
 		case AttrDefaultRelationId:
 			return owner_of_default(doomed, object->objectId);
+		case CastRelationId:
+		case ProcedureRelationId:
+			return owner_by_dependency(doomed, object);
 		case StatisticExtRelationId:
 			(void) read_oids(StatisticExtRelationId, StatisticExtOidIndexId,
 							 Anum_pg_statistic_ext_oid, object->objectId, 1,
@@ -1047,15 +1081,23 @@ retain_trigger(const ObjectAddress *trigger)
 	MemoryContextSwitchTo(context);
 }
 
+/* a sequence that is hidden with its column stays with that */
 static void
-retain_sequence(Oid sequence)
+retain_sequence(HTAB *doomed, Oid sequence)
 {
 	Oid			table;
 	int32		column;
+	Doomed	   *owner;
 
 	if (sequenceIsOwned(sequence, DEPENDENCY_INTERNAL, &table, &column))
+	{
 		sv_retain_hide_sequence(sequence);
-	else
+		return;
+	}
+	owner = sv_is_hidden(get_rel_name(sequence)) &&
+		sequenceIsOwned(sequence, DEPENDENCY_AUTO, &table, &column) ?
+		find_doomed(doomed, RelationRelationId, table, column) : NULL;
+	if (owner == NULL || !unit_entry(doomed, owner)->needed)
 		sv_retain_home(RelationRelationId, sequence,
 					   home_schema(get_rel_namespace(sequence)));
 }
@@ -1085,7 +1127,7 @@ disinherit(Oid relation, List *kept)
 }
 
 static void
-retain_relation(Oid relation, List *kept)
+retain_relation(HTAB *doomed, Oid relation, List *kept)
 {
 	switch (get_rel_relkind(relation))
 	{
@@ -1094,7 +1136,7 @@ retain_relation(Oid relation, List *kept)
 			sv_retain_unique(RelationRelationId, relation);
 			break;
 		case RELKIND_SEQUENCE:
-			retain_sequence(relation);
+			retain_sequence(doomed, relation);
 			break;
 		default:
 			disinherit(relation, kept);
@@ -1138,7 +1180,7 @@ retain_unit(HTAB *doomed, const ObjectAddress *unit, List *kept)
 			if (unit->objectSubId)
 				retain_column(doomed, unit);
 			else if (!is_own_schema(get_rel_namespace(unit->objectId)))
-				retain_relation(unit->objectId, kept);
+				retain_relation(doomed, unit->objectId, kept);
 			break;
 		case ConstraintRelationId:
 			if (OidIsValid(get_constraint_index(unit->objectId)))
@@ -1200,6 +1242,8 @@ drop_others(List *others)
 		ObjectAddress *unit = lfirst(lc);
 
 		sv_contract_touch(unit->classId, unit->objectId);
+		if (unit->classId == AttrDefaultRelationId)
+			sv_contract_remember_default(unit->objectId);
 		add_exact_object_address(unit, addresses);
 	}
 	performMultipleDeletions(addresses, DROP_RESTRICT,
@@ -1462,7 +1506,8 @@ static bool
 is_drop_command(const AlterTableCmd *command)
 {
 	return command->subtype == AT_DropColumn ||
-		command->subtype == AT_DropConstraint;
+		command->subtype == AT_DropConstraint ||
+		command->subtype == AT_DropIdentity;
 }
 
 /* the part of ALTER TABLE that drops, or the part that does not; may be NULL */
@@ -1503,6 +1548,35 @@ dropping_part(Node *statement)
 }
 
 /*
+ * Columns are no identities any more.  Sequences that are needed are hidden
+ * before that, as those of identities are, all others dropped after it.
+ */
+static void
+end_identities(Node *statement, HTAB *doomed, bool needed)
+{
+	AlterTableStmt *alter = (AlterTableStmt *) statement;
+	Oid			relation;
+	ListCell   *lc;
+
+	if (!IsA(statement, AlterTableStmt))
+		return;
+	relation = RangeVarGetRelid(alter->relation, NoLock, true);
+	foreach(lc, OidIsValid(relation) ? alter->cmds : NIL)
+	{
+		AlterTableCmd *command = lfirst(lc);
+		AttrNumber	number = command->subtype == AT_DropIdentity ?
+		get_attnum(relation, command->name) : 0;
+		Oid			sequence = number > 0 ?
+		getIdentitySequence(relation, number, true) : InvalidOid;
+		Doomed	   *entry = OidIsValid(sequence) ?
+		find_doomed(doomed, RelationRelationId, sequence, 0) : NULL;
+
+		if (entry && unit_entry(doomed, entry)->needed == needed)
+			sv_retain_end_identity(relation, number, sequence);
+	}
+}
+
+/*
  * Turn a statement that drops.  Returns what is left of it to run: all of it
  * if no supported version needs what it drops, NULL if nothing.
  */
@@ -1522,7 +1596,9 @@ turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 	if (!decide(doomed))
 		return pstmt;
 	repeat_notices();
+	end_identities(dropping, doomed, false);
 	replace_drop(doomed);
+	end_identities(dropping, doomed, true);
 	rest = IsA(pstmt->utilityStmt, AlterTableStmt) ?
 		part_of_alter((AlterTableStmt *) pstmt->utilityStmt, false) : NULL;
 	if (rest == NULL)
@@ -1588,7 +1664,8 @@ static bool
 may_rename(Node *statement)
 {
 	return IsA(statement, RenameStmt) || IsA(statement, AlterTableStmt) ||
-		IsA(statement, AlterObjectSchemaStmt) || IsA(statement, DropStmt);
+		IsA(statement, AlterObjectSchemaStmt) || IsA(statement, DropStmt) ||
+		IsA(statement, AlterEnumStmt);
 }
 
 /* keep the defaults that a statement is about to change */
@@ -1788,6 +1865,111 @@ turn_type_commands(Oid relation, List *commands)
 	return left;
 }
 
+/* does a version that is in use write values of its own into the column? */
+static bool
+is_written_freely(Oid relation, AttrNumber number)
+{
+	List	   *used = used_releases(migration.releases);
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_entries_on(relation))
+	{
+		SvPart	   *column;
+
+		if (!sv_catalog_any_has_entry(used, lfirst_int(lc)))
+			continue;
+		column = sv_contract_column_at(sv_catalog_entry(lfirst_int(lc)),
+									   number);
+		if (column && column->identity != 'a')
+			return true;
+	}
+	return false;
+}
+
+/* where a command says ALWAYS or BY DEFAULT of an identity, NULL if nowhere */
+static DefElem *
+find_generated(const AlterTableCmd *command)
+{
+	ListCell   *lc;
+
+	if (command->subtype != AT_SetIdentity)
+		return NULL;
+	foreach(lc, (List *) command->def)
+	{
+		if (strcmp(lfirst_node(DefElem, lc)->defname, "generated") == 0)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/*
+ * An identity that is to be ALWAYS, though versions in use write values of
+ * their own, is BY DEFAULT until they are retired; the new version's contract
+ * knows better.  The command is changed.
+ */
+static void
+defer_always(AlterTableCmd *command, Oid relation)
+{
+	AttrNumber	number = get_attnum(relation, command->name);
+	DefElem    *generated = find_generated(command);
+	Constraint *constraint = command->subtype == AT_AddIdentity ?
+	castNode(Constraint, command->def) : NULL;
+	char		identity = generated ? intVal(generated->arg) :
+	constraint ? constraint->generated_when : '\0';
+
+	if (number <= 0 || identity == '\0')
+		return;
+	sv_contract_tell_identity(relation, number, identity);
+	if (identity != ATTRIBUTE_IDENTITY_ALWAYS ||
+		!is_written_freely(relation, number))
+		return;
+	if (generated)
+		generated->arg = (Node *) makeInteger(ATTRIBUTE_IDENTITY_BY_DEFAULT);
+	else
+		constraint->generated_when = ATTRIBUTE_IDENTITY_BY_DEFAULT;
+	sv_observe_note(SV_NOTE_EFFECT, relation,
+					"generates %s.%s by default; always, when older versions are retired",
+					get_rel_name(relation), command->name);
+}
+
+static bool
+changes_identity(const AlterTableCmd *command)
+{
+	return command->subtype == AT_AddIdentity ||
+		command->subtype == AT_SetIdentity;
+}
+
+static PlannedStmt *
+turn_identities(PlannedStmt *pstmt)
+{
+	AlterTableStmt *alter = (AlterTableStmt *) pstmt->utilityStmt;
+	Oid			relation = pick_commands(pstmt, changes_identity) ?
+	RangeVarGetRelid(alter->relation, NoLock, true) : InvalidOid;
+	ListCell   *lc;
+
+	if (!OidIsValid(relation))
+		return pstmt;
+	pstmt = copyObject(pstmt);
+	foreach(lc, ((AlterTableStmt *) pstmt->utilityStmt)->cmds)
+		defer_always(lfirst(lc), relation);
+	return pstmt;
+}
+
+/* a label is about to be renamed: older versions keep the type as it is */
+static void
+keep_labels(const AlterEnumStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_relabel_replace(statement, migration.product,
+								   migration.from, migration.releases,
+								   used_releases(migration.releases)))
+	{
+		add_hiding(lfirst_oid(lc));
+		freeze(lfirst_oid(lc));
+	}
+}
+
 /* what is left to run of ALTER TABLE when types have changed, maybe NULL */
 static PlannedStmt *
 turn_types(PlannedStmt *pstmt, ProcessUtility_hook_type next,
@@ -1935,7 +2117,7 @@ turn_alter(PlannedStmt *pstmt, ProcessUtility_hook_type next,
 {
 	forget_required((AlterTableStmt *) pstmt->utilityStmt);
 	remember_defaults((AlterTableStmt *) pstmt->utilityStmt);
-	pstmt = turn_types(pstmt, next, query, params);
+	pstmt = turn_types(turn_identities(pstmt), next, query, params);
 	if (pstmt)
 		pstmt = sv_build_split(pstmt, migration.script, query, params);
 	if (pstmt)
@@ -2138,6 +2320,8 @@ mind_retained(Node *statement)
 		prepare_heirs((AlterTableStmt *) statement);
 	else if (IsA(statement, TruncateStmt))
 		let_truncate((TruncateStmt *) statement);
+	else if (IsA(statement, AlterEnumStmt))
+		sv_relabel_add((AlterEnumStmt *) statement);
 }
 
 static bool
@@ -2147,7 +2331,7 @@ concerns_retained(const Node *statement)
 		IsA(statement, CreateForeignTableStmt) ||
 		IsA(statement, AlterTableStmt) || IsA(statement, RenameStmt) ||
 		IsA(statement, IndexStmt) || IsA(statement, CreateTrigStmt) ||
-		IsA(statement, TruncateStmt);
+		IsA(statement, TruncateStmt) || IsA(statement, AlterEnumStmt);
 }
 
 static void
@@ -2192,6 +2376,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 			finish_command(statement, completion);
 			return;
 		}
+		if (IsA(statement, AlterEnumStmt))
+			keep_labels((AlterEnumStmt *) statement);
 		watched = sv_replace_watch(statement, migration.releases);
 		migration.creating = IsA(statement, CreateFunctionStmt);
 	}
@@ -2501,57 +2687,6 @@ drop_replaced_triggers(void)
 	}
 }
 
-/* those who call a sequence by its name call their own when it is put away */
-static void
-spread_sequence(Oid sequence)
-{
-	List	   *schemas = NIL;
-	List	   *names = NIL;
-	ListCell   *lr;
-	ListCell   *le;
-
-	foreach(lr, migration.releases)
-	{
-		foreach(le, sv_catalog_entries_on(sequence))
-		{
-			SvEntry    *entry;
-			Oid			schema;
-
-			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
-				continue;
-			entry = sv_catalog_entry_alone(lfirst_int(le));
-			schema = sv_compat_schema_for(migration.product, lfirst(lr),
-										  entry->schema);
-			if (entry->kind != RELKIND_SEQUENCE || !OidIsValid(schema) ||
-				OidIsValid(get_relname_relid(entry->name, schema)))
-				continue;
-			schemas = lappend_oid(schemas, schema);
-			names = lappend(names, entry->name);
-		}
-	}
-	sv_standin_spread_sequence(sequence, schemas, names);
-}
-
-static void
-spread_sequences(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, migration.put_away)
-	{
-		SvPutAway  *old = lfirst(lc);
-		Oid			table;
-		int32		column;
-
-		if (old->class_id == RelationRelationId &&
-			get_rel_relkind(old->object) == RELKIND_SEQUENCE &&
-			is_own_schema(get_rel_namespace(old->object)) &&
-			!sequenceIsOwned(old->object, DEPENDENCY_INTERNAL, &table,
-							 &column))
-			spread_sequence(old->object);
-	}
-}
-
 static void
 forget_migration(void)
 {
@@ -2573,7 +2708,6 @@ sv_expand_end(void)
 	sv_expand_follow_names();
 	drop_replaced_triggers();
 	sv_settle_put_away(migration.put_away);
-	spread_sequences();
 	sv_require_end();
 	migration.ended = true;
 }

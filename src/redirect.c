@@ -405,6 +405,21 @@ redirect_vacuum(PlannedStmt *pstmt)
 	return pstmt;
 }
 
+/* ALTER SEQUENCE, such as to restart it. */
+static PlannedStmt *
+redirect_sequence(PlannedStmt *pstmt)
+{
+	AlterSeqStmt *stmt = castNode(AlterSeqStmt, pstmt->utilityStmt);
+	CompatView	view;
+
+	if (!find_view(stmt->sequence, AccessShareLock, &view) ||
+		get_rel_relkind(view.base) != RELKIND_SEQUENCE)
+		return pstmt;
+	pstmt = copyObject(pstmt);
+	point_at_base(castNode(AlterSeqStmt, pstmt->utilityStmt)->sequence, &view);
+	return pstmt;
+}
+
 /*
  * Where an unqualified CREATE of this session belongs, or NULL if that is
  * where the server puts it anyway; otherwise also the version schema that
@@ -663,6 +678,9 @@ redirect_utility(PlannedStmt *pstmt, const char *queryString,
 			break;
 		case T_RefreshMatViewStmt:
 			pstmt = redirect_refresh(pstmt);
+			break;
+		case T_AlterSeqStmt:
+			pstmt = redirect_sequence(pstmt);
 			break;
 		case T_CreateExtensionStmt:
 			nestlevel = begin_extension((CreateExtensionStmt *)

@@ -1295,6 +1295,101 @@ sv_retain_hide_sequence(Oid sequence)
 	sv_contract_touch(RelationRelationId, sequence);
 }
 
+static void
+set_identity(Oid relation, AttrNumber number, char identity)
+{
+	Relation	catalog = table_open(AttributeRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(relation),
+											Int16GetDatum(number));
+
+	((Form_pg_attribute) GETSTRUCT(tuple))->attidentity = identity;
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/*
+ * Let a column be no identity any more, but own its sequence still.
+ */
+void
+sv_retain_end_identity(Oid relation, AttrNumber number, Oid sequence)
+{
+	LockRelationOid(relation, AccessExclusiveLock);
+	set_identity(relation, number, '\0');
+	set_ownership(sequence, DEPENDENCY_INTERNAL, DEPENDENCY_AUTO);
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Make a column an identity again, whose sequence it still owns.
+ */
+void
+sv_retain_return_identity(Oid relation, AttrNumber number, Oid sequence,
+						  char identity)
+{
+	LockRelationOid(relation, AccessExclusiveLock);
+	set_identity(relation, number, identity);
+	set_ownership(sequence, DEPENDENCY_AUTO, DEPENDENCY_INTERNAL);
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * The type that a function was made with, as those that make a range are;
+ * InvalidOid if there is none.
+ */
+Oid
+sv_retain_type_of(Oid function)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			type = InvalidOid;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(function));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->deptype == DEPENDENCY_INTERNAL &&
+			form->refclassid == TypeRelationId)
+			type = form->refobjid;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return type;
+}
+
+/* a type moves with what was made together with it: a range with functions */
+static void
+move_type(Oid type, Oid schema, ObjectAddresses *moved)
+{
+	ObjectAddress address;
+	ListCell   *lc;
+
+	(void) AlterTypeNamespaceInternal(type, schema, false, true, moved);
+	ObjectAddressSet(address, TypeRelationId, type);
+	foreach(lc, sv_retain_parts_of(&address))
+	{
+		ObjectAddress *part = lfirst(lc);
+
+		if (part->classId != ProcedureRelationId ||
+			sv_retain_type_of(part->objectId) != type ||
+			get_func_namespace(part->objectId) == schema)
+			continue;
+		(void) AlterObjectNamespace_oid(part->classId, part->objectId, schema,
+										moved);
+		sv_contract_touch(part->classId, part->objectId);
+	}
+	if (OidIsValid(get_range_multirange(type)))
+		move_type(get_range_multirange(type), schema, moved);
+}
+
 /*
  * Move a function, type, sequence or another object that belongs to a schema
  * into a version schema.
@@ -1309,7 +1404,7 @@ sv_retain_home(Oid class_id, Oid object, Oid schema)
 	if (class_id == RelationRelationId)
 		move_sequence(object, schema, moved);
 	else if (class_id == TypeRelationId)
-		(void) AlterTypeNamespaceInternal(object, schema, false, true, moved);
+		move_type(object, schema, moved);
 	else
 		(void) AlterObjectNamespace_oid(class_id, object, schema, moved);
 	sv_catalog_become_caller(&identity);
@@ -1548,6 +1643,34 @@ add_unused_columns(List *objects, const SvProduct *product, List *releases)
 	return objects;
 }
 
+/* sequences of identities that are none any more; others go with the column */
+static List *
+add_unused_sequences(List *objects, const SvProduct *product, List *releases)
+{
+	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
+	SysScanDesc scan = begin_hidden(catalog, ClassNameNspIndexId,
+									Anum_pg_class_relname);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+		Oid			table;
+		int32		column;
+
+		if (form->relkind == RELKIND_SEQUENCE &&
+			is_in_base_schema(form->oid, product) &&
+			!sequenceIsOwned(form->oid, DEPENDENCY_INTERNAL, &table,
+							 &column) &&
+			sv_catalog_entries_on(form->oid) != NIL &&
+			entries_of(form->oid, releases) == NIL)
+			objects = add_address(objects, RelationRelationId, form->oid, 0);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return objects;
+}
+
 static bool
 is_release_among(const SvRelease *release, List *releases)
 {
@@ -1598,6 +1721,7 @@ sv_retain_unused(const SvProduct *product, List *retiring)
 	objects = add_unused_triggers(objects, product, releases);
 	objects = add_unused_indexes(objects, product, releases);
 	objects = add_unused_columns(objects, product, releases);
+	objects = add_unused_sequences(objects, product, releases);
 	foreach(lc, sv_catalog_objects_of_schema(sv_retain_schema(),
 											 RelationRelationId))
 	{
@@ -2004,14 +2128,61 @@ sv_retain_return_sequence(Oid sequence, const char *name)
 	sv_contract_touch(RelationRelationId, sequence);
 }
 
+static char *
+name_of(Oid class_id, Oid object)
+{
+	HeapTuple	tuple;
+	char	   *name;
+
+	if (class_id == RelationRelationId)
+		return get_rel_name(object);
+	if (class_id == ProcedureRelationId)
+		return get_func_name(object);
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(object));
+	name = pstrdup(NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/* give a function, type or sequence another name */
+static void
+rename_home(Oid class_id, Oid object, const char *name)
+{
+	Relation	catalog;
+	HeapTuple	tuple;
+
+	if (class_id == RelationRelationId)
+		RenameRelationInternal(object, name, true, false);
+	else if (class_id == TypeRelationId)
+		RenameTypeInternal(object, name,
+						   GetSysCacheOid1(TYPEOID, Anum_pg_type_typnamespace,
+										   ObjectIdGetDatum(object)));
+	else
+	{
+		catalog = table_open(ProcedureRelationId, RowExclusiveLock);
+		tuple = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(object));
+		namestrcpy(&((Form_pg_proc) GETSTRUCT(tuple))->proname, name);
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+		table_close(catalog, RowExclusiveLock);
+	}
+	CommandCounterIncrement();
+}
+
 /*
  * Move a function, type or sequence from a version schema back into a base
- * schema.  It had the same name there.
+ * schema, under a name that is free there, NULL for the one that it has.  If
+ * it was put away under another, it goes by way of one that neither has.
  */
 void
-sv_retain_return_home(Oid class_id, Oid object, Oid schema)
+sv_retain_return_home(Oid class_id, Oid object, Oid schema, const char *name)
 {
+	bool		is_renamed = name && strcmp(name_of(class_id, object), name) != 0;
+
+	if (is_renamed)
+		rename_home(class_id, object, psprintf("schemaver shift %u", object));
 	sv_retain_home(class_id, object, schema);
+	if (is_renamed)
+		rename_home(class_id, object, name);
 	if (class_id == RelationRelationId)
 		set_ownership(object, DEPENDENCY_NORMAL, DEPENDENCY_AUTO);
 	else

@@ -25,6 +25,7 @@ _PG_init(void)
 	sv_contract_init();
 	sv_newest_init();
 	sv_redirect_init();
+	sv_sequence_init();
 	sv_lock_init();
 	sv_guard_init();
 	sv_defer_init();

@@ -495,6 +495,10 @@ extern Alias *sv_contract_alias(const SvEntry *entry, Relation table);
 extern SvPart *sv_contract_find_column(const SvEntry *entry,
 									   const SvPart *then,
 									   const SvEntry *now);
+extern Oid	sv_contract_kept_identity(Oid relation, AttrNumber number,
+									  const SvRelease *release);
+extern void sv_contract_tell_identity(Oid relation, AttrNumber number,
+									  char identity);
 extern List *sv_contract_judge(List *releases);
 extern List *sv_contract_judge_named(List *releases);
 extern void sv_contract_relink(List *releases, bool by_name);
@@ -597,6 +601,12 @@ extern void sv_newest_init(void);
 extern void sv_redirect_init(void);
 
 /*-------------------------------------------------------------------------
+ * sequence.c: nextval() and the like reach the sequence behind a view
+ *-------------------------------------------------------------------------
+ */
+extern void sv_sequence_init(void);
+
+/*-------------------------------------------------------------------------
  * retain.c: what a script drops and a version still needs
  *-------------------------------------------------------------------------
  */
@@ -614,6 +624,10 @@ extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 							   List *releases);
 extern void sv_retain_hide_sequence(Oid sequence);
+extern void sv_retain_end_identity(Oid relation, AttrNumber number,
+								   Oid sequence);
+extern void sv_retain_return_identity(Oid relation, AttrNumber number,
+									  Oid sequence, char identity);
 extern void sv_retain_disinherit(Oid relation, Oid parent);
 extern void sv_retain_relation(Oid relation, List *kept);
 extern void sv_retain_let_truncate(List *relations, List *seen);
@@ -626,9 +640,11 @@ extern void sv_retain_return_trigger(Oid trigger, const char *name);
 extern void sv_retain_return_relation(Oid relation, Oid schema,
 									  const char *name);
 extern void sv_retain_return_sequence(Oid sequence, const char *name);
-extern void sv_retain_return_home(Oid class_id, Oid object, Oid schema);
+extern void sv_retain_return_home(Oid class_id, Oid object, Oid schema,
+								  const char *name);
 extern List *sv_retain_unused(const SvProduct *product, List *retiring);
 extern List *sv_retain_parts_of(const ObjectAddress *whole);
+extern Oid	sv_retain_type_of(Oid function);
 extern Oid	sv_retain_relation_of(const ObjectAddress *object);
 extern void sv_retain_add_unused(List *unused, ObjectAddresses *addresses);
 
@@ -713,8 +729,6 @@ extern void sv_standin_become_function(Oid function,
 extern void sv_standin_copy_acl(Oid catalog_id, HeapTuple from, HeapTuple to,
 								AttrNumber column,
 								const ObjectAddress *object, Oid owner);
-extern void sv_standin_spread_sequence(Oid sequence, List *schemas,
-									   List *names);
 extern Oid	sv_standin_find(const SvEntry *entry, const SvEntry *now,
 							Oid schema);
 extern void sv_standin_drop(const SvEntry *entry, const SvEntry *now,
@@ -876,6 +890,17 @@ extern void sv_replace_become(Oid class_id, Oid object, Oid model,
  */
 extern void sv_settle_put_away(List *put_away);
 extern bool sv_settle_is_in_use(Oid class_id, Oid object);
+
+/*-------------------------------------------------------------------------
+ * relabel.c: a label of an enum gets another name
+ *-------------------------------------------------------------------------
+ */
+extern List *sv_relabel_replace(const AlterEnumStmt *statement,
+								const SvProduct *product,
+								const SvRelease *from, List *releases,
+								List *used);
+extern void sv_relabel_add(const AlterEnumStmt *statement);
+extern List *sv_relabel_tables(const AlterEnumStmt *statement);
 
 /*-------------------------------------------------------------------------
  * directive.c: "up" and "down"

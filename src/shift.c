@@ -202,8 +202,8 @@ is_replaced(const Shift *shift, const SvEntry *coming, const SvEntry *going)
 }
 
 /*
- * Does a sequence go along with what owns it?  It does with an identity
- * column, and with any that goes.
+ * Does something go along with what it belongs to?  A sequence does with an
+ * identity column, and with any that goes; a function with a range.
  */
 static bool
 goes_along(const Shift *shift, const SvEntry *entry)
@@ -213,6 +213,8 @@ goes_along(const Shift *shift, const SvEntry *entry)
 	Oid			table;
 	int32		column;
 
+	if (entry->kind == SV_ENTRY_FUNCTION)
+		return OidIsValid(sv_retain_type_of(entry->physical));
 	if (entry->kind != RELKIND_SEQUENCE ||
 		!sequenceIsOwned(entry->physical, DEPENDENCY_AUTO, &table, &column))
 		return is_owned_sequence(entry);
@@ -386,6 +388,150 @@ check_lost(const Shift *shift)
 	}
 }
 
+/* is the column computed from what a version writes, as before a rollback? */
+static bool
+is_computed_for(const SvRelease *release, Oid relation, AttrNumber number)
+{
+	char	   *name = get_attname(relation, number, false);
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0' &&
+			sv_version_compare(release->version,
+							   sv_version_parse(pair->label)) <= 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Does every other supported version demand the same of the column, or not
+ * know it while its default fills it, or what it is computed from?
+ */
+static bool
+others_demand_not_null(Oid relation, AttrNumber number, List *others)
+{
+	bool		is_filled = sv_retain_is_filled(relation, number);
+	ListCell   *lr;
+	ListCell   *le;
+
+	foreach(lr, others)
+	{
+		foreach(le, sv_catalog_entries_on(relation))
+		{
+			SvPart	   *column;
+
+			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
+				continue;
+			column = sv_contract_column_at(sv_catalog_entry(lfirst_int(le)),
+										   number);
+			if (column ? !column->notnull : !is_filled &&
+				!is_computed_for(lfirst(lr), relation, number))
+				return false;
+		}
+	}
+	return true;
+}
+
+static List *
+others_than(const SvRelease *release, List *releases)
+{
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		if (((SvRelease *) lfirst(lc))->id != release->id)
+			others = lappend(others, lfirst(lc));
+	}
+	return others;
+}
+
+/* what does not fill a column any more is not to demand a value of all */
+static void
+relax_identity(const Shift *shift, const Pair *pair, const SvPart *column)
+{
+	List	   *releases = sv_catalog_releases(shift->product, true);
+	ListCell   *lc;
+
+	if (others_demand_not_null(pair->now->physical, column->number,
+							   others_than(shift->to, releases)))
+		return;
+	foreach(lc, pair->now->constraints)
+	{
+		SvPart	   *key = lfirst(lc);
+
+		if (key->flavour == CONSTRAINT_PRIMARY &&
+			list_member_int(key->columns, column->number))
+			sv_retain_change_key(key->object, false);
+	}
+	run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", pair->table,
+				 quote_identifier(column->name)));
+}
+
+/* the sequence by which a column is to be an identity again, or InvalidOid */
+static Oid
+kept_identity(const Shift *shift, const Pair *pair, const SvPart *column)
+{
+	return column->identity == ' ' ? InvalidOid :
+		sv_contract_kept_identity(pair->now->physical, column->number,
+								  shift->to);
+}
+
+/* columns that are none, or others, for the version to go to */
+static void
+end_identities(const Shift *shift, const Pair *pair)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
+		SvPart	   *going = sv_contract_column_at(pair->going,
+												  column->number);
+
+		if (now == NULL || going == NULL || now->identity == ' ' ||
+			going->identity == ' ' || is_inherited(pair->now, now->number) ||
+			(column->identity != ' ' &&
+			 !OidIsValid(kept_identity(shift, pair, column))))
+			continue;
+		run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP IDENTITY",
+					 pair->table, quote_identifier(now->name)));
+		if (column->identity == ' ')
+			relax_identity(shift, pair, now);
+	}
+}
+
+/*
+ * Columns that were identities are so again: BY DEFAULT, since the version to
+ * leave writes values of its own.
+ */
+static void
+return_identities(const Shift *shift, const Pair *pair)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
+		Oid			sequence = now ? kept_identity(shift, pair, column) :
+		InvalidOid;
+
+		if (!OidIsValid(sequence))
+			continue;
+		if (OidIsValid(now->object))
+			run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT",
+						 pair->table, quote_identifier(now->name)));
+		sv_retain_return_identity(pair->now->physical, column->number,
+								  sequence, ATTRIBUTE_IDENTITY_BY_DEFAULT);
+	}
+}
+
 /* columns, triggers and constraints of a table that both versions have */
 static void
 drop_parts(const Pair *pair)
@@ -394,21 +540,21 @@ drop_parts(const Pair *pair)
 
 	foreach(lc, pair->going->triggers)
 	{
-		SvPart	   *trigger = lfirst(lc);
+		SvPart	   *trigger = part_on(pair->now->triggers,
+									  ((SvPart *) lfirst(lc))->object);
 
-		if (part_on(pair->now->triggers, trigger->object) &&
+		if (trigger && !sv_is_hidden(trigger->name) &&
 			!part_on(pair->coming->triggers, trigger->object))
 			run(psprintf("DROP TRIGGER %s ON %s",
-						 quote_identifier(part_on(pair->now->triggers,
-												  trigger->object)->name),
-						 pair->table));
+						 quote_identifier(trigger->name), pair->table));
 	}
 	foreach(lc, pair->going->constraints)
 	{
 		SvPart	   *constraint = part_on(pair->now->constraints,
 										 ((SvPart *) lfirst(lc))->object);
 
-		if (constraint == NULL || is_inherited_constraint(constraint) ||
+		if (constraint == NULL || sv_is_hidden(constraint->name) ||
+			is_inherited_constraint(constraint) ||
 			part_on(pair->coming->constraints, constraint->object))
 			continue;
 		if (constraint->flavour == 'i')
@@ -686,7 +832,8 @@ return_objects(const Shift *shift)
 			sv_retain_return_relation(coming->physical, schema, coming->name);
 		else if (coming->kind != RELKIND_SEQUENCE ||
 				 strcmp(now->schema, SV_RETAINED_SCHEMA) != 0)
-			sv_retain_return_home(class_of(coming), coming->physical, schema);
+			sv_retain_return_home(class_of(coming), coming->physical, schema,
+								  coming->name);
 	}
 	return_sequence_names(shift);
 }
@@ -847,54 +994,6 @@ set_defaults(const Shift *shift, const Pair *pair)
 	}
 }
 
-/* is the column computed from what a version writes, as before a rollback? */
-static bool
-is_computed_for(const SvRelease *release, Oid relation, AttrNumber number)
-{
-	char	   *name = get_attname(relation, number, false);
-	ListCell   *lc;
-
-	foreach(lc, sv_sync_pairs(relation))
-	{
-		SvSyncPair *pair = lfirst(lc);
-
-		if (strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0' &&
-			sv_version_compare(release->version,
-							   sv_version_parse(pair->label)) <= 0)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Does every other supported version demand the same of the column, or not
- * know it while its default fills it, or what it is computed from?
- */
-static bool
-others_demand_not_null(Oid relation, AttrNumber number, List *others)
-{
-	bool		is_filled = sv_retain_is_filled(relation, number);
-	ListCell   *lr;
-	ListCell   *le;
-
-	foreach(lr, others)
-	{
-		foreach(le, sv_catalog_entries_on(relation))
-		{
-			SvPart	   *column;
-
-			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
-				continue;
-			column = sv_contract_column_at(sv_catalog_entry(lfirst_int(le)),
-										   number);
-			if (column ? !column->notnull : !is_filled &&
-				!is_computed_for(lfirst(lr), relation, number))
-				return false;
-		}
-	}
-	return true;
-}
-
 /* is there a row without a value? */
 static bool
 has_nulls(const char *table, const char *column)
@@ -979,6 +1078,48 @@ drop_identities(const Pair *pair, List *others)
 		}
 		if (!needed)
 			run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP IDENTITY",
+						 pair->table, quote_identifier(now->name)));
+	}
+}
+
+/* may an identity be generated ALWAYS, for all that others write? */
+static bool
+others_generate(Oid relation, AttrNumber number, List *others)
+{
+	ListCell   *lr;
+	ListCell   *le;
+
+	foreach(lr, others)
+	{
+		foreach(le, sv_catalog_entries_on(relation))
+		{
+			SvPart	   *column = sv_catalog_has_entry(lfirst(lr),
+													  lfirst_int(le)) ?
+			sv_contract_column_at(sv_catalog_entry(lfirst_int(le)), number) :
+			NULL;
+
+			if (column && column->identity != 'a')
+				return false;
+		}
+	}
+	return true;
+}
+
+/* an identity that others wrote values of their own into, until they went */
+static void
+restore_always(const Pair *pair, List *others)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
+
+		if (now && now->identity == 'd' && column->identity == 'a' &&
+			!is_inherited(pair->now, column->number) &&
+			others_generate(pair->now->physical, column->number, others))
+			run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET GENERATED ALWAYS",
 						 pair->table, quote_identifier(now->name)));
 	}
 }
@@ -1168,14 +1309,9 @@ restore_all(const Shift *shift, List *supported)
 {
 	bool		is_forward = sv_version_compare(shift->to->version,
 											shift->from->version) > 0;
-	List	   *others = NIL;
+	List	   *others = others_than(shift->to, supported);
 	ListCell   *lc;
 
-	foreach(lc, supported)
-	{
-		if (((SvRelease *) lfirst(lc))->id != shift->to->id)
-			others = lappend(others, lfirst(lc));
-	}
 	foreach(lc, make_pairs(shift, shift->coming))
 	{
 		Pair	   *pair = lfirst(lc);
@@ -1257,7 +1393,9 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 		if (pair->going && sv_contract_is_table(pair->now->kind))
 		{
 			return_sequences(pair);
+			end_identities(&shift, pair);
 			drop_parts(pair);
+			return_identities(&shift, pair);
 		}
 	}
 	rename_objects(&shift);
@@ -1449,6 +1587,7 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 							   identity.context |
 							   SECURITY_RESTRICTED_OPERATION);
 		drop_identities(pair, others);
+		restore_always(pair, others);
 		restore_not_null(pair, others);
 		restore_constraints(pair, others, false);
 		sv_catalog_become_caller(&identity);

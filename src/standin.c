@@ -21,11 +21,6 @@
  * functions stand beside it that are declared for the type itself, and that
  * the planner replaces by the server's own.
  *
- * No view and no domain can stand in for a sequence.  Each version that calls
- * it by name gets one of its own, and all of them, the original included,
- * count in larger steps from different starts, so that none ever hands out
- * what another does.
- *
  * What a stand-in depends on it depends on automatically: it never stands in
  * the way of a DROP.
  *
@@ -47,12 +42,9 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
-#include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
-#include "commands/tablecmds.h"
 #include "commands/typecmds.h"
-#include "common/int.h"
 #include "nodes/makefuncs.h"
 #include "nodes/readfuncs.h"
 #include "parser/parser.h"
@@ -694,126 +686,6 @@ sync_type(const SvEntry *entry, const SvEntry *now, Oid schema)
 }
 
 /*
- * Sequences
- */
-
-static Form_pg_sequence
-read_sequence(Oid sequence)
-{
-	HeapTuple	tuple = SearchSysCacheCopy1(SEQRELID,
-											ObjectIdGetDatum(sequence));
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for sequence %u", sequence);
-	return (Form_pg_sequence) GETSTRUCT(tuple);
-}
-
-/* the value that it has handed out last, or will first */
-static int64
-last_value(Oid sequence, Form_pg_sequence form)
-{
-	LOCAL_FCINFO(fcinfo, 1);
-	Datum		value;
-
-	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = ObjectIdGetDatum(sequence);
-	fcinfo->args[0].isnull = false;
-	value = pg_sequence_last_value(fcinfo);
-	return fcinfo->isnull ? form->seqstart : DatumGetInt64(value);
-}
-
-static void
-refuse_sequence(Oid sequence, const char *reason)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("sequence \"%s\" cannot be dropped while several older versions need it",
-					get_rel_name(sequence)),
-			 errdetail("%s", reason),
-			 errhint("Drop it in a later migration, when schemaver.retire() has retired all of them but one.")));
-}
-
-static void
-copy_sequence_rights(Oid from, Oid to)
-{
-	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(from));
-	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ObjectAddress address;
-
-	ATExecChangeOwner(to, owner, true, AccessExclusiveLock);
-	CommandCounterIncrement();
-	ObjectAddressSet(address, RelationRelationId, to);
-	sv_standin_copy_acl(RelationRelationId, tuple,
-						SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(to)),
-						Anum_pg_class_relacl, &address, owner);
-}
-
-static void
-make_sequence(Oid original, Form_pg_sequence form, int64 increment,
-			  int64 start, const char *name, Oid schema)
-{
-	char	   *full_name =
-	quote_qualified_identifier(get_namespace_name(schema), name);
-
-	if (start < form->seqmin || start > form->seqmax)
-		refuse_sequence(original, "It is near its end.");
-	run(psprintf("CREATE SEQUENCE %s AS %s INCREMENT BY " INT64_FORMAT
-				 " MINVALUE " INT64_FORMAT " MAXVALUE " INT64_FORMAT
-				 " START WITH " INT64_FORMAT " CACHE " INT64_FORMAT,
-				 full_name, format_type_be_qualified(form->seqtypid),
-				 increment, form->seqmin, form->seqmax, start,
-				 form->seqcache));
-	copy_sequence_rights(original, get_relname_relid(name, schema));
-	sv_catalog_depend_on_extension(RelationRelationId,
-								   get_relname_relid(name, schema));
-}
-
-/*
- * Give a sequence that was put away a stand-in in each of some version
- * schemas; "names" tells what it is called there.
- */
-void
-sv_standin_spread_sequence(Oid sequence, List *schemas, List *names)
-{
-	Form_pg_sequence form;
-	SvIdentity	identity;
-	int64		increment;
-	int64		start;
-	Oid			table;
-	int32		column;
-	ListCell   *ls;
-	ListCell   *ln;
-
-	if (schemas == NIL)
-		return;
-	LockRelationOid(sequence, AccessExclusiveLock);
-	form = read_sequence(sequence);
-
-	/* what numbers a table's rows is hardly ever called by its name */
-	if (form->seqcycle &&
-		sequenceIsOwned(sequence, DEPENDENCY_AUTO, &table, &column))
-		return;
-	if (form->seqcycle)
-		refuse_sequence(sequence, "It begins anew when it has reached its end.");
-	if (pg_mul_s64_overflow(form->seqincrement, list_length(schemas) + 1,
-							&increment))
-		refuse_sequence(sequence, "Its steps are too large.");
-	sv_catalog_become_owner(&identity);
-	start = last_value(sequence, form);
-	run(psprintf("ALTER SEQUENCE %s INCREMENT BY " INT64_FORMAT,
-				 sv_catalog_relation_name(sequence),
-				 increment));
-	forboth(ls, schemas, ln, names)
-	{
-		if (pg_add_s64_overflow(start, form->seqincrement, &start))
-			refuse_sequence(sequence, "It is near its end.");
-		make_sequence(sequence, form, increment, start, lfirst(ln),
-					  lfirst_oid(ls));
-	}
-	sv_catalog_become_caller(&identity);
-}
-
-/*
  * All kinds
  */
 
@@ -836,8 +708,6 @@ sv_standin_find(const SvEntry *entry, const SvEntry *now, Oid schema)
 				InvalidOid;
 		case SV_ENTRY_TYPE:
 			return find_type(entry->name, schema);
-		case RELKIND_SEQUENCE:
-			return get_relname_relid(entry->name, schema);
 		default:
 			return InvalidOid;
 	}
@@ -856,8 +726,7 @@ sv_standin_drop(const SvEntry *entry, const SvEntry *now, Oid schema)
 	if (entry->kind == SV_ENTRY_TYPE)
 		drop_domain(have, schema);
 	else
-		drop_standin(entry->kind == SV_ENTRY_FUNCTION ? ProcedureRelationId :
-					 RelationRelationId, have);
+		drop_standin(ProcedureRelationId, have);
 }
 
 /*

@@ -391,10 +391,21 @@ is_view_of(const SvRelease *release, const char *base_schema, Oid relation)
 	return false;
 }
 
-/* functions and types that schemaver makes go along with the extension */
+/*
+ * Functions and types that schemaver makes go along with the extension; a
+ * multirange and functions were put away with their range.
+ */
 static bool
 is_stand_in(Oid class_id, Oid object)
 {
+	Oid			type = class_id == ProcedureRelationId ?
+	sv_retain_type_of(object) : object;
+	Oid			range = OidIsValid(type) ? get_multirange_range(type) :
+	InvalidOid;
+
+	if ((OidIsValid(range) && sv_catalog_entries_on(range) != NIL) ||
+		(OidIsValid(type) && sv_catalog_entries_on(type) != NIL))
+		return true;
 	return list_member_oid(getAutoExtensionsOfObject(class_id, object),
 						   sv_catalog_extension(false));
 }

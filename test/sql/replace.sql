@@ -260,7 +260,7 @@ SET enable_seqscan = off;
 EXPLAIN (COSTS off) SELECT id FROM person WHERE m = 'sad'::mood;
 RESET enable_seqscan;
 
--- renamed labels cannot be
+-- a label cannot be renamed beside a function that takes the type
 SELECT schemaver.apply($$ALTER TYPE feeling RENAME VALUE 'sad' TO 'blue'$$);
 
 -- dropped, and an enum built anew under the name that it had
@@ -409,6 +409,32 @@ SELECT oid::regproc FROM pg_proc
 WHERE pronamespace::regnamespace::text LIKE 'rep\_%';
 SELECT oid::regclass FROM pg_class
 WHERE relnamespace::regnamespace::text ~ '^(rep_|schemaver_retained)';
+
+--
+-- A range goes, and comes back, with all that was made with it
+--
+CREATE TYPE span AS RANGE (subtype = int);
+SELECT schemaver.apply('CREATE TABLE h (s span)', '7.0.0');
+SELECT schemaver.register('7.0.0');
+SELECT schemaver.apply('DROP TABLE h; DROP TYPE span;
+	CREATE TYPE span AS RANGE (subtype = date); CREATE TABLE h (s span)', '8.0.0');
+INSERT INTO h VALUES (span(1, 3)) RETURNING *;
+SELECT span_multirange(s) FROM h;
+SELECT schemaver.register('8.0.0');
+INSERT INTO h VALUES (span('2020-01-01', '2020-01-03')) RETURNING *;
+SELECT schemaver.verify();
+SELECT schemaver.rollback('7.0.0');
+INSERT INTO h VALUES (span('2020-01-01'::date, '2020-01-04')) RETURNING *;
+SELECT schemaver.unregister();
+INSERT INTO h VALUES (span(1, 4)) RETURNING *;
+SELECT schemaver.verify();
+SELECT schemaver.apply('DROP TABLE h; DROP TYPE span;
+	CREATE TYPE span AS RANGE (subtype = date); CREATE TABLE h (s span)', '8.0.0');
+SELECT schemaver.retire('7.0.0', archive => true);
+SELECT * FROM schemaver_archive.h_7_0_0;
+SELECT oid::regprocedure FROM pg_proc WHERE proname ~ '^span'
+ORDER BY oid::regprocedure::text;
+SELECT schemaver.verify();
 
 \c :home
 DROP DATABASE sv_replace;
