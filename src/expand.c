@@ -2579,12 +2579,17 @@ sv_expand_end(void)
 }
 
 /*
- * All is done that may move or rename what columns are computed from.
+ * All is done that may move or rename what columns are computed from, or make
+ * triggers.
  */
 void
 sv_expand_settle(void)
 {
+	ListCell   *lc;
+
 	sv_expand_follow_names();
+	foreach(lc, sv_sync_tables())
+		sv_sync_place(lfirst_oid(lc));
 	forget_migration();
 }
 

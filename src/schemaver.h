@@ -58,9 +58,22 @@
 #define sv_is_hidden(name) \
 	(strncmp((name), SV_HIDDEN_PREFIX, sizeof(SV_HIDDEN_PREFIX) - 1) == 0)
 
-/* sync.c's trigger: its name sorts behind those of users' triggers */
-#define SV_SYNC_TRIGGER		"~schemaver_sync"
-#define sv_sync_is_trigger(name)	(strcmp((name), SV_SYNC_TRIGGER) == 0)
+/*
+ * sync.c's triggers: the last one of a table, with the name of another trigger
+ * in front where that would come behind it, and the first one.
+ */
+#define SV_SYNC_TRIGGER			"~schemaver_sync"
+#define SV_SYNC_FIRST_TRIGGER	"!schemaver_sync"
+
+static inline bool
+sv_sync_is_trigger(const char *name)
+{
+	size_t		length = strlen(name);
+	size_t		own = sizeof(SV_SYNC_TRIGGER) - 1;
+
+	return strcmp(name, SV_SYNC_FIRST_TRIGGER) == 0 ||
+		(length >= own && strcmp(name + length - own, SV_SYNC_TRIGGER) == 0);
+}
 
 /* hidden CHECKs that hold a column to NOT NULL for all but older versions */
 #define SV_REQUIRED_NAME	SV_HIDDEN_PREFIX "required"
@@ -682,6 +695,7 @@ extern SvSyncState sv_sync_state(Oid relation, Oid *culprit);
 extern void sv_sync_set(Oid relation, List *pairs);
 extern void sv_sync_restore(Oid relation);
 extern void sv_sync_note_all(const SvProduct *product);
+extern void sv_sync_place(Oid relation);
 extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
 						   int32 typmod, const char *what);
 extern bool sv_sync_is_about_data(int sqlerrcode);
