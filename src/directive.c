@@ -177,7 +177,6 @@ parse_told(Told *told, const SvEntry *entry)
 	ParseState *pstate = make_parsestate(NULL);
 	Relation	table = relation_open(told->relation, AccessShareLock);
 	ErrorContextCallback callback;
-	SelectStmt *select;
 	Node	   *node;
 	Oid			type;
 	int32		typmod;
@@ -196,11 +195,7 @@ parse_told(Told *told, const SvEntry *entry)
 																	 table),
 												   false, true),
 					 true, true, true);
-	select = (SelectStmt *)
-		linitial_node(RawStmt, raw_parser(told->directive->expression,
-										  RAW_PARSE_PLPGSQL_EXPR))->stmt;
-	node = transformExpr(pstate,
-						 linitial_node(ResTarget, select->targetList)->val,
+	node = transformExpr(pstate, sv_sync_parse(told->directive->expression),
 						 EXPR_KIND_ALTER_COL_TRANSFORM);
 	get_atttypetypmodcoll(told->relation, told->number, &type, &typmod,
 						  &collation);
@@ -581,11 +576,7 @@ sv_directive_split(const SvProduct *product, const SvRelease *from,
 		Oid			relation = find_relation(product, from, directive);
 		AttrNumber	number = OidIsValid(relation) ?
 		get_attnum(relation, directive->column) : InvalidAttrNumber;
-		AlterTableCmd *command;
-		ColumnDef  *def;
-		Oid			type;
-		int32		typmod;
-		Oid			collation;
+		SvStanding *standing;
 
 		if (number <= 0 ||
 			is_changed_by(script, relation, directive->column) ||
@@ -594,16 +585,10 @@ sv_directive_split(const SvProduct *product, const SvRelease *from,
 			!sv_directive_has_down(product, from, script, relation,
 								   directive->column))
 			continue;
-		get_atttypetypmodcoll(relation, number, &type, &typmod, &collation);
-		def = makeNode(ColumnDef);
-		def->typeName = makeTypeNameFromOid(type, typmod);
-		def->collOid = collation;
-		command = makeNode(AlterTableCmd);
-		command->subtype = AT_AlterColumnType;
-		command->name = pstrdup(directive->column);
-		command->def = (Node *) def;
-		if (sv_retype_column(product, from, relation, command, NULL, "", true))
-			tables = list_append_unique_oid(tables, relation);
+		standing = sv_split_read(relation, number);
+		sv_retype_split(product, from, relation, directive->column);
+		sv_split_remake(standing);
+		tables = list_append_unique_oid(tables, relation);
 	}
 	return tables;
 }

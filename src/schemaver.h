@@ -696,6 +696,7 @@ extern void sv_sync_set(Oid relation, List *pairs);
 extern void sv_sync_restore(Oid relation);
 extern void sv_sync_note_all(const SvProduct *product);
 extern void sv_sync_place(Oid relation);
+extern Node *sv_sync_parse(const char *text);
 extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
 						   int32 typmod, const char *what);
 extern bool sv_sync_is_about_data(int sqlerrcode);
@@ -859,6 +860,8 @@ extern void sv_routine_check(const SvProduct *product, SvRelease *from);
 extern bool sv_retype_column(const SvProduct *product, const SvRelease *from,
 							 Oid table, const AlterTableCmd *command,
 							 const char *up, const char *down, bool in_use);
+extern void sv_retype_split(const SvProduct *product, const SvRelease *from,
+							Oid table, const char *column);
 extern void sv_retype_move_sequences(Oid relation, AttrNumber from,
 									 AttrNumber to, char identity);
 
@@ -879,6 +882,7 @@ typedef struct SvPutAway
 extern List *sv_replace_watch(Node *statement, List *releases);
 extern List *sv_replace_keep(List *watched, const SvProduct *product,
 							 const SvRelease *from);
+extern void sv_replace_keep_views(List *views);
 extern bool sv_replace_can_become(Oid class_id, Oid object, Oid model);
 extern void sv_replace_become(Oid class_id, Oid object, Oid model,
 							  const SvProduct *product,
@@ -890,6 +894,15 @@ extern void sv_replace_become(Oid class_id, Oid object, Oid model,
  */
 extern void sv_settle_put_away(List *put_away);
 extern bool sv_settle_is_in_use(Oid class_id, Oid object);
+
+/*-------------------------------------------------------------------------
+ * split.c: what stands on a column that gets another one in its place
+ *-------------------------------------------------------------------------
+ */
+typedef struct SvStanding SvStanding;
+
+extern SvStanding *sv_split_read(Oid relation, AttrNumber number);
+extern void sv_split_remake(SvStanding *all);
 
 /*-------------------------------------------------------------------------
  * directive.c: "up" and "down"

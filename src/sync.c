@@ -258,9 +258,12 @@ parse_context(void *arg)
 		errcontext("%s", where->what);
 }
 
-/* the one expression that a text consists of */
-static Node *
-parse_raw(const char *text)
+/*
+ * The one expression that a text consists of, not yet analyzed; an error if
+ * it is more or something else.  In the current memory context.
+ */
+Node *
+sv_sync_parse(const char *text)
 {
 	List	   *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = castNode(SelectStmt,
@@ -307,7 +310,7 @@ parse_expression(Relation relation, const char *text, Oid type, int32 typmod)
 	item = addRangeTableEntryForRelation(pstate, relation, AccessShareLock,
 										 NULL, false, true);
 	addNSItemToQuery(pstate, item, true, true, true);
-	node = transformExpr(pstate, parse_raw(text),
+	node = transformExpr(pstate, sv_sync_parse(text),
 						 EXPR_KIND_ALTER_COL_TRANSFORM);
 	if (has_strange_var(node, NULL))
 		ereport(ERROR,
