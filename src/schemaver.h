@@ -617,6 +617,8 @@ extern Oid	sv_retain_schema(void);
 extern char *sv_retain_free_name(const char *name);
 extern void sv_retain_run(const char *text);
 extern void sv_retain_soften(List *objects);
+extern void sv_retain_loosen(Oid class_id, Oid object, Oid relation,
+							 AttrNumber number);
 extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
 extern void sv_retain_column(Oid relation, AttrNumber number);
 extern void sv_retain_hide_column(Oid relation, AttrNumber number);
@@ -902,7 +904,9 @@ extern bool sv_settle_is_in_use(Oid class_id, Oid object);
 typedef struct SvStanding SvStanding;
 
 extern SvStanding *sv_split_read(Oid relation, AttrNumber number);
+extern void sv_split_loosen(const SvStanding *all);
 extern void sv_split_remake(SvStanding *all);
+extern void sv_split_return(SvStanding *all);
 
 /*-------------------------------------------------------------------------
  * directive.c: "up" and "down"

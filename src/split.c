@@ -37,7 +37,9 @@
 #include "catalog/pg_publication.h"
 #include "catalog/pg_publication_rel.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
+#include "commands/comment.h"
 #include "commands/defrem.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -64,11 +66,10 @@ typedef struct Standing
 struct SvStanding
 {
 	Oid			relation;
-	AttrNumber	number;			/* of the column before it is split */
-	char	   *column;			/* its name */
 	List	   *functions;		/* of Standing, in the order to make them */
 	List	   *views;			/* the lowest first */
 	List	   *others;
+	List	   *statistics;		/* retype.c makes them for a split */
 };
 
 static char *
@@ -349,6 +350,27 @@ read_published(SvStanding *all, Oid published)
 }
 
 static void
+read_statistics(SvStanding *all, Oid statistics)
+{
+	Standing   *standing = stand(StatisticExtRelationId, statistics);
+	HeapTuple	tuple = SearchSysCache1(STATEXTOID,
+										ObjectIdGetDatum(statistics));
+	Form_pg_statistic_ext form = (Form_pg_statistic_ext) GETSTRUCT(tuple);
+	char	   *name =
+	quote_qualified_identifier(get_namespace_name(form->stxnamespace),
+							   NameStr(form->stxname));
+	char	   *comment = GetComment(statistics, StatisticExtRelationId, 0);
+
+	ReleaseSysCache(tuple);
+	command(standing, psprintf("DROP STATISTICS %s", name));
+	command(standing, pg_get_statisticsobjdef_string(statistics));
+	if (comment)
+		command(standing, psprintf("COMMENT ON STATISTICS %s IS %s", name,
+								   quote_literal_cstr(comment)));
+	all->statistics = lappend(all->statistics, standing);
+}
+
+static void
 read_function(SvStanding *all, Oid function)
 {
 	Standing   *standing = stand(ProcedureRelationId, function);
@@ -365,7 +387,8 @@ read_dependent(SvStanding *all, Oid relation, AttrNumber number,
 	ObjectAddress column;
 
 	if (is_among(all->others, object->classId, object->objectId) ||
-		is_among(all->functions, object->classId, object->objectId))
+		is_among(all->functions, object->classId, object->objectId) ||
+		is_among(all->statistics, object->classId, object->objectId))
 		return;
 	switch (object->classId)
 	{
@@ -390,6 +413,10 @@ read_dependent(SvStanding *all, Oid relation, AttrNumber number,
 		case PublicationRelRelationId:
 			if (number != InvalidAttrNumber)
 				read_published(all, object->objectId);
+			break;
+		case StatisticExtRelationId:
+			if (number != InvalidAttrNumber)
+				read_statistics(all, object->objectId);
 			break;
 		case AttrDefaultRelationId:
 			column = GetAttrDefaultColumnAddress(object->objectId);
@@ -426,7 +453,8 @@ read_column(SvStanding *all, Oid relation, AttrNumber number)
 
 		ObjectAddressSet(object, form->classid, form->objid);
 		if (form->deptype == DEPENDENCY_NORMAL ||
-			form->classid == AttrDefaultRelationId)
+			form->classid == AttrDefaultRelationId ||
+			form->classid == StatisticExtRelationId)
 			read_dependent(all, relation, number, &object);
 	}
 	systable_endscan(scan);
@@ -441,15 +469,14 @@ SvStanding *
 sv_split_read(Oid relation, AttrNumber number)
 {
 	SvStanding *all = palloc0(sizeof(SvStanding));
+	char	   *column = get_attname(relation, number, false);
 	int			nestlevel = sv_contract_enter();
 	ListCell   *lc;
 
 	all->relation = relation;
-	all->number = number;
-	all->column = get_attname(relation, number, false);
 	foreach(lc, find_all_inheritors(relation, AccessShareLock, NULL))
 		read_column(all, lfirst_oid(lc),
-					get_attnum(lfirst_oid(lc), all->column));
+					get_attnum(lfirst_oid(lc), column));
 	sv_contract_leave(nestlevel);
 	return all;
 }
@@ -474,9 +501,57 @@ remake(const Standing *standing)
 		run(lfirst(lc));
 }
 
+static bool
+is_named(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(strVal(lfirst(lc)), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The columns of an UPDATE OF, and behind them the hidden ones that other
+ * versions write in their place.
+ */
+static List *
+with_hidden(Oid relation, List *columns)
+{
+	List	   *pairs = sv_sync_pairs(relation);
+	List	   *names = NIL;
+	int			before;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		if (!sv_is_hidden(strVal(lfirst(lc))))
+			names = lappend(names, lfirst(lc));
+	}
+	do
+	{
+		before = list_length(names);
+		foreach(lc, pairs)
+		{
+			SvSyncPair *pair = lfirst(lc);
+			bool		has_old = is_named(names, pair->old_column);
+			bool		has_new = is_named(names, pair->new_column);
+
+			if (has_new && !has_old && sv_is_hidden(pair->old_column))
+				names = lappend(names, makeString(pair->old_column));
+			if (has_old && !has_new && sv_is_hidden(pair->new_column))
+				names = lappend(names, makeString(pair->new_column));
+		}
+	} while (list_length(names) > before);
+	return names;
+}
+
 /* in place; for an update of the old column as well, which others write */
 static void
-remake_trigger(const SvStanding *all, const Standing *standing)
+remake_trigger(const Standing *standing)
 {
 	Oid			relation = sv_contract_owning_relation(TriggerRelationId,
 													   standing->object);
@@ -485,23 +560,13 @@ remake_trigger(const SvStanding *all, const Standing *standing)
 									raw_parser(text, RAW_PARSE_DEFAULT));
 	CreateTrigStmt *statement = castNode(CreateTrigStmt, raw->stmt);
 	SvIdentity	identity;
-	ListCell   *lc;
 
 	if (statement->isconstraint)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot give a column two meanings while constraint trigger \"%s\" is about it",
 						statement->trigname)));
-	foreach(lc, statement->columns)
-	{
-		if (strcmp(strVal(lfirst(lc)), all->column) == 0)
-			break;
-	}
-	if (lc)
-		statement->columns =
-			lappend(statement->columns,
-					makeString(get_attname(all->relation, all->number,
-										   false)));
+	statement->columns = with_hidden(relation, statement->columns);
 	statement->replace = true;
 	sv_catalog_become_owner(&identity);
 	(void) CreateTrigger(statement, text, relation, InvalidOid, InvalidOid,
@@ -511,6 +576,22 @@ remake_trigger(const SvStanding *all, const Standing *standing)
 	CommandCounterIncrement();
 	for (int i = 1; i < list_length(standing->commands); i++)
 		run(list_nth(standing->commands, i));
+}
+
+static void
+remake_others(const SvStanding *all)
+{
+	ListCell   *lc;
+
+	foreach(lc, all->others)
+	{
+		Standing   *standing = lfirst(lc);
+
+		if (standing->class_id == TriggerRelationId)
+			remake_trigger(standing);
+		else
+			remake(standing);
+	}
 }
 
 /*
@@ -532,14 +613,39 @@ sv_split_remake(SvStanding *all)
 		remake(lfirst(lc));
 	foreach(lc, all->views)
 		remake(lfirst(lc));
-	foreach(lc, all->others)
+	remake_others(all);
+	SPI_finish();
+}
+
+/*
+ * Another version is to be the current one, and its column to have the name:
+ * what was taken down must not go along with the one that has it now, until
+ * sv_split_return().  Views and functions are left to shift.c.
+ */
+void
+sv_split_loosen(const SvStanding *all)
+{
+	ListCell   *lc;
+
+	foreach(lc, list_concat_copy(all->others, all->statistics))
 	{
 		Standing   *standing = lfirst(lc);
 
-		if (standing->class_id == TriggerRelationId)
-			remake_trigger(all, standing);
-		else
-			remake(standing);
+		sv_retain_loosen(standing->class_id, standing->object, all->relation,
+						 0);
 	}
-	SPI_finish();
+}
+
+/*
+ * The other column has the name by now: make again for it what was loosened.
+ * Runs as the user, in a connection of SPI.
+ */
+void
+sv_split_return(SvStanding *all)
+{
+	ListCell   *lc;
+
+	remake_others(all);
+	foreach(lc, all->statistics)
+		remake(lfirst(lc));
 }
