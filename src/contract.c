@@ -816,7 +816,10 @@ read_constraints(SvEntry *entry, Oid relation, Oid domain)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 		SvPart	   *part;
 
-		if (strchr("cfpux", form->contype) == NULL)
+		/* what a foreign key has for each partition that it refers to */
+		if (strchr("cfpux", form->contype) == NULL ||
+			(form->contype == CONSTRAINT_FOREIGN &&
+			 OidIsValid(form->conparentid)))
 			continue;
 		part = make_part(SV_PART_CONSTRAINT, entry->constraints,
 						 NameStr(form->conname));

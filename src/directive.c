@@ -304,24 +304,25 @@ make_pair(const SvProduct *product, const SvRelease *from, const Told *up,
  * for the job to fill, or was filled with what it is no more.
  */
 static void
-fill_rows(const Told *told, bool all)
+fill_rows(Told *told, bool all)
 {
 	char	   *name = get_attname(told->relation, told->number, false);
-	const char *column = quote_identifier(name);
+	ErrorContextCallback callback;
 
 	if (sv_defer_has(SV_JOB_BACKFILL, told->relation, name) ||
 		(!all && sv_defer_can(told->relation, name)))
 	{
 		sv_defer_add(SV_JOB_BACKFILL, told->relation, name, told->text,
-					 sv_defer_unfilled(column, told->text));
+					 sv_defer_unfilled(quote_identifier(name), told->text));
 		return;
 	}
-	sv_fill_rows(told->relation, false,
-				 psprintf("%s = %s%s", column, told->text, all ? "" :
-						  psprintf(" WHERE %s IS NOT DISTINCT FROM NULL",
-								   column)));
-	sv_observe_note(SV_NOTE_FILL, told->relation, "fill column %s",
-					get_attname(told->relation, told->number, false));
+	callback.callback = error_in_directive;
+	callback.arg = told;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	sv_fill_column(told->relation, name, told->text, !all);
+	error_context_stack = callback.previous;
+	sv_observe_note(SV_NOTE_FILL, told->relation, "fill column %s", name);
 }
 
 /* tell what a directive has come to */

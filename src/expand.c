@@ -2265,7 +2265,7 @@ check_query(ParseState *pstate, Query *query, JumbleState *jumble)
 		next_post_parse_analyze(pstate, query, jumble);
 	if (!is_expanding())
 		return;
-	if (!migration.creating)
+	if (!migration.creating && !sv_fill_is_running())
 		sv_require_note_update(query);
 	if (query->commandType == CMD_INSERT)
 		check_insert(query);

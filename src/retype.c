@@ -237,11 +237,28 @@ make_default(const Retype *retype, Relation relation)
 	return node;
 }
 
+static void
+check_partition_key(Oid oid, const char *name)
+{
+	Relation	relation = relation_open(oid, NoLock);
+	int			column = get_attnum(oid, name) -
+	FirstLowInvalidHeapAttributeNumber;
+	bool		is_expression;
+
+	if (has_partition_attrs(relation, bms_make_singleton(column),
+							&is_expression))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("cannot alter column \"%s\" because it is part of the partition key of relation \"%s\"",
+						name, RelationGetRelationName(relation))));
+	relation_close(relation, NoLock);
+}
+
 /* what the server refuses, in its words */
 static void
 check_column(Relation relation, Form_pg_attribute attribute)
 {
-	bool		is_expression;
+	ListCell   *lc;
 
 	if (relation->rd_rel->reloftype)
 		ereport(ERROR,
@@ -252,15 +269,9 @@ check_column(Relation relation, Form_pg_attribute attribute)
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("cannot alter inherited column \"%s\"",
 						NameStr(attribute->attname))));
-	if (has_partition_attrs(relation,
-							bms_make_singleton(attribute->attnum -
-											   FirstLowInvalidHeapAttributeNumber),
-							&is_expression))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("cannot alter column \"%s\" because it is part of the partition key of relation \"%s\"",
-						NameStr(attribute->attname),
-						RelationGetRelationName(relation))));
+	foreach(lc, find_all_inheritors(RelationGetRelid(relation),
+									AccessExclusiveLock, NULL))
+		check_partition_key(lfirst_oid(lc), NameStr(attribute->attname));
 }
 
 /* a column that is to be split, or a generated one over it */
@@ -1233,8 +1244,7 @@ note_inferred(const Retype *retype, const char *up, const char *down,
 static void
 fill_rows(const Retype *retype, const char *up)
 {
-	sv_fill_rows(retype->relation, false,
-				 psprintf("%s = %s", quote_identifier(retype->name), up));
+	sv_fill_column(retype->relation, retype->name, up, false);
 	sv_observe_note(SV_NOTE_FILL, retype->relation, "fill column %s",
 					retype->name);
 }
@@ -1281,9 +1291,7 @@ split_generated(Retype *retype)
 	put_away(retype);
 	add_column(retype);
 	copy_properties(retype, get_attnum(retype->relation, retype->name));
-	sv_fill_rows(retype->relation, false,
-				 psprintf("%s = %s", quote_identifier(retype->name),
-						  retype->generation));
+	sv_fill_column(retype->relation, retype->name, retype->generation, false);
 	foreach(lc, find_all_inheritors(retype->relation, NoLock, NULL))
 		make_generated(lfirst_oid(lc), retype->name, retype->generation);
 	if (retype->notnull)

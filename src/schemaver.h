@@ -699,9 +699,13 @@ extern void sv_sync_restore(Oid relation);
 extern void sv_sync_note_all(const SvProduct *product);
 extern void sv_sync_place(Oid relation);
 extern Node *sv_sync_parse(const char *text);
+extern Node *sv_sync_expression(Relation relation, const char *text, Oid type,
+								int32 typmod);
 extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
 						   int32 typmod, const char *what);
 extern bool sv_sync_is_about_data(int sqlerrcode);
+extern bool sv_sync_gives_value(Oid relation, const char *expression,
+								const char *column, List **inputs);
 extern SvSyncFrozen *sv_sync_freeze(Oid relation);
 extern void sv_sync_thaw(SvSyncFrozen *frozen);
 
@@ -763,11 +767,21 @@ extern const char *sv_defer_remove(const char *kind, Oid relation,
 extern List *sv_defer_jobs(void);
 
 /*-------------------------------------------------------------------------
+ * blame.c: which row of a table an expression fails for
+ *-------------------------------------------------------------------------
+ */
+extern void sv_blame_row(Oid relation, const char *column,
+						 const char *expression,
+						 ErrorData *problem) pg_attribute_noreturn();
+
+/*-------------------------------------------------------------------------
  * fill.c: add columns with volatile defaults without a rewrite
  *-------------------------------------------------------------------------
  */
 extern bool sv_fill_is_running(void);
 extern void sv_fill_rows(Oid relation, bool only, const char *assignments);
+extern void sv_fill_column(Oid relation, const char *column,
+						   const char *expression, bool only_nulls);
 extern PlannedStmt *sv_fill_turn(PlannedStmt *pstmt, const char *query,
 								 ParamListInfo params);
 

@@ -878,6 +878,41 @@ is_computed_for(const SvRelease *release, Oid relation, AttrNumber number)
 }
 
 /*
+ * Is a column that a newer version does not know computed from what it never
+ * leaves NULL, and not NULL therefore?
+ */
+static bool
+is_computed_back(const SvRelease *release, const SvEntry *entry,
+				 Oid relation, AttrNumber number)
+{
+	char	   *name = get_attname(relation, number, false);
+	ListCell   *lp;
+	ListCell   *lc;
+
+	foreach(lp, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lp);
+		List	   *inputs;
+
+		if (strcmp(pair->old_column, name) != 0 || pair->down[0] == '\0' ||
+			sv_version_compare(release->version,
+							   sv_version_parse(pair->label)) <= 0 ||
+			!sv_sync_gives_value(relation, pair->down, name, &inputs))
+			continue;
+		foreach(lc, inputs)
+		{
+			SvPart	   *input = sv_contract_column_at(entry, lfirst_int(lc));
+
+			if (input ? !input->notnull :
+				!is_computed_back(release, entry, relation, lfirst_int(lc)))
+				break;
+		}
+		return lc == NULL;
+	}
+	return false;
+}
+
+/*
  * Does every other supported version demand the same of the column, or not
  * know it while its default fills it, or what it is computed from?
  */
@@ -892,14 +927,16 @@ others_demand_not_null(Oid relation, AttrNumber number, List *others)
 	{
 		foreach(le, sv_catalog_entries_on(relation))
 		{
+			SvEntry    *entry;
 			SvPart	   *column;
 
 			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
 				continue;
-			column = sv_contract_column_at(sv_catalog_entry(lfirst_int(le)),
-										   number);
+			entry = sv_catalog_entry(lfirst_int(le));
+			column = sv_contract_column_at(entry, number);
 			if (column ? !column->notnull : !is_filled &&
-				!is_computed_for(lfirst(lr), relation, number))
+				!is_computed_for(lfirst(lr), relation, number) &&
+				!is_computed_back(lfirst(lr), entry, relation, number))
 				return false;
 		}
 	}

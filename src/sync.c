@@ -41,6 +41,7 @@
 #include "access/genam.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/tupdesc.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
@@ -51,6 +52,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
@@ -296,10 +298,13 @@ has_strange_var(Node *node, void *context)
 
 /*
  * Parse an expression over a relation's row, for a column of a type.  The
- * relation is locked; names resolve along the search_path of the moment.
+ * relation is locked; names resolve along the search_path of the moment.  The
+ * tree is in the current memory context, with Vars of varno 1.  Throws what
+ * does not parse or fit.
  */
-static Node *
-parse_expression(Relation relation, const char *text, Oid type, int32 typmod)
+Node *
+sv_sync_expression(Relation relation, const char *text, Oid type,
+				   int32 typmod)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item;
@@ -343,7 +348,7 @@ fills_only(Node *node)
 		IsA(linitial(((CoalesceExpr *) node)->args), Var);
 }
 
-/* parse_expression() with errors that say what they are about */
+/* sv_sync_expression() with errors that say what they are about */
 static Node *
 parse_with_context(Relation relation, const char *text, Oid type,
 				   int32 typmod, const char *what)
@@ -356,7 +361,7 @@ parse_with_context(Relation relation, const char *text, Oid type,
 	callback.arg = &where;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	node = parse_expression(relation, text, type, typmod);
+	node = sv_sync_expression(relation, text, type, typmod);
 	if (contain_volatile_functions(node) && !fills_only(node))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
@@ -401,6 +406,93 @@ sv_sync_check(Oid relation, const char *expression, Oid type, int32 typmod,
 	leave_pinned(nestlevel);
 	relation_close(table, NoLock);
 	return text;
+}
+
+/* an operator of the server on numbers, texts or times gives a value */
+static bool
+is_plain_operator(OpExpr *expression)
+{
+	ListCell   *lc;
+
+	set_opfuncid(expression);
+	if (expression->opfuncid >= FirstUnpinnedObjectId ||
+		!func_strict(expression->opfuncid))
+		return false;
+	foreach(lc, expression->args)
+	{
+		char		category;
+		bool		preferred;
+
+		get_type_category_preferred(exprType(lfirst(lc)), &category,
+									&preferred);
+		if (category != TYPCATEGORY_NUMERIC &&
+			category != TYPCATEGORY_STRING &&
+			category != TYPCATEGORY_DATETIME &&
+			category != TYPCATEGORY_TIMESPAN)
+			return false;
+	}
+	return true;
+}
+
+/* could a tree be NULL though no column is?  No strict function tells. */
+static bool
+may_give_null(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_List:
+		case T_Var:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_CoerceToDomain:
+			break;
+		case T_Const:
+			if (((Const *) node)->constisnull)
+				return true;
+			break;
+		case T_FuncExpr:
+			if (((FuncExpr *) node)->funcid >= FirstUnpinnedObjectId ||
+				(((FuncExpr *) node)->funcformat != COERCE_EXPLICIT_CAST &&
+				 ((FuncExpr *) node)->funcformat != COERCE_IMPLICIT_CAST))
+				return true;
+			break;
+		case T_OpExpr:
+			if (!is_plain_operator((OpExpr *) node))
+				return true;
+			break;
+		default:
+			return true;
+	}
+	return expression_tree_walker(node, may_give_null, context);
+}
+
+/*
+ * Does an expression of a pair, for a column of a relation, surely give a value
+ * while no column that it mentions is NULL?  *inputs are these, as integers.
+ */
+bool
+sv_sync_gives_value(Oid relation, const char *expression, const char *column,
+					List **inputs)
+{
+	int			nestlevel = enter_pinned();
+	Relation	table = relation_open(relation, AccessShareLock);
+	Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(table),
+					  get_attnum(relation, column) - 1);
+	Node	   *node = sv_sync_expression(table, expression,
+										  attribute->atttypid,
+										  attribute->atttypmod);
+	ListCell   *lc;
+
+	*inputs = NIL;
+	foreach(lc, pull_var_clause(node, 0))
+		*inputs = list_append_unique_int(*inputs,
+										 ((Var *) lfirst(lc))->varattno);
+	relation_close(table, NoLock);
+	leave_pinned(nestlevel);
+	return !may_give_null(node, NULL);
 }
 
 /*
@@ -1009,13 +1101,41 @@ compute_update(Run *run, TupleTableSlot *before, int first)
  * Errors in expressions
  */
 
-/* what a user calls a column that may be hidden */
+static bool
+has_column(const SyncPlan *plan, const char *name)
+{
+	for (int i = 0; i < plan->desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(plan->desc, i);
+
+		if (!column->attisdropped &&
+			strcmp(NameStr(column->attname), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What a user calls a column that may be hidden.  A number stands behind the
+ * hidden name if another column has it without.
+ */
 static const char *
 visible_name(const SyncPlan *plan, AttrNumber number)
 {
-	const char *name = NameStr(TupleDescAttr(plan->desc, number - 1)->attname);
+	char	   *name = pstrdup(NameStr(TupleDescAttr(plan->desc,
+													 number - 1)->attname));
+	char	   *behind = strrchr(name, '_');
 
-	return sv_is_hidden(name) ? name + strlen(SV_HIDDEN_PREFIX) : name;
+	if (!sv_is_hidden(name))
+		return name;
+	if (behind[1] != '\0' && strspn(behind + 1, "0123456789") ==
+		strlen(behind + 1))
+	{
+		*behind = '\0';
+		if (!sv_is_hidden(name) || !has_column(plan, name))
+			*behind = '_';
+	}
+	return name + strlen(SV_HIDDEN_PREFIX);
 }
 
 /*
