@@ -663,18 +663,6 @@ referenced_table(Oid foreign_key)
 	return table;
 }
 
-/* has the table an index for more than to find rows? */
-static bool
-is_marked_index(Oid index)
-{
-	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
-	bool		marked = form->indisreplident || form->indisclustered;
-
-	ReleaseSysCache(tuple);
-	return marked;
-}
-
 /* can jobs make all that hangs on the column? */
 static bool
 can_defer(const Retype *retype)
@@ -686,7 +674,7 @@ can_defer(const Retype *retype)
 		Attached   *attached = lfirst(lc);
 
 		if (attached->flavour == CONSTRAINT_EXCLUSION ||
-			(OidIsValid(attached->index) && is_marked_index(attached->index)) ||
+			attached->is_clustered || attached->is_identity ||
 			(attached->flavour == CONSTRAINT_FOREIGN &&
 			 (!is_plain_table(attached->relation) ||
 			  !is_plain_table(referenced_table(attached->object)))))
