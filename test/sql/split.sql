@@ -70,6 +70,12 @@ ALTER TABLE item ENABLE TRIGGER log', '1.1.0');
 SELECT * FROM standing();
 SELECT * FROM schemaver.verify();
 
+-- an index as a restored dump has it: its column has the hidden name
+BEGIN;
+CREATE INDEX restored ON public.item (schemaver_retained_price);
+SELECT object, finding FROM schemaver.verify();
+ROLLBACK;
+
 -- the older version sees and does what it did
 TABLE item ORDER BY id;
 TABLE cheap ORDER BY id;
