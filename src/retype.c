@@ -1301,7 +1301,7 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 	ListCell   *lc;
 
 	find_dependents(retype);
-	retype->deferred = !retype->is_split && can_defer(retype);
+	retype->deferred = retype->generated == NIL && can_defer(retype);
 	sequences = owned_sequences(retype->relation, retype->old_number);
 	put_away(retype);
 	if (frozen)

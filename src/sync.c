@@ -1101,6 +1101,7 @@ compute_update(Run *run, TupleTableSlot *before, int first)
  * Errors in expressions
  */
 
+/* is a name that of another column of the table? */
 static bool
 has_column(const SyncPlan *plan, const char *name)
 {
@@ -1115,9 +1116,28 @@ has_column(const SyncPlan *plan, const char *name)
 	return false;
 }
 
+/* is a column kept in step with the one of that name? */
+static bool
+has_partner(const SyncPlan *plan, AttrNumber number, const char *name)
+{
+	for (int i = 0; i < plan->npairs; i++)
+	{
+		AttrNumber	old_column = plan->pairs[i].up.source;
+		AttrNumber	new_column = plan->pairs[i].up.target;
+		AttrNumber	other = old_column == number ? new_column :
+		new_column == number ? old_column : InvalidAttrNumber;
+
+		if (other != InvalidAttrNumber &&
+			strcmp(NameStr(TupleDescAttr(plan->desc, other - 1)->attname),
+				   name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * What a user calls a column that may be hidden.  A number stands behind the
- * hidden name if another column has it without.
+ * hidden name if another column had it without when it was hidden.
  */
 static const char *
 visible_name(const SyncPlan *plan, AttrNumber number)
@@ -1125,17 +1145,18 @@ visible_name(const SyncPlan *plan, AttrNumber number)
 	char	   *name = pstrdup(NameStr(TupleDescAttr(plan->desc,
 													 number - 1)->attname));
 	char	   *behind = strrchr(name, '_');
+	char	   *visible = name + strlen(SV_HIDDEN_PREFIX);
 
 	if (!sv_is_hidden(name))
 		return name;
-	if (behind[1] != '\0' && strspn(behind + 1, "0123456789") ==
-		strlen(behind + 1))
+	if (behind > visible && behind[1] != '\0' &&
+		strspn(behind + 1, "0123456789") == strlen(behind + 1))
 	{
 		*behind = '\0';
-		if (!sv_is_hidden(name) || !has_column(plan, name))
+		if (!has_column(plan, name) && !has_partner(plan, number, visible))
 			*behind = '_';
 	}
-	return name + strlen(SV_HIDDEN_PREFIX);
+	return visible;
 }
 
 /*

@@ -106,5 +106,33 @@ SELECT object, finding FROM schemaver.verify() WHERE finding <> 'changed by hand
 SELECT schemaver.rollback('1.0.0');
 TABLE "My.Tab""le" ORDER BY 1;
 
+-- a chain of four versions, and what is left of it
+CREATE SCHEMA chain;
+SELECT schemaver.create_product('chain', '{chain}');
+CREATE TABLE chain.c (v smallint, note text);
+SELECT schemaver.baseline('1.0.0', 'chain');
+SELECT schemaver.register('1.0.0', 'chain');
+INSERT INTO c VALUES (1, 'a'), (2, 'b');
+SELECT schemaver.apply('ALTER TABLE c ALTER v TYPE int', '1.1.0', 'chain');
+SELECT schemaver.register('1.1.0', 'chain');
+SELECT schemaver.apply('ALTER TABLE c ALTER v TYPE bigint', '1.2.0', 'chain');
+SELECT schemaver.register('1.2.0', 'chain');
+SELECT schemaver.apply('ALTER TABLE c ALTER v TYPE numeric(12,3)', '1.3.0', 'chain');
+SELECT schemaver.register('1.3.0', 'chain');
+UPDATE c SET v = 1.234 WHERE note = 'a';
+UPDATE c SET v = 40000 WHERE note = 'b';
+SELECT schemaver.register('1.1.0', 'chain');
+UPDATE c SET note = 'A' WHERE note = 'a';
+UPDATE c SET v = 30000 WHERE note = 'b';
+UPDATE c SET v = 40000 WHERE note = 'b';
+SELECT schemaver.register('1.0.0', 'chain');
+SELECT * FROM c ORDER BY v;
+SELECT schemaver.register('1.3.0', 'chain');
+SELECT * FROM c ORDER BY v;
+SELECT schemaver.retire('1.1.0', 'chain');
+SELECT schemaver.register('1.2.0', 'chain');
+UPDATE c SET v = 3000000000 WHERE note = 'b';
+SELECT schemaver.unregister();
+
 \c :home
 DROP DATABASE sv_fault;
