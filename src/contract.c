@@ -826,7 +826,10 @@ read_constraints(SvEntry *entry, Oid relation, Oid domain)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 		SvPart	   *part;
 
-		if (strchr("cfpux", form->contype) == NULL)
+		/* what a foreign key has for each partition that it refers to */
+		if (strchr("cfpux", form->contype) == NULL ||
+			(form->contype == CONSTRAINT_FOREIGN &&
+			 OidIsValid(form->conparentid)))
 			continue;
 		part = make_part(SV_PART_CONSTRAINT, entry->constraints,
 						 NameStr(form->conname));
@@ -2044,6 +2047,30 @@ has_constant_default(SvPart *column)
 }
 
 /*
+ * Does a key take the place of one that was put away under its name, over
+ * columns of which the version knows no others?  It is about the same values
+ * then, some of them kept in step in columns of another type.
+ */
+static bool
+is_made_for_columns(Verdict *verdict, const SvPart *added, SvPart *then)
+{
+	SvPart	   *now = find_constraint(then, verdict->now);
+	ListCell   *lc;
+
+	if (now == NULL || !sv_is_hidden(now->name) || !is_unique(added) ||
+		!is_unique(then) || strcmp(then->name, added->name) != 0 ||
+		list_length(then->columns) != list_length(added->columns))
+		return false;
+	foreach(lc, added->columns)
+	{
+		if (sv_contract_column_at(verdict->entry, lfirst_int(lc)) &&
+			!list_member_int(then->columns, lfirst_int(lc)))
+			return false;
+	}
+	return true;
+}
+
+/*
  * Can a constraint that the contract does not know never reject what the
  * version writes?  It cannot if something stricter was unique already, nor
  * if it speaks only of columns that the version leaves alone, unless the
@@ -2069,6 +2096,8 @@ is_harmless(Verdict *verdict, const SvPart *added)
 		if (is_plain_unique(added) && is_plain_unique(then) &&
 			all_in(then->columns, added->columns) &&
 			find_constraint(then, verdict->now))
+			return true;
+		if (is_made_for_columns(verdict, added, then))
 			return true;
 	}
 	foreach(lc, added->columns)

@@ -177,7 +177,6 @@ parse_told(Told *told, const SvEntry *entry)
 	ParseState *pstate = make_parsestate(NULL);
 	Relation	table = relation_open(told->relation, AccessShareLock);
 	ErrorContextCallback callback;
-	SelectStmt *select;
 	Node	   *node;
 	Oid			type;
 	int32		typmod;
@@ -196,11 +195,7 @@ parse_told(Told *told, const SvEntry *entry)
 																	 table),
 												   false, true),
 					 true, true, true);
-	select = (SelectStmt *)
-		linitial_node(RawStmt, raw_parser(told->directive->expression,
-										  RAW_PARSE_PLPGSQL_EXPR))->stmt;
-	node = transformExpr(pstate,
-						 linitial_node(ResTarget, select->targetList)->val,
+	node = transformExpr(pstate, sv_sync_parse(told->directive->expression),
 						 EXPR_KIND_ALTER_COL_TRANSFORM);
 	get_atttypetypmodcoll(told->relation, told->number, &type, &typmod,
 						  &collation);
@@ -309,24 +304,25 @@ make_pair(const SvProduct *product, const SvRelease *from, const Told *up,
  * for the job to fill, or was filled with what it is no more.
  */
 static void
-fill_rows(const Told *told, bool all)
+fill_rows(Told *told, bool all)
 {
 	char	   *name = get_attname(told->relation, told->number, false);
-	const char *column = quote_identifier(name);
+	ErrorContextCallback callback;
 
 	if (sv_defer_has(SV_JOB_BACKFILL, told->relation, name) ||
 		(!all && sv_defer_can(told->relation, name)))
 	{
 		sv_defer_add(SV_JOB_BACKFILL, told->relation, name, told->text,
-					 sv_defer_unfilled(column, told->text));
+					 sv_defer_unfilled(quote_identifier(name), told->text));
 		return;
 	}
-	sv_fill_rows(told->relation, false,
-				 psprintf("%s = %s%s", column, told->text, all ? "" :
-						  psprintf(" WHERE %s IS NOT DISTINCT FROM NULL",
-								   column)));
-	sv_observe_note(SV_NOTE_FILL, told->relation, "fill column %s",
-					get_attname(told->relation, told->number, false));
+	callback.callback = error_in_directive;
+	callback.arg = told;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	sv_fill_column(told->relation, name, told->text, !all);
+	error_context_stack = callback.previous;
+	sv_observe_note(SV_NOTE_FILL, told->relation, "fill column %s", name);
 }
 
 /* tell what a directive has come to */
@@ -581,11 +577,7 @@ sv_directive_split(const SvProduct *product, const SvRelease *from,
 		Oid			relation = find_relation(product, from, directive);
 		AttrNumber	number = OidIsValid(relation) ?
 		get_attnum(relation, directive->column) : InvalidAttrNumber;
-		AlterTableCmd *command;
-		ColumnDef  *def;
-		Oid			type;
-		int32		typmod;
-		Oid			collation;
+		SvStanding *standing;
 
 		if (number <= 0 ||
 			is_changed_by(script, relation, directive->column) ||
@@ -594,16 +586,10 @@ sv_directive_split(const SvProduct *product, const SvRelease *from,
 			!sv_directive_has_down(product, from, script, relation,
 								   directive->column))
 			continue;
-		get_atttypetypmodcoll(relation, number, &type, &typmod, &collation);
-		def = makeNode(ColumnDef);
-		def->typeName = makeTypeNameFromOid(type, typmod);
-		def->collOid = collation;
-		command = makeNode(AlterTableCmd);
-		command->subtype = AT_AlterColumnType;
-		command->name = pstrdup(directive->column);
-		command->def = (Node *) def;
-		if (sv_retype_column(product, from, relation, command, NULL, "", true))
-			tables = list_append_unique_oid(tables, relation);
+		standing = sv_split_read(relation, number);
+		sv_retype_split(product, from, relation, directive->column);
+		sv_split_remake(standing);
+		tables = list_append_unique_oid(tables, relation);
 	}
 	return tables;
 }

@@ -2451,7 +2451,7 @@ check_query(ParseState *pstate, Query *query, JumbleState *jumble)
 		next_post_parse_analyze(pstate, query, jumble);
 	if (!is_expanding())
 		return;
-	if (!migration.creating)
+	if (!migration.creating && !sv_fill_is_running())
 		sv_require_note_update(query);
 	if (query->commandType == CMD_INSERT)
 		check_insert(query);
@@ -2713,12 +2713,17 @@ sv_expand_end(void)
 }
 
 /*
- * All is done that may move or rename what columns are computed from.
+ * All is done that may move or rename what columns are computed from, or make
+ * triggers.
  */
 void
 sv_expand_settle(void)
 {
+	ListCell   *lc;
+
 	sv_expand_follow_names();
+	foreach(lc, sv_sync_tables())
+		sv_sync_place(lfirst_oid(lc));
 	forget_migration();
 }
 

@@ -18,6 +18,7 @@
 #include "schemaver.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
@@ -36,6 +37,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 
 /* an ALTER TABLE in the order in which it is to be done */
 typedef struct Stages
@@ -99,6 +101,45 @@ sv_fill_rows(Oid relation, bool only, const char *assignments)
 	SPI_finish();
 	SetUserIdAndSecContext(user, context);
 	AtEOXact_GUC(false, nestlevel);
+}
+
+/*
+ * Set a column of all rows of a table, or of those in which it is NULL, to an
+ * expression over the row, as sv_fill_rows() does.  An error says which row it
+ * is about.
+ */
+void
+sv_fill_column(Oid relation, const char *column, const char *expression,
+			   bool only_nulls)
+{
+	const char *quoted = quote_identifier(column);
+	char	   *assignment = psprintf("%s = %s", quoted, expression);
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *problem = NULL;
+
+	if (only_nulls)
+		assignment = psprintf("%s WHERE %s IS NOT DISTINCT FROM NULL",
+							  assignment, quoted);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		sv_fill_rows(relation, false, assignment);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		problem = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (problem)
+		sv_blame_row(relation, column, expression, problem);
 }
 
 /*

@@ -33,6 +33,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_trigger.h"
 #include "commands/event_trigger.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
@@ -742,6 +743,25 @@ follow_up(const SvProduct *product, List *releases)
 	(void) sv_compat_reconcile(product, used);
 }
 
+/* a trigger or partition more: ours still are the first and the last */
+static void
+place_triggers(const Event *event)
+{
+	ListCell   *lc;
+
+	foreach(lc, event->drop ? NIL : event->affected)
+	{
+		Affected   *object = lfirst(lc);
+		Oid			relation = object->class_id == RelationRelationId ?
+		object->object : object->class_id == TriggerRelationId ?
+		sv_contract_owning_relation(TriggerRelationId, object->object) :
+		InvalidOid;
+
+		if (OidIsValid(relation))
+			sv_sync_place(relation);
+	}
+}
+
 /* write what was done by hand to a product's schemas into its history */
 static void
 record_by_hand(const Event *event, const SvProduct *product)
@@ -800,6 +820,7 @@ handle_by_hand(Event *event)
 		}
 		sv_contract_collect_end();
 	}
+	place_triggers(event);
 	if (changes_rights(event))
 		sv_compat_sync_rights(InvalidOid);
 	foreach(lc, event->affected)

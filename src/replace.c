@@ -567,6 +567,51 @@ keep_linked_view(const OldView *old)
 				get_rel_name(old->view));
 }
 
+/* what stands on other views is to stand on what was kept of these */
+static void
+exchange_views(OldView *old, List *exchanges)
+{
+	ListCell   *le;
+	ListCell   *lr;
+
+	foreach(le, exchanges)
+	{
+		foreach(lr, old->rules)
+		{
+			OldRule    *rule = lfirst(lr);
+
+			(void) exchange_relation((Node *) rule->actions, lfirst(le));
+			(void) exchange_relation(rule->condition, lfirst(le));
+		}
+	}
+}
+
+/*
+ * Views, a list of OIDs, are about to show something else: keep them as they
+ * are for the versions that have them, the lowest first, so that each stands
+ * on what was kept of the others.
+ */
+void
+sv_replace_keep_views(List *views)
+{
+	List	   *exchanges = NIL;
+	ListCell   *lc;
+
+	foreach(lc, views)
+	{
+		Exchange   *exchange = palloc(sizeof(Exchange));
+		OldView    *old;
+
+		if (sv_catalog_entries_on(lfirst_oid(lc)) == NIL)
+			continue;
+		old = read_view(lfirst_oid(lc));
+		exchange_views(old, exchanges);
+		exchange->from = lfirst_oid(lc);
+		exchange->to = keep_linked_view(old)->object;
+		exchanges = lappend(exchanges, exchange);
+	}
+}
+
 /* has the statement changed what was read before it? */
 static bool
 is_replaced(const Watched *watched)

@@ -716,6 +716,11 @@ sv_require_is_filled(Oid relation, AttrNumber column)
 		if ((strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0') ||
 			(strcmp(pair->old_column, name) == 0 && pair->down[0] != '\0'))
 			return true;
+
+		/* after a rollback it is the newer versions that leave it out */
+		if (strcmp(pair->old_column, name) == 0 && pair->down[0] != '\0' &&
+			!pair->newest_is_new)
+			return true;
 	}
 	return is_checked(relation, column) && !is_not_null(relation, column);
 }
@@ -1376,7 +1381,8 @@ drop_undemanded_checks(const SvRelease *release, Oid relation)
  * A table's columns are to be NOT NULL as a release says that becomes the
  * current one.  Back to an older one, what only newer ones demand is not
  * demanded any more, but goes on to be filled in for them.  Forward again,
- * what older ones may leave NULL is checked for all others.
+ * what is filled in for older ones is NOT NULL, and what they may leave NULL
+ * is checked for all others.
  */
 void
 sv_require_shift(const SvProduct *product, const SvRelease *from,
@@ -1393,11 +1399,22 @@ sv_require_shift(const SvProduct *product, const SvRelease *from,
 	{
 		SvPart	   *column = lfirst(lc);
 		Relaxed		relaxed = {relation, column->number, NULL};
+		char	   *name;
 
 		if (!column->notnull || column->number == 0 ||
 			is_not_null(relation, column->number) ||
 			is_checked(relation, column->number))
 			continue;
+		name = get_attname(relation, column->number, false);
+		if (sv_require_is_filled(relation, column->number) &&
+			!has_nulls(relation, name))
+		{
+			run_as_owner(relation,
+						 psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+								  sv_catalog_relation_name(relation),
+								  quote_identifier(name)));
+			continue;
+		}
 		relaxed.versions = versions_without(releases, relation,
 											column->number);
 		relax(product, &relaxed);

@@ -184,6 +184,38 @@ sv_retain_soften(List *objects)
 }
 
 /*
+ * Let an object depend on a column of a relation no more, on none of them if
+ * the number is 0.
+ */
+void
+sv_retain_loosen(Oid class_id, Oid object, Oid relation, AttrNumber number)
+{
+	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(class_id));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->refclassid == RelationRelationId &&
+			form->refobjid == relation && form->refobjsubid != 0 &&
+			(number == 0 || form->refobjsubid == number))
+			CatalogTupleDelete(catalog, &tuple->t_self);
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/*
  * Names
  */
 
@@ -1751,6 +1783,69 @@ sv_retain_relation_of(const ObjectAddress *object)
 		IndexGetRelation(object->objectId, false) : object->objectId;
 }
 
+/* the columns of an UPDATE OF without one of them, in the catalog */
+static void
+shorten_trigger(const Trigger *trigger, AttrNumber number)
+{
+	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int16	   *left = palloc(sizeof(int16) * trigger->tgnattr);
+	int			nleft = 0;
+	Datum		values[Natts_pg_trigger] = {0};
+	bool		nulls[Natts_pg_trigger] = {0};
+	bool		replace[Natts_pg_trigger] = {0};
+
+	for (int i = 0; i < trigger->tgnattr; i++)
+	{
+		if (trigger->tgattr[i] != number)
+			left[nleft++] = trigger->tgattr[i];
+	}
+	values[Anum_pg_trigger_tgattr - 1] =
+		PointerGetDatum(buildint2vector(left, nleft));
+	replace[Anum_pg_trigger_tgattr - 1] = true;
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger->tgoid));
+	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = heap_modify_tuple(systable_getnext(scan),
+							  RelationGetDescr(catalog), values, nulls,
+							  replace);
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+}
+
+/*
+ * A column is about to go: triggers for an update of it or of another column
+ * stay for that one.
+ */
+static void
+leave_triggers(Oid relation, AttrNumber number)
+{
+	Relation	table = relation_open(relation, AccessExclusiveLock);
+	TriggerDesc *triggers = CopyTriggerDesc(table->trigdesc);
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+		int			n;
+
+		for (n = 0; n < trigger->tgnattr; n++)
+		{
+			if (trigger->tgattr[n] == number)
+				break;
+		}
+		if (n == trigger->tgnattr || trigger->tgnattr == 1)
+			continue;
+		shorten_trigger(trigger, number);
+		sv_retain_loosen(TriggerRelationId, trigger->tgoid, relation, number);
+		CacheInvalidateRelcache(table);
+	}
+	relation_close(table, NoLock);
+	CommandCounterIncrement();
+}
+
 /* a column goes from all heirs of its table */
 static void
 add_column(ObjectAddresses *addresses, Oid relation, AttrNumber number)
@@ -1764,6 +1859,7 @@ add_column(ObjectAddresses *addresses, Oid relation, AttrNumber number)
 
 		ObjectAddressSubSet(column, RelationRelationId, lfirst_oid(lc),
 							get_attnum(lfirst_oid(lc), name));
+		leave_triggers(column.objectId, column.objectSubId);
 		add_exact_object_address(&column, addresses);
 	}
 }

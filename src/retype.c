@@ -35,8 +35,10 @@
 #include "access/relation.h"
 #include "access/reloptions.h"
 #include "access/table.h"
+#include "access/toast_compression.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
+#include "catalog/heap.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
@@ -44,9 +46,11 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_publication_rel.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
@@ -89,6 +93,8 @@ typedef struct Attached
 	Oid			index;			/* of a key, or the index itself */
 	char	   *index_definition;	/* the command that makes that */
 	char	   *comment;
+	bool		is_clustered;	/* index: CLUSTER goes by it */
+	bool		is_identity;	/* index: of rows for replication */
 } Attached;
 
 /* one change */
@@ -109,6 +115,9 @@ typedef struct Retype
 	bool		only_casts;		/* "up" is nothing but casts of the column */
 	bool		is_using;		/* "up" is what the script says in USING */
 	bool		deferred;		/* what takes long is left to jobs */
+	bool		is_split;		/* what stands on it is seen to by split.c */
+	char	   *generation;		/* of a generated column: its expression */
+	List	   *generated;		/* of Retype: those over a split column */
 	char	   *comment;
 	List	   *attached;		/* of Attached, in the order to make them */
 } Retype;
@@ -228,11 +237,28 @@ make_default(const Retype *retype, Relation relation)
 	return node;
 }
 
+static void
+check_partition_key(Oid oid, const char *name)
+{
+	Relation	relation = relation_open(oid, NoLock);
+	int			column = get_attnum(oid, name) -
+	FirstLowInvalidHeapAttributeNumber;
+	bool		is_expression;
+
+	if (has_partition_attrs(relation, bms_make_singleton(column),
+							&is_expression))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("cannot alter column \"%s\" because it is part of the partition key of relation \"%s\"",
+						name, RelationGetRelationName(relation))));
+	relation_close(relation, NoLock);
+}
+
 /* what the server refuses, in its words */
 static void
 check_column(Relation relation, Form_pg_attribute attribute)
 {
-	bool		is_expression;
+	ListCell   *lc;
 
 	if (relation->rd_rel->reloftype)
 		ereport(ERROR,
@@ -243,15 +269,42 @@ check_column(Relation relation, Form_pg_attribute attribute)
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("cannot alter inherited column \"%s\"",
 						NameStr(attribute->attname))));
-	if (has_partition_attrs(relation,
-							bms_make_singleton(attribute->attnum -
-											   FirstLowInvalidHeapAttributeNumber),
-							&is_expression))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("cannot alter column \"%s\" because it is part of the partition key of relation \"%s\"",
-						NameStr(attribute->attname),
-						RelationGetRelationName(relation))));
+	foreach(lc, find_all_inheritors(RelationGetRelid(relation),
+									AccessExclusiveLock, NULL))
+		check_partition_key(lfirst_oid(lc), NameStr(attribute->attname));
+}
+
+/* a column that is to be split, or a generated one over it */
+static Retype *
+read_column(Relation relation, const char *name)
+{
+	AttrNumber	number = get_attnum(RelationGetRelid(relation), name);
+	Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(relation), number - 1);
+	Retype	   *retype = palloc0(sizeof(Retype));
+
+	retype->relation = RelationGetRelid(relation);
+	retype->old_number = number;
+	retype->name = pstrdup(name);
+	retype->old_type = retype->type = attribute->atttypid;
+	retype->old_typmod = retype->typmod = attribute->atttypmod;
+	retype->collation = attribute->attcollation;
+	retype->notnull = attribute->attnotnull;
+	retype->identity = attribute->attidentity;
+	retype->comment = GetComment(retype->relation, RelationRelationId, number);
+	retype->is_split = true;
+	check_column(relation, attribute);
+	if (attribute->attgenerated)
+		retype->generation =
+			expression_text(build_column_default(relation, number),
+							retype->relation);
+	else
+	{
+		retype->up = make_up(retype, relation, NULL);
+		retype->only_casts = true;
+		retype->default_value = make_default(retype, relation);
+	}
+	return retype;
 }
 
 static Retype *
@@ -361,6 +414,21 @@ key_clause(Form_pg_constraint form)
 					form->condeferred ? " INITIALLY DEFERRED" : "");
 }
 
+/* what marks an index among those of its table */
+static void
+note_marks(Attached *attached, Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	attached->is_clustered = form->indisclustered;
+	attached->is_identity = form->indisreplident;
+	ReleaseSysCache(tuple);
+}
+
 static void
 attach_constraint(Retype *retype, Oid constraint)
 {
@@ -385,6 +453,8 @@ attach_constraint(Retype *retype, Oid constraint)
 		}
 		else
 			attached->clause = constraint_clause(constraint);
+		if (strchr("pux", form->contype))
+			note_marks(attached, form->conindid);
 	}
 	ReleaseSysCache(tuple);
 }
@@ -408,6 +478,23 @@ attach_index(Retype *retype, Oid index)
 	attached->definition = pg_get_indexdef_string(index);
 	attached->index = index;
 	attached->index_definition = attached->definition;
+	note_marks(attached, index);
+}
+
+static void
+attach_statistics(Retype *retype, Oid statistics)
+{
+	Attached   *attached = attach(retype, StatisticExtRelationId, statistics);
+	HeapTuple	tuple = SearchSysCache1(STATEXTOID,
+										ObjectIdGetDatum(statistics));
+	Form_pg_statistic_ext form = (Form_pg_statistic_ext) GETSTRUCT(tuple);
+
+	attached->flavour = 's';
+	attached->name =
+		quote_qualified_identifier(get_namespace_name(form->stxnamespace),
+								   NameStr(form->stxname));
+	attached->definition = pg_get_statisticsobjdef_string(statistics);
+	ReleaseSysCache(tuple);
 }
 
 static bool
@@ -423,13 +510,64 @@ is_attached(const Retype *retype, Oid object)
 	return false;
 }
 
+/* what the server refuses; what is ours, or retained, follows the old column */
+static void
+refuse_standing(const Retype *retype, const ObjectAddress *object,
+				char deptype)
+{
+	const char *what = NULL;
+
+	switch (object->classId)
+	{
+		case RewriteRelationId:
+			what = "by a view or rule";
+			break;
+		case ProcedureRelationId:
+			what = "by a function or procedure";
+			break;
+		case TriggerRelationId:
+			what = "in a trigger definition";
+			break;
+		case PolicyRelationId:
+			what = "in a policy definition";
+			break;
+		case PublicationRelRelationId:
+			what = "by a publication WHERE clause";
+			break;
+		default:
+			break;
+	}
+	if (what && deptype != DEPENDENCY_AUTO)
+		refuse_dependent(what, object, retype->name);
+}
+
+/* its own default, or a generated column over it */
+static void
+note_default(Retype *retype, Oid attrdef)
+{
+	ObjectAddress column = GetAttrDefaultColumnAddress(attrdef);
+	const char *name;
+	Relation	relation;
+
+	if (column.objectSubId == retype->old_number)
+		return;
+	name = get_attname(column.objectId, column.objectSubId, false);
+	if (!retype->is_split)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot alter type of a column used by a generated column"),
+				 errdetail("Column \"%s\" is used by generated column \"%s\".",
+						   retype->name, name)));
+	relation = relation_open(retype->relation, NoLock);
+	retype->generated = lappend(retype->generated,
+								read_column(relation, name));
+	relation_close(relation, NoLock);
+}
+
 /* one thing that depends on the column */
 static void
 note_dependent(Retype *retype, const ObjectAddress *object, char deptype)
 {
-	ObjectAddress column;
-	Attached   *attached;
-
 	if (is_attached(retype, object->objectId))
 		return;
 	switch (object->classId)
@@ -442,43 +580,15 @@ note_dependent(Retype *retype, const ObjectAddress *object, char deptype)
 		case ConstraintRelationId:
 			attach_constraint(retype, object->objectId);
 			break;
-		case RewriteRelationId:
-			/* what is ours, or retained, follows the old column */
-			if (deptype != DEPENDENCY_AUTO)
-				refuse_dependent("by a view or rule", object, retype->name);
-			break;
-		case ProcedureRelationId:
-			if (deptype != DEPENDENCY_AUTO)
-				refuse_dependent("by a function or procedure", object,
-								 retype->name);
-			break;
-		case TriggerRelationId:
-			if (deptype != DEPENDENCY_AUTO)
-				refuse_dependent("in a trigger definition", object,
-								 retype->name);
-			break;
-		case PolicyRelationId:
-			refuse_dependent("in a policy definition", object, retype->name);
-			break;
 		case AttrDefaultRelationId:
-			column = GetAttrDefaultColumnAddress(object->objectId);
-			if (column.objectSubId != retype->old_number)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot alter type of a column used by a generated column"),
-						 errdetail("Column \"%s\" is used by generated column \"%s\".",
-								   retype->name,
-								   get_attname(column.objectId,
-											   column.objectSubId, false))));
+			note_default(retype, object->objectId);
 			break;
 		case StatisticExtRelationId:
-			attached = attach(retype, StatisticExtRelationId,
-							  object->objectId);
-			attached->flavour = 's';
-			attached->definition =
-				pg_get_statisticsobjdef_string(object->objectId);
+			attach_statistics(retype, object->objectId);
 			break;
 		default:
+			if (!retype->is_split)
+				refuse_standing(retype, object, deptype);
 			break;
 	}
 }
@@ -553,18 +663,6 @@ referenced_table(Oid foreign_key)
 	return table;
 }
 
-/* has the table an index for more than to find rows? */
-static bool
-is_marked_index(Oid index)
-{
-	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
-	bool		marked = form->indisreplident || form->indisclustered;
-
-	ReleaseSysCache(tuple);
-	return marked;
-}
-
 /* can jobs make all that hangs on the column? */
 static bool
 can_defer(const Retype *retype)
@@ -576,7 +674,7 @@ can_defer(const Retype *retype)
 		Attached   *attached = lfirst(lc);
 
 		if (attached->flavour == CONSTRAINT_EXCLUSION ||
-			(OidIsValid(attached->index) && is_marked_index(attached->index)) ||
+			attached->is_clustered || attached->is_identity ||
 			(attached->flavour == CONSTRAINT_FOREIGN &&
 			 (!is_plain_table(attached->relation) ||
 			  !is_plain_table(referenced_table(attached->object)))))
@@ -809,6 +907,24 @@ copy_options(const Retype *retype, HeapTuple from)
 	}
 }
 
+/* how values are stored, which another type would have its own ways of */
+static void
+copy_storage(const Retype *retype, Form_pg_attribute from)
+{
+	const char *storage = from->attstorage == TYPSTORAGE_PLAIN ? "PLAIN" :
+		from->attstorage == TYPSTORAGE_EXTERNAL ? "EXTERNAL" :
+		from->attstorage == TYPSTORAGE_MAIN ? "MAIN" : "EXTENDED";
+	char	   *column = psprintf("ALTER TABLE %s ALTER COLUMN %s SET",
+								  sv_catalog_relation_name(retype->relation),
+								  quote_identifier(retype->name));
+
+	if (get_typstorage(retype->type) != from->attstorage)
+		run(psprintf("%s STORAGE %s", column, storage));
+	if (CompressionMethodIsValid(from->attcompression))
+		run(psprintf("%s COMPRESSION %s", column,
+					 GetCompressionMethodName(from->attcompression)));
+}
+
 /* privileges, options and statistics target as the old column has them */
 static void
 copy_properties(const Retype *retype, AttrNumber number)
@@ -844,6 +960,8 @@ copy_properties(const Retype *retype, AttrNumber number)
 	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
 	copy_options(retype, from);
+	if (retype->is_split)
+		copy_storage(retype, (Form_pg_attribute) GETSTRUCT(from));
 	ReleaseSysCache(from);
 }
 
@@ -983,6 +1101,34 @@ make_one(const Attached *attached)
 		run(attached->definition);
 }
 
+/* the comment and the marks of what was made again */
+static void
+restore_marks(const Attached *attached)
+{
+	char	   *table = sv_catalog_relation_name(attached->relation);
+	char	   *schema = get_namespace_name(get_rel_namespace(attached->relation));
+	char	   *what;
+
+	if (attached->is_clustered)
+		run(psprintf("ALTER TABLE %s CLUSTER ON %s", table,
+					 quote_identifier(attached->name)));
+	if (attached->is_identity)
+		run(psprintf("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", table,
+					 quote_identifier(attached->name)));
+	if (attached->comment == NULL)
+		return;
+	if (attached->class_id == ConstraintRelationId)
+		what = psprintf("CONSTRAINT %s ON %s",
+						quote_identifier(attached->name), table);
+	else if (attached->class_id == RelationRelationId)
+		what = psprintf("INDEX %s",
+						quote_qualified_identifier(schema, attached->name));
+	else
+		what = psprintf("STATISTICS %s", attached->name);
+	run(psprintf("COMMENT ON %s IS %s", what,
+				 quote_literal_cstr(attached->comment)));
+}
+
 static void
 make_attached(const Retype *retype)
 {
@@ -996,18 +1142,7 @@ make_attached(const Retype *retype)
 			attached->class_id != StatisticExtRelationId)
 			continue;
 		make_one(attached);
-		if (attached->comment == NULL)
-			continue;
-		if (attached->class_id == ConstraintRelationId)
-			run(psprintf("COMMENT ON CONSTRAINT %s ON %s IS %s",
-						 quote_identifier(attached->name),
-						 sv_catalog_relation_name(attached->relation),
-						 quote_literal_cstr(attached->comment)));
-		else if (attached->flavour == 'i')
-			run(psprintf("COMMENT ON INDEX %s IS %s",
-						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(retype->relation)),
-													attached->name),
-						 quote_literal_cstr(attached->comment)));
+		restore_marks(attached);
 	}
 	if (retype->comment)
 		run(psprintf("COMMENT ON COLUMN %s.%s IS %s",
@@ -1097,10 +1232,61 @@ note_inferred(const Retype *retype, const char *up, const char *down,
 static void
 fill_rows(const Retype *retype, const char *up)
 {
-	sv_fill_rows(retype->relation, false,
-				 psprintf("%s = %s", quote_identifier(retype->name), up));
+	sv_fill_column(retype->relation, retype->name, up, false);
 	sv_observe_note(SV_NOTE_FILL, retype->relation, "fill column %s",
 					retype->name);
+}
+
+/*
+ * Generated columns
+ */
+
+/* a column of a table, filled by now, is generated from here on */
+static void
+make_generated(Oid relation, const char *name, const char *expression)
+{
+	Relation	catalog = table_open(AttributeRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopyAttName(relation, name);
+	Form_pg_attribute form = (Form_pg_attribute) GETSTRUCT(tuple);
+	RawColumnDefault generation = {0};
+	Relation	table;
+
+	form->attgenerated = ATTRIBUTE_GENERATED_STORED;
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+	table = relation_open(relation, NoLock);
+	generation.attnum = form->attnum;
+	generation.raw_default = sv_sync_parse(expression);
+	generation.generated = ATTRIBUTE_GENERATED_STORED;
+	(void) AddRelationNewConstraints(table, list_make1(&generation), NIL,
+									 false, true, true, expression);
+	relation_close(table, NoLock);
+	CommandCounterIncrement();
+}
+
+/*
+ * A generated column over a split one: the old one is made of the old column,
+ * the new one of the new column.  To let the server add it would rewrite the
+ * table.
+ */
+static void
+split_generated(Retype *retype)
+{
+	ListCell   *lc;
+
+	find_dependents(retype);
+	put_away(retype);
+	add_column(retype);
+	copy_properties(retype, get_attnum(retype->relation, retype->name));
+	sv_fill_column(retype->relation, retype->name, retype->generation, false);
+	foreach(lc, find_all_inheritors(retype->relation, NoLock, NULL))
+		make_generated(lfirst_oid(lc), retype->name, retype->generation);
+	if (retype->notnull)
+		run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+					 sv_catalog_relation_name(retype->relation),
+					 quote_identifier(retype->name)));
+	make_attached(retype);
 }
 
 /* the whole of it; "down" is NULL if no directive says it */
@@ -1112,9 +1298,10 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 	SvSyncFrozen *frozen = sv_sync_freeze(retype->relation);
 	const char *back;
 	AttrNumber	number;
+	ListCell   *lc;
 
 	find_dependents(retype);
-	retype->deferred = can_defer(retype);
+	retype->deferred = retype->generated == NIL && can_defer(retype);
 	sequences = owned_sequences(retype->relation, retype->old_number);
 	put_away(retype);
 	if (frozen)
@@ -1136,6 +1323,8 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 					 quote_identifier(retype->name)));
 	make_attached(retype);
 	sv_require_move(product, retype->relation, retype->old_number, number);
+	foreach(lc, retype->generated)
+		split_generated(lfirst(lc));
 	SPI_finish();
 	back = down ? down : cast_back(retype, number);
 	keep_in_step(retype, product, from, up, back);
@@ -1180,4 +1369,26 @@ sv_retype_column(const SvProduct *product, const SvRelease *from,
 	}
 	change_type(retype, product, from, up, down);
 	return true;
+}
+
+/*
+ * Give the newest version a column of its own of the same type, for what has
+ * both directives.  What stands on the column but constraints, indexes and
+ * generated columns is left to split.c.  Runs as the user, who must own the
+ * table; locks it in ACCESS EXCLUSIVE mode.
+ */
+void
+sv_retype_split(const SvProduct *product, const SvRelease *from, Oid table,
+				const char *column)
+{
+	Relation	relation = relation_open(table, AccessExclusiveLock);
+	Retype	   *retype;
+
+	if (!pg_class_ownercheck(table, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE,
+					   RelationGetRelationName(relation));
+	CheckTableNotInUse(relation, "ALTER TABLE");
+	retype = read_column(relation, column);
+	relation_close(relation, NoLock);
+	change_type(retype, product, from, NULL, "");
 }

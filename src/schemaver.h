@@ -58,9 +58,22 @@
 #define sv_is_hidden(name) \
 	(strncmp((name), SV_HIDDEN_PREFIX, sizeof(SV_HIDDEN_PREFIX) - 1) == 0)
 
-/* sync.c's trigger: its name sorts behind those of users' triggers */
-#define SV_SYNC_TRIGGER		"~schemaver_sync"
-#define sv_sync_is_trigger(name)	(strcmp((name), SV_SYNC_TRIGGER) == 0)
+/*
+ * sync.c's triggers: the last one of a table, with the name of another trigger
+ * in front where that would come behind it, and the first one.
+ */
+#define SV_SYNC_TRIGGER			"~schemaver_sync"
+#define SV_SYNC_FIRST_TRIGGER	"!schemaver_sync"
+
+static inline bool
+sv_sync_is_trigger(const char *name)
+{
+	size_t		length = strlen(name);
+	size_t		own = sizeof(SV_SYNC_TRIGGER) - 1;
+
+	return strcmp(name, SV_SYNC_FIRST_TRIGGER) == 0 ||
+		(length >= own && strcmp(name + length - own, SV_SYNC_TRIGGER) == 0);
+}
 
 /* hidden CHECKs that hold a column to NOT NULL for all but older versions */
 #define SV_REQUIRED_NAME	SV_HIDDEN_PREFIX "required"
@@ -614,6 +627,8 @@ extern Oid	sv_retain_schema(void);
 extern char *sv_retain_free_name(const char *name);
 extern void sv_retain_run(const char *text);
 extern void sv_retain_soften(List *objects);
+extern void sv_retain_loosen(Oid class_id, Oid object, Oid relation,
+							 AttrNumber number);
 extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
 extern void sv_retain_column(Oid relation, AttrNumber number);
 extern void sv_retain_hide_column(Oid relation, AttrNumber number);
@@ -698,9 +713,15 @@ extern SvSyncState sv_sync_state(Oid relation, Oid *culprit);
 extern void sv_sync_set(Oid relation, List *pairs);
 extern void sv_sync_restore(Oid relation);
 extern void sv_sync_note_all(const SvProduct *product);
+extern void sv_sync_place(Oid relation);
+extern Node *sv_sync_parse(const char *text);
+extern Node *sv_sync_expression(Relation relation, const char *text, Oid type,
+								int32 typmod);
 extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
 						   int32 typmod, const char *what);
 extern bool sv_sync_is_about_data(int sqlerrcode);
+extern bool sv_sync_gives_value(Oid relation, const char *expression,
+								const char *column, List **inputs);
 extern SvSyncFrozen *sv_sync_freeze(Oid relation);
 extern void sv_sync_thaw(SvSyncFrozen *frozen);
 
@@ -760,11 +781,21 @@ extern const char *sv_defer_remove(const char *kind, Oid relation,
 extern List *sv_defer_jobs(void);
 
 /*-------------------------------------------------------------------------
+ * blame.c: which row of a table an expression fails for
+ *-------------------------------------------------------------------------
+ */
+extern void sv_blame_row(Oid relation, const char *column,
+						 const char *expression,
+						 ErrorData *problem) pg_attribute_noreturn();
+
+/*-------------------------------------------------------------------------
  * fill.c: add columns with volatile defaults without a rewrite
  *-------------------------------------------------------------------------
  */
 extern bool sv_fill_is_running(void);
 extern void sv_fill_rows(Oid relation, bool only, const char *assignments);
+extern void sv_fill_column(Oid relation, const char *column,
+						   const char *expression, bool only_nulls);
 extern PlannedStmt *sv_fill_turn(PlannedStmt *pstmt, const char *query,
 								 ParamListInfo params);
 
@@ -859,6 +890,8 @@ extern void sv_routine_check(const SvProduct *product, SvRelease *from);
 extern bool sv_retype_column(const SvProduct *product, const SvRelease *from,
 							 Oid table, const AlterTableCmd *command,
 							 const char *up, const char *down, bool in_use);
+extern void sv_retype_split(const SvProduct *product, const SvRelease *from,
+							Oid table, const char *column);
 extern void sv_retype_move_sequences(Oid relation, AttrNumber from,
 									 AttrNumber to, char identity);
 
@@ -879,6 +912,7 @@ typedef struct SvPutAway
 extern List *sv_replace_watch(Node *statement, List *releases);
 extern List *sv_replace_keep(List *watched, const SvProduct *product,
 							 const SvRelease *from);
+extern void sv_replace_keep_views(List *views);
 extern bool sv_replace_can_become(Oid class_id, Oid object, Oid model);
 extern void sv_replace_become(Oid class_id, Oid object, Oid model,
 							  const SvProduct *product,
@@ -901,6 +935,17 @@ extern List *sv_relabel_replace(const AlterEnumStmt *statement,
 								List *used);
 extern void sv_relabel_add(const AlterEnumStmt *statement);
 extern List *sv_relabel_tables(const AlterEnumStmt *statement);
+
+/*-------------------------------------------------------------------------
+ * split.c: what stands on a column that gets another one in its place
+ *-------------------------------------------------------------------------
+ */
+typedef struct SvStanding SvStanding;
+
+extern SvStanding *sv_split_read(Oid relation, AttrNumber number);
+extern void sv_split_loosen(const SvStanding *all);
+extern void sv_split_remake(SvStanding *all);
+extern void sv_split_return(SvStanding *all);
 
 /*-------------------------------------------------------------------------
  * directive.c: "up" and "down"

@@ -408,6 +408,41 @@ is_computed_for(const SvRelease *release, Oid relation, AttrNumber number)
 }
 
 /*
+ * Is a column that a newer version does not know computed from what it never
+ * leaves NULL, and not NULL therefore?
+ */
+static bool
+is_computed_back(const SvRelease *release, const SvEntry *entry,
+				 Oid relation, AttrNumber number)
+{
+	char	   *name = get_attname(relation, number, false);
+	ListCell   *lp;
+	ListCell   *lc;
+
+	foreach(lp, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lp);
+		List	   *inputs;
+
+		if (strcmp(pair->old_column, name) != 0 || pair->down[0] == '\0' ||
+			sv_version_compare(release->version,
+							   sv_version_parse(pair->label)) <= 0 ||
+			!sv_sync_gives_value(relation, pair->down, name, &inputs))
+			continue;
+		foreach(lc, inputs)
+		{
+			SvPart	   *input = sv_contract_column_at(entry, lfirst_int(lc));
+
+			if (input ? !input->notnull :
+				!is_computed_back(release, entry, relation, lfirst_int(lc)))
+				break;
+		}
+		return lc == NULL;
+	}
+	return false;
+}
+
+/*
  * Does every other supported version demand the same of the column, or not
  * know it while its default fills it, or what it is computed from?
  */
@@ -422,14 +457,16 @@ others_demand_not_null(Oid relation, AttrNumber number, List *others)
 	{
 		foreach(le, sv_catalog_entries_on(relation))
 		{
+			SvEntry    *entry;
 			SvPart	   *column;
 
 			if (!sv_catalog_has_entry(lfirst(lr), lfirst_int(le)))
 				continue;
-			column = sv_contract_column_at(sv_catalog_entry(lfirst_int(le)),
-										   number);
+			entry = sv_catalog_entry(lfirst_int(le));
+			column = sv_contract_column_at(entry, number);
 			if (column ? !column->notnull : !is_filled &&
-				!is_computed_for(lfirst(lr), relation, number))
+				!is_computed_for(lfirst(lr), relation, number) &&
+				!is_computed_back(lfirst(lr), entry, relation, number))
 				return false;
 		}
 	}
@@ -532,6 +569,25 @@ return_identities(const Shift *shift, const Pair *pair)
 	}
 }
 
+/* generated ones before those that they are made of, which take them along */
+static void
+drop_columns(const Pair *pair, bool generated)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->now->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+
+		if (!sv_is_hidden(column->name) &&
+			(column->generated != ' ') == generated &&
+			!is_inherited(pair->now, column->number) &&
+			sv_contract_column_at(pair->coming, column->number) == NULL)
+			run(psprintf("ALTER TABLE %s DROP COLUMN %s CASCADE",
+						 pair->table, quote_identifier(column->name)));
+	}
+}
+
 /* columns, triggers and constraints of a table that both versions have */
 static void
 drop_parts(const Pair *pair)
@@ -565,16 +621,8 @@ drop_parts(const Pair *pair)
 			run(psprintf("ALTER TABLE %s DROP CONSTRAINT %s CASCADE",
 						 pair->table, quote_identifier(constraint->name)));
 	}
-	foreach(lc, pair->now->columns)
-	{
-		SvPart	   *column = lfirst(lc);
-
-		if (!sv_is_hidden(column->name) &&
-			!is_inherited(pair->now, column->number) &&
-			sv_contract_column_at(pair->coming, column->number) == NULL)
-			run(psprintf("ALTER TABLE %s DROP COLUMN %s CASCADE",
-						 pair->table, quote_identifier(column->name)));
-	}
+	drop_columns(pair, true);
+	drop_columns(pair, false);
 }
 
 /*
@@ -1368,6 +1416,39 @@ shifted_relations(const SvRelease *from, const SvRelease *to)
 }
 
 /*
+ * Columns that another one of the same name is to replace: what stands on the
+ * name but keys and views, a list of SvStanding.  It stays where it is.
+ */
+static List *
+loosen_standing(List *pairs)
+{
+	List	   *standing = NIL;
+	ListCell   *lp;
+	ListCell   *lc;
+
+	foreach(lp, pairs)
+	{
+		Pair	   *pair = lfirst(lp);
+
+		foreach(lc, pair->going && sv_contract_is_table(pair->now->kind) ?
+				pair->coming->columns : NIL)
+		{
+			SvPart	   *column = lfirst(lc);
+			AttrNumber	number = get_attnum(pair->now->physical, column->name);
+			SvStanding *all;
+
+			if (number <= 0 || number == column->number ||
+				sv_contract_column_at(pair->coming, number))
+				continue;
+			all = sv_split_read(pair->now->physical, number);
+			sv_split_loosen(all);
+			standing = lappend(standing, all);
+		}
+	}
+	return standing;
+}
+
+/*
  * Change the base schemas from one supported release to another.  Runs as the
  * caller, who must own what is changed, while contracts collect and expand.c
  * puts away: between sv_shift_begin() and sv_shift_end().
@@ -1379,11 +1460,13 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	int			nestlevel = sv_contract_enter();
 	Shift		shift = {product, from, to, entries_without(from, to),
 	entries_without(to, from), NIL};
+	List	   *standing;
 	ListCell   *lc;
 
 	check_lost(&shift);
 	check_owner(&shift);
 	read_defaults(&shift);
+	standing = loosen_standing(make_pairs(&shift, shift.coming));
 	SPI_connect();
 	drop_objects(&shift);
 	foreach(lc, make_pairs(&shift, shift.coming))
@@ -1418,6 +1501,8 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 			return_parts(pair);
 	}
 	follow_pairs(make_pairs(&shift, shift.coming));
+	foreach(lc, standing)
+		sv_split_return(lfirst(lc));
 	foreach(lc, make_pairs(&shift, shift.coming))
 	{
 		Pair	   *pair = lfirst(lc);

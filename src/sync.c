@@ -28,6 +28,11 @@
  * - A trigger on a partitioned table has a clone in each partition, where
  *	 columns may have other numbers: names are looked up in the table that the
  *	 row goes to.
+ * - The trigger is the last BEFORE trigger of the table, by its name, since
+ *	 others may change what it computes from.  These are the newest version's
+ *	 code, whoever writes.  So a table that has any gets this trigger a second
+ *	 time, as the first one: it computes what they are to see, and the last
+ *	 one takes what they change for an update by the newest version.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,6 +41,7 @@
 #include "access/genam.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/tupdesc.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
@@ -46,6 +52,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
@@ -117,6 +124,7 @@ typedef struct SyncPlan
 {
 	MemoryContext context;		/* holds all of this */
 	Oid			relation;
+	bool		is_first;		/* it runs before the user's triggers */
 	Oid			root;			/* of a partition: the topmost ancestor */
 	bool		valid;
 	int			users;			/* queries that run by it */
@@ -153,13 +161,30 @@ typedef struct Run
 	MemoryContext context;
 	MemoryContextCallback callback;
 	int32		release;		/* under which the writer is registered, or 0 */
+	bool		as_newest;		/* steps are those of the newest version */
 	int			nsteps;
 	Step	   *steps;			/* in the order of computing */
 	ExprContext *econtext;
 	TupleTableSlot *row;		/* the row with what was computed */
+	TupleTableSlot *shown;		/* what the user's triggers were shown of it */
 	const Step *failing;		/* being computed now */
 	const Direction *direction;
 } Run;
+
+/*
+ * The inputs of a row as the first trigger has left them to the user's.  Lasts
+ * as long as the server is busy with the row; nested statements have theirs.
+ */
+typedef struct Shown
+{
+	MemoryContextCallback callback;
+	struct Shown *outer;
+	const TriggerData *event;	/* one for all BEFORE triggers of the row */
+	Oid			relation;
+	int			ncolumns;
+	Datum	   *values;
+	bool	   *isnull;
+} Shown;
 
 /* the last row that an UPDATE of this transaction may move elsewhere */
 typedef struct Moved
@@ -172,6 +197,7 @@ typedef struct Moved
 } Moved;
 
 static HTAB *plans = NULL;
+static Shown *innermost = NULL;
 static Moved *moved = NULL;
 
 PG_FUNCTION_INFO_V1(schemaver_sync);
@@ -234,9 +260,12 @@ parse_context(void *arg)
 		errcontext("%s", where->what);
 }
 
-/* the one expression that a text consists of */
-static Node *
-parse_raw(const char *text)
+/*
+ * The one expression that a text consists of, not yet analyzed; an error if
+ * it is more or something else.  In the current memory context.
+ */
+Node *
+sv_sync_parse(const char *text)
 {
 	List	   *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = castNode(SelectStmt,
@@ -269,10 +298,13 @@ has_strange_var(Node *node, void *context)
 
 /*
  * Parse an expression over a relation's row, for a column of a type.  The
- * relation is locked; names resolve along the search_path of the moment.
+ * relation is locked; names resolve along the search_path of the moment.  The
+ * tree is in the current memory context, with Vars of varno 1.  Throws what
+ * does not parse or fit.
  */
-static Node *
-parse_expression(Relation relation, const char *text, Oid type, int32 typmod)
+Node *
+sv_sync_expression(Relation relation, const char *text, Oid type,
+				   int32 typmod)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item;
@@ -283,7 +315,7 @@ parse_expression(Relation relation, const char *text, Oid type, int32 typmod)
 	item = addRangeTableEntryForRelation(pstate, relation, AccessShareLock,
 										 NULL, false, true);
 	addNSItemToQuery(pstate, item, true, true, true);
-	node = transformExpr(pstate, parse_raw(text),
+	node = transformExpr(pstate, sv_sync_parse(text),
 						 EXPR_KIND_ALTER_COL_TRANSFORM);
 	if (has_strange_var(node, NULL))
 		ereport(ERROR,
@@ -316,7 +348,7 @@ fills_only(Node *node)
 		IsA(linitial(((CoalesceExpr *) node)->args), Var);
 }
 
-/* parse_expression() with errors that say what they are about */
+/* sv_sync_expression() with errors that say what they are about */
 static Node *
 parse_with_context(Relation relation, const char *text, Oid type,
 				   int32 typmod, const char *what)
@@ -329,7 +361,7 @@ parse_with_context(Relation relation, const char *text, Oid type,
 	callback.arg = &where;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	node = parse_expression(relation, text, type, typmod);
+	node = sv_sync_expression(relation, text, type, typmod);
 	if (contain_volatile_functions(node) && !fills_only(node))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
@@ -374,6 +406,93 @@ sv_sync_check(Oid relation, const char *expression, Oid type, int32 typmod,
 	leave_pinned(nestlevel);
 	relation_close(table, NoLock);
 	return text;
+}
+
+/* an operator of the server on numbers, texts or times gives a value */
+static bool
+is_plain_operator(OpExpr *expression)
+{
+	ListCell   *lc;
+
+	set_opfuncid(expression);
+	if (expression->opfuncid >= FirstUnpinnedObjectId ||
+		!func_strict(expression->opfuncid))
+		return false;
+	foreach(lc, expression->args)
+	{
+		char		category;
+		bool		preferred;
+
+		get_type_category_preferred(exprType(lfirst(lc)), &category,
+									&preferred);
+		if (category != TYPCATEGORY_NUMERIC &&
+			category != TYPCATEGORY_STRING &&
+			category != TYPCATEGORY_DATETIME &&
+			category != TYPCATEGORY_TIMESPAN)
+			return false;
+	}
+	return true;
+}
+
+/* could a tree be NULL though no column is?  No strict function tells. */
+static bool
+may_give_null(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_List:
+		case T_Var:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_CoerceToDomain:
+			break;
+		case T_Const:
+			if (((Const *) node)->constisnull)
+				return true;
+			break;
+		case T_FuncExpr:
+			if (((FuncExpr *) node)->funcid >= FirstUnpinnedObjectId ||
+				(((FuncExpr *) node)->funcformat != COERCE_EXPLICIT_CAST &&
+				 ((FuncExpr *) node)->funcformat != COERCE_IMPLICIT_CAST))
+				return true;
+			break;
+		case T_OpExpr:
+			if (!is_plain_operator((OpExpr *) node))
+				return true;
+			break;
+		default:
+			return true;
+	}
+	return expression_tree_walker(node, may_give_null, context);
+}
+
+/*
+ * Does an expression of a pair, for a column of a relation, surely give a value
+ * while no column that it mentions is NULL?  *inputs are these, as integers.
+ */
+bool
+sv_sync_gives_value(Oid relation, const char *expression, const char *column,
+					List **inputs)
+{
+	int			nestlevel = enter_pinned();
+	Relation	table = relation_open(relation, AccessShareLock);
+	Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(table),
+					  get_attnum(relation, column) - 1);
+	Node	   *node = sv_sync_expression(table, expression,
+										  attribute->atttypid,
+										  attribute->atttypmod);
+	ListCell   *lc;
+
+	*inputs = NIL;
+	foreach(lc, pull_var_clause(node, 0))
+		*inputs = list_append_unique_int(*inputs,
+										 ((Var *) lfirst(lc))->varattno);
+	relation_close(table, NoLock);
+	leave_pinned(nestlevel);
+	return !may_give_null(node, NULL);
 }
 
 /*
@@ -641,6 +760,7 @@ fill_plan(SyncPlan *plan, Relation relation, Trigger *trigger)
 	int			nestlevel = enter_pinned();
 	ListCell   *lc;
 
+	plan->is_first = strcmp(trigger->tgname, SV_SYNC_FIRST_TRIGGER) == 0;
 	plan->table = pstrdup(RelationGetRelationName(relation));
 	plan->desc = CreateTupleDescCopyConstr(RelationGetDescr(relation));
 	plan->pairs = palloc0(sizeof(Pair) * list_length(pairs));
@@ -765,10 +885,11 @@ add_step(Run *run, const Pair *pair, const Direction *forward,
 
 /*
  * What is to be computed for this writer, away from what he writes: the pairs
- * whose old side he writes in ascending order, the others in descending.
+ * whose old side he writes in ascending order, the others in descending.  Or
+ * for the newest version, whoever writes.
  */
 static void
-set_steps(Run *run)
+set_steps(Run *run, bool as_newest)
 {
 	const char *product;
 	const SvVersion *version;
@@ -776,6 +897,9 @@ set_steps(Run *run)
 	SyncPlan   *plan = run->plan;
 
 	run->release = sv_registry_session(&product, &version);
+	run->as_newest = as_newest;
+	if (as_newest)
+		product = NULL;
 	run->nsteps = 0;
 	for (int i = 0; i < plan->npairs; i++)
 	{
@@ -810,8 +934,9 @@ begin_run(FmgrInfo *flinfo, TriggerData *trigdata)
 	run->steps = palloc(sizeof(Step) * plan->npairs);
 	run->econtext = CreateStandaloneExprContext();
 	run->row = MakeSingleTupleTableSlot(plan->desc, &TTSOpsVirtual);
+	run->shown = MakeSingleTupleTableSlot(plan->desc, &TTSOpsVirtual);
 	run->econtext->ecxt_scantuple = run->row;
-	set_steps(run);
+	set_steps(run, false);
 	flinfo->fn_extra = run;
 	MemoryContextSwitchTo(oldcontext);
 	return run;
@@ -976,13 +1101,62 @@ compute_update(Run *run, TupleTableSlot *before, int first)
  * Errors in expressions
  */
 
-/* what a user calls a column that may be hidden */
+/* is a name that of another column of the table? */
+static bool
+has_column(const SyncPlan *plan, const char *name)
+{
+	for (int i = 0; i < plan->desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(plan->desc, i);
+
+		if (!column->attisdropped &&
+			strcmp(NameStr(column->attname), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* is a column kept in step with the one of that name? */
+static bool
+has_partner(const SyncPlan *plan, AttrNumber number, const char *name)
+{
+	for (int i = 0; i < plan->npairs; i++)
+	{
+		AttrNumber	old_column = plan->pairs[i].up.source;
+		AttrNumber	new_column = plan->pairs[i].up.target;
+		AttrNumber	other = old_column == number ? new_column :
+		new_column == number ? old_column : InvalidAttrNumber;
+
+		if (other != InvalidAttrNumber &&
+			strcmp(NameStr(TupleDescAttr(plan->desc, other - 1)->attname),
+				   name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What a user calls a column that may be hidden.  A number stands behind the
+ * hidden name if another column had it without when it was hidden.
+ */
 static const char *
 visible_name(const SyncPlan *plan, AttrNumber number)
 {
-	const char *name = NameStr(TupleDescAttr(plan->desc, number - 1)->attname);
+	char	   *name = pstrdup(NameStr(TupleDescAttr(plan->desc,
+													 number - 1)->attname));
+	char	   *behind = strrchr(name, '_');
+	char	   *visible = name + strlen(SV_HIDDEN_PREFIX);
 
-	return sv_is_hidden(name) ? name + strlen(SV_HIDDEN_PREFIX) : name;
+	if (!sv_is_hidden(name))
+		return name;
+	if (behind > visible && behind[1] != '\0' &&
+		strspn(behind + 1, "0123456789") == strlen(behind + 1))
+	{
+		*behind = '\0';
+		if (!has_column(plan, name) && !has_partner(plan, number, visible))
+			*behind = '_';
+	}
+	return visible;
 }
 
 /*
@@ -1215,6 +1389,98 @@ is_moved(const SyncPlan *plan, TupleTableSlot *row)
 }
 
 /*
+ * Between the first trigger and the last
+ */
+
+static void
+forget_shown(void *arg)
+{
+	Shown	  **link;
+
+	for (link = &innermost; *link; link = &(*link)->outer)
+	{
+		if (*link == arg)
+		{
+			*link = (*link)->outer;
+			return;
+		}
+	}
+}
+
+static void
+show_input(const Run *run, Shown *shown, AttrNumber number,
+		   TupleTableSlot *row)
+{
+	int			n = number - 1;
+	Form_pg_attribute column = TupleDescAttr(run->plan->desc, n);
+
+	if (!shown->isnull[n] || row->tts_isnull[n])
+		return;
+	shown->values[n] = datumCopy(row->tts_values[n], column->attbyval,
+								 column->attlen);
+	shown->isnull[n] = false;
+}
+
+/*
+ * Remember what the user's triggers are going to see of a row.  In the current
+ * memory context, which is the row's: if one of them drops the row, what is
+ * remembered goes with it.
+ */
+static void
+remember_shown(const Run *run, const TriggerData *trigdata,
+			   TupleTableSlot *row)
+{
+	const SyncPlan *plan = run->plan;
+	Shown	   *shown = palloc0(sizeof(Shown));
+
+	shown->event = trigdata;
+	shown->relation = plan->relation;
+	shown->ncolumns = plan->last_input;
+	shown->values = palloc(sizeof(Datum) * (plan->last_input + 1));
+	shown->isnull = palloc(sizeof(bool) * (plan->last_input + 1));
+	memset(shown->isnull, true, plan->last_input);
+	slot_getsomeattrs(row, plan->last_input);
+	for (int i = 0; i < plan->npairs; i++)
+	{
+		const Pair *pair = &plan->pairs[i];
+
+		for (int j = 0; j < pair->up.ninputs; j++)
+			show_input(run, shown, pair->up.inputs[j], row);
+		for (int j = 0; j < pair->down.ninputs; j++)
+			show_input(run, shown, pair->down.inputs[j], row);
+	}
+	shown->callback.func = forget_shown;
+	shown->callback.arg = shown;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext,
+									   &shown->callback);
+	shown->outer = innermost;
+	innermost = shown;
+}
+
+/* what the user's triggers have seen of this row; NULL: there was no first */
+static TupleTableSlot *
+recall_shown(Run *run, const TriggerData *trigdata)
+{
+	const SyncPlan *plan = run->plan;
+	Shown	   *shown = innermost;
+
+	while (shown && shown->event != trigdata)
+		shown = shown->outer;
+	if (shown == NULL || shown->relation != plan->relation ||
+		shown->ncolumns != plan->last_input)
+		return NULL;
+	ExecClearTuple(run->shown);
+	memcpy(run->shown->tts_values, shown->values,
+		   sizeof(Datum) * shown->ncolumns);
+	memcpy(run->shown->tts_isnull, shown->isnull,
+		   sizeof(bool) * shown->ncolumns);
+	for (int i = shown->ncolumns; i < plan->desc->natts; i++)
+		run->shown->tts_isnull[i] = true;
+	ExecStoreVirtualTuple(run->shown);
+	return run->shown;
+}
+
+/*
  * The trigger
  */
 
@@ -1246,33 +1512,62 @@ first_to_compute(const Run *run, TupleTableSlot *before,
 	return i;
 }
 
+/* compute what has changed between two states of a row */
 static HeapTuple
-sync_update(Run *run, TriggerData *trigdata)
+sync_change(Run *run, TupleTableSlot *before, TupleTableSlot *after,
+			HeapTuple tuple)
 {
-	TupleTableSlot *before = trigdata->tg_trigslot;
-	TupleTableSlot *after = trigdata->tg_newslot;
-	HeapTuple	tuple = trigdata->tg_newtuple;
-	const SyncPlan *plan = run->plan;
 	int			first;
 
-	slot_getsomeattrs(before, plan->last_input);
-	slot_getsomeattrs(after, plan->last_input);
+	slot_getsomeattrs(before, run->plan->last_input);
+	slot_getsomeattrs(after, run->plan->last_input);
 	first = first_to_compute(run, before, after);
-	if (first < run->nsteps)
-	{
-		copy_row(run, after);
-		compute_row(run, before, first);
-		tuple = form_row(run, tuple);
-		after = run->row;
-	}
-	if (plan->nkeys > 0)
-	{
-		slot_getallattrs(before);
-		slot_getallattrs(after);
-		if (differs(plan, plan->nkeys, plan->keys, before, after))
-			note_moved(plan, tuple);
-	}
-	return tuple;
+	if (first == run->nsteps)
+		return tuple;
+	copy_row(run, after);
+	compute_row(run, before, first);
+	return form_row(run, tuple);
+}
+
+/* remember the row if it goes to another partition */
+static void
+note_if_moved(const Run *run, const TriggerData *trigdata, HeapTuple tuple)
+{
+	const SyncPlan *plan = run->plan;
+	TupleTableSlot *after = tuple == trigdata->tg_newtuple ?
+		trigdata->tg_newslot : run->row;
+
+	slot_getallattrs(trigdata->tg_trigslot);
+	slot_getallattrs(after);
+	if (differs(plan, plan->nkeys, plan->keys, trigdata->tg_trigslot, after))
+		note_moved(plan, tuple);
+}
+
+static HeapTuple
+sync_row(Run *run, TriggerData *trigdata)
+{
+	bool		is_insert = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event);
+	TupleTableSlot *after = is_insert ? trigdata->tg_trigslot :
+		trigdata->tg_newslot;
+	HeapTuple	tuple = is_insert ? trigdata->tg_trigtuple :
+		trigdata->tg_newtuple;
+	TupleTableSlot *shown = innermost && !run->plan->is_first ?
+		recall_shown(run, trigdata) : NULL;
+	HeapTuple	result;
+
+	if (run->as_newest != (shown != NULL))
+		set_steps(run, shown != NULL);
+	if (shown)
+		result = sync_change(run, shown, after, tuple);
+	else if (is_insert)
+		result = sync_insert(run, trigdata);
+	else
+		result = sync_change(run, trigdata->tg_trigslot, after, tuple);
+	if (run->plan->is_first)
+		remember_shown(run, trigdata, result == tuple ? after : run->row);
+	else if (!is_insert && run->plan->nkeys > 0)
+		note_if_moved(run, trigdata, result);
+	return result;
 }
 
 /*
@@ -1300,19 +1595,20 @@ schemaver_sync(PG_FUNCTION_ARGS)
 	if (run == NULL)
 		run = begin_run(flinfo, trigdata);
 	else if (run->release != sv_registry_session(&product, &version))
-		set_steps(run);
-	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		return PointerGetDatum(sync_insert(run, trigdata));
-	return PointerGetDatum(sync_update(run, trigdata));
+		set_steps(run, run->as_newest);
+	return PointerGetDatum(sync_row(run, trigdata));
 }
 
 /*
  * Reading and setting the trigger
  */
 
-/* a table's trigger, or NULL; its name alone does not make it ours */
+/*
+ * A table's first or last trigger of this module, or NULL; its name alone
+ * does not make it ours.
+ */
 static Trigger *
-find_trigger(Relation relation)
+find_trigger(Relation relation, bool first)
 {
 	TriggerDesc *triggers = relation->trigdesc;
 
@@ -1321,6 +1617,7 @@ find_trigger(Relation relation)
 		Trigger    *trigger = &triggers->triggers[i];
 
 		if (sv_sync_is_trigger(trigger->tgname) &&
+			(strcmp(trigger->tgname, SV_SYNC_FIRST_TRIGGER) == 0) == first &&
 			get_func_namespace(trigger->tgfoid) ==
 			get_namespace_oid(SV_SCHEMA, true))
 			return trigger;
@@ -1368,7 +1665,7 @@ sv_sync_tables(void)
 static List *
 read_pairs(Relation relation)
 {
-	Trigger    *trigger = find_trigger(relation);
+	Trigger    *trigger = find_trigger(relation, false);
 
 	return trigger ? pairs_of_arguments(relation, trigger->tgnargs,
 										trigger->tgargs) : NIL;
@@ -1445,13 +1742,13 @@ check_pairs(Relation relation, List *pairs)
 }
 
 static void
-create_trigger(Oid relation, List *pairs)
+create_trigger(Oid relation, char *name, List *pairs)
 {
 	CreateTrigStmt *statement = makeNode(CreateTrigStmt);
 	SvIdentity	identity;
 
 	statement->replace = true;
-	statement->trigname = SV_SYNC_TRIGGER;
+	statement->trigname = name;
 	statement->relation =
 		makeRangeVar(get_namespace_name(get_rel_namespace(relation)),
 					 get_rel_name(relation), -1);
@@ -1466,6 +1763,7 @@ create_trigger(Oid relation, List *pairs)
 						 InvalidOid, InvalidOid, InvalidOid, NULL, false,
 						 false);
 	sv_catalog_become_caller(&identity);
+	CommandCounterIncrement();
 }
 
 /* a list of strings from one of String */
@@ -1497,26 +1795,107 @@ drop_trigger(Oid trigger)
 
 	ObjectAddressSet(address, TriggerRelationId, trigger);
 	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+}
+
+/* the greatest name of a table's other triggers that may change a new row */
+static char *
+last_of_others(Oid relation, char *last)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	TriggerDesc *triggers = table->trigdesc;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_FOR_ROW(trigger->tgtype) &&
+			TRIGGER_FOR_BEFORE(trigger->tgtype) &&
+			(TRIGGER_FOR_INSERT(trigger->tgtype) ||
+			 TRIGGER_FOR_UPDATE(trigger->tgtype)) &&
+			!sv_sync_is_trigger(trigger->tgname) &&
+			(last == NULL || strcmp(last, trigger->tgname) < 0))
+			last = pstrdup(trigger->tgname);
+	}
+	relation_close(table, NoLock);
+	return last;
+}
+
+/* as well in partitions, which get the triggers of their parent */
+static char *
+last_trigger(Oid relation)
+{
+	char	   *last = last_of_others(relation, NULL);
+	ListCell   *lc;
+
+	if (get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
+		return last;
+	foreach(lc, find_all_inheritors(relation, AccessShareLock, NULL))
+		last = last_of_others(lfirst_oid(lc), last);
+	return last;
+}
+
+/* a name behind that of another trigger */
+static char *
+name_behind(Oid relation, const char *other)
+{
+	int			room = NAMEDATALEN - 1 - (int) strlen(SV_SYNC_TRIGGER);
+	char	   *name;
+
+	if (other == NULL || strcmp(other, SV_SYNC_TRIGGER) < 0)
+		return SV_SYNC_TRIGGER;
+	name = psprintf("%.*s%s", pg_mbcliplen(other, strlen(other), room), other,
+					SV_SYNC_TRIGGER);
+	if (strcmp(other, name) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("trigger \"%s\" on table \"%s\" would fire after columns are kept in step",
+						other, get_rel_name(relation)),
+				 errhint("Give it a shorter name, or one that begins with a letter from a to z.")));
+	return name;
+}
+
+/* make a trigger as it must be; "name" is NULL if there is to be none */
+static bool
+put_trigger(Oid relation, bool first, char *name, List *pairs, bool changes)
+{
+	Relation	table = relation_open(relation, ShareRowExclusiveLock);
+	Trigger    *trigger = find_trigger(table, first);
+	Oid			oid = trigger ? trigger->tgoid : InvalidOid;
+	bool		is_named = trigger && name &&
+	strcmp(trigger->tgname, name) == 0;
+
+	relation_close(table, NoLock);
+	if (is_named && !changes)
+		return false;
+	if (OidIsValid(oid) && !is_named)
+		drop_trigger(oid);
+	if (name)
+		create_trigger(relation, name, pairs);
+	return OidIsValid(oid) || name;
 }
 
 static void
 set_one(Oid relation, List *pairs)
 {
 	Relation	table = relation_open(relation, ShareRowExclusiveLock);
-	Trigger    *trigger = find_trigger(table);
-	Oid			trigger_oid = trigger ? trigger->tgoid : InvalidOid;
+	Trigger    *trigger = find_trigger(table, false);
 	bool		is_clone = trigger && trigger->tgisclone;
 	bool		changes = !are_same_pairs(pairs, read_pairs(table));
+	char	   *other;
 
 	if (changes && pairs != NIL)
 		check_pairs(table, pairs);
 	relation_close(table, NoLock);
-	if (!changes || is_clone)
+	if (is_clone)
 		return;
-	if (pairs != NIL)
-		create_trigger(relation, pairs);
-	else
-		drop_trigger(trigger_oid);
+	other = pairs != NIL ? last_trigger(relation) : NULL;
+	changes = put_trigger(relation, false, pairs == NIL ? NULL :
+						  name_behind(relation, other), pairs, changes);
+	changes |= put_trigger(relation, true, other ? SV_SYNC_FIRST_TRIGGER :
+						   NULL, pairs, changes);
+	if (!changes)
+		return;
 	note_pairs(relation, pairs);
 	CommandCounterIncrement();
 	if (sv_contract_collecting())
@@ -1576,26 +1955,38 @@ sv_sync_noted_pairs(Oid relation)
 	return pairs;
 }
 
-/* the state of one table's own trigger */
+static SvSyncState
+state_of_trigger(const Trigger *trigger)
+{
+	if (trigger->tgenabled == TRIGGER_DISABLED ||
+		trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA)
+		return SV_SYNC_DISABLED;
+	if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN ||
+		trigger->tgtype != (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE |
+							TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE) ||
+		trigger->tgnattr > 0 || trigger->tgqual)
+		return SV_SYNC_ALTERED;
+	return SV_SYNC_SET;
+}
+
+/* the state of one table's own triggers, the last one and the first */
 static SvSyncState
 state_of_one(Oid relation, List *noted)
 {
 	Relation	table = try_relation_open(relation, AccessShareLock);
-	Trigger    *trigger = table ? find_trigger(table) : NULL;
+	Trigger    *last = table ? find_trigger(table, false) : NULL;
+	Trigger    *first = table ? find_trigger(table, true) : NULL;
 	SvSyncState state = SV_SYNC_SET;
 
 	if (table == NULL)
 		return state;
-	if (trigger == NULL)
+	if (last == NULL || (first == NULL && last_trigger(relation) != NULL))
 		state = SV_SYNC_MISSING;
-	else if (trigger->tgenabled == TRIGGER_DISABLED ||
-			 trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA)
-		state = SV_SYNC_DISABLED;
-	else if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN ||
-			 trigger->tgtype != (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE |
-								 TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE) ||
-			 trigger->tgnattr > 0 || trigger->tgqual ||
-			 !are_same_pairs(noted, read_pairs(table)))
+	else
+		state = state_of_trigger(last);
+	if (state == SV_SYNC_SET && first)
+		state = state_of_trigger(first);
+	if (state == SV_SYNC_SET && !are_same_pairs(noted, read_pairs(table)))
 		state = SV_SYNC_ALTERED;
 	relation_close(table, AccessShareLock);
 	return state;
@@ -1709,6 +2100,34 @@ sv_sync_directions(Relation relation, List *pairs)
 	}
 	leave_pinned(nestlevel);
 	return directions;
+}
+
+/*
+ * Other triggers of a table may have come, gone or got other names: see to it
+ * that ours still are where they belong.  Does nothing to a table without any.
+ * Locks as sv_sync_set() does.
+ */
+void
+sv_sync_place(Oid relation)
+{
+	Relation	table;
+	Trigger    *last;
+	char	   *other;
+	bool		is_placed;
+
+	if (get_rel_relispartition(relation))
+		relation = llast_oid(get_partition_ancestors(relation));
+	table = relation_open(relation, AccessShareLock);
+	last = find_trigger(table, false);
+	if (last)
+	{
+		other = last_trigger(relation);
+		is_placed = strcmp(name_behind(relation, other), last->tgname) == 0 &&
+			(find_trigger(table, true) != NULL) == (other != NULL);
+	}
+	relation_close(table, NoLock);
+	if (last && !is_placed)
+		sv_sync_set(relation, sv_sync_pairs(relation));
 }
 
 /*

@@ -591,6 +591,7 @@ check_validity(Verification *verification)
 							 "  JOIN pg_namespace AS n"
 							 "    ON n.oid = t.relnamespace "
 							 "WHERE NOT c.convalidated"
+							 "  AND c.conparentid = 0"
 							 "  AND n.nspname = ANY ($2)"
 							 "  AND NOT starts_with(c.conname, '"
 							 SV_HIDDEN_PREFIX "') "
