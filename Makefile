@@ -40,7 +40,7 @@ bench:
 	@PG_CONFIG='$(PG_CONFIG)' test/bench/bench $(BENCH)
 # HISTORY_SCRIPTS names migrations to take one by one: see test/history/history
 HISTORY_SCRIPTS ?= test/history/sample
-export HISTORY_SCRIPTS HISTORY_KEEP HISTORY_STEPS
+export HISTORY_SCRIPTS HISTORY_KEEP HISTORY_STEPS HISTORY_FROM HISTORY_MISSING
 history:
 	@PG_CONFIG='$(PG_CONFIG)' test/history/history
 

@@ -414,6 +414,22 @@ RETURNS SETOF text LANGUAGE sql AS $$
 	GROUP BY r.oid, name
 $$;
 
+-- Statements that delete the rows that refer to none
+CREATE FUNCTION pg_temp.orphan_deletions()
+RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT format('DELETE FROM %s AS child WHERE %s AND NOT EXISTS '
+		'(SELECT FROM %s AS parent WHERE %s)', conrelid::regclass,
+		string_agg(format('child.%I IS NOT NULL', a.attname), ' AND '),
+		confrelid::regclass,
+		string_agg(format('parent.%I = child.%I', b.attname, a.attname),
+			' AND '))
+	FROM pg_constraint, LATERAL unnest(conkey, confkey) AS u (child, parent)
+		JOIN pg_attribute AS a ON a.attnum = child
+		JOIN pg_attribute AS b ON b.attnum = parent
+	WHERE contype = 'f' AND a.attrelid = conrelid AND b.attrelid = confrelid
+	GROUP BY pg_constraint.oid, conrelid, confrelid
+$$;
+
 -- Statements that bring the sequences of another database to where these are
 CREATE FUNCTION pg_temp.sequence_positions()
 RETURNS SETOF text LANGUAGE plpgsql AS $$
