@@ -567,6 +567,40 @@ sv_contract_move(Oid class_id, Oid from, Oid to)
 }
 
 /*
+ * Let contracts that know a trigger know another one of the same table
+ * instead, which does its work from now on.
+ */
+void
+sv_contract_move_trigger(Oid from, Oid to, const char *name)
+{
+	ListCell   *lc;
+	ListCell   *lp;
+
+	foreach(lc, sv_catalog_entries_with(from))
+	{
+		SvEntry    *entry = sv_catalog_entry(lfirst_int(lc));
+		Loaded	   *known;
+
+		foreach(lp, entry->triggers)
+		{
+			SvPart	   *trigger = lfirst(lp);
+
+			if (trigger->object != from)
+				continue;
+			trigger->object = to;
+			trigger->physical_name = pstrdup(name);
+		}
+		sv_catalog_relink_entry(entry);
+		known = hash_search(loaded, &entry->id, HASH_FIND, NULL);
+		if (known)
+		{
+			known->entry = NULL;
+			known->is_judged = false;
+		}
+	}
+}
+
+/*
  * Reading an object's entry from the catalogs
  */
 

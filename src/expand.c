@@ -1057,6 +1057,29 @@ retain_column(HTAB *doomed, const ObjectAddress *column)
 	add_hiding(column->objectId);
 }
 
+/* a trigger's function; as it was, where the script has replaced it before */
+static void
+call_replaced_function(Oid trigger)
+{
+	static const AttrNumber column[] = {Anum_pg_trigger_tgfoid};
+	Oid			function = InvalidOid;
+	HeapTuple	tuple;
+	Form_pg_proc form;
+	Oid			then;
+
+	(void) read_oids(TriggerRelationId, TriggerOidIndexId, Anum_pg_trigger_oid,
+					 trigger, 1, column, &function);
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	then = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   NameGetDatum(&form->proname),
+						   PointerGetDatum(&form->proargtypes),
+						   ObjectIdGetDatum(home_schema(form->pronamespace)));
+	ReleaseSysCache(tuple);
+	if (OidIsValid(then) && then != function && is_object_needed(then))
+		sv_retain_retarget_triggers(function, then);
+}
+
 static void
 retain_trigger(const ObjectAddress *trigger)
 {
@@ -1072,6 +1095,7 @@ retain_trigger(const ObjectAddress *trigger)
 							 migration.releases);
 	if (name == NULL)
 		return;
+	call_replaced_function(trigger->objectId);
 	context = MemoryContextSwitchTo(migration.context);
 	hidden = palloc(sizeof(HiddenTrigger));
 	hidden->trigger = trigger->objectId;
@@ -2656,16 +2680,128 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	}
 }
 
-/* has another trigger the name of the hidden one?  It may show itself again. */
+/* names of columns and tables that the script has dropped and that are kept */
+static List *
+retained_names(void)
+{
+	List	   *names = NIL;
+	ListCell   *le;
+	ListCell   *lc;
+
+	foreach(le, sv_contract_touched_entries(unconstify(SvRelease *,
+													   migration.from)))
+	{
+		SvEntry    *entry = lfirst(le);
+		SvEntry    *now = sv_contract_resolve(entry);
+
+		if (now == NULL || !sv_contract_is_relation(entry->kind))
+			continue;
+		if (strcmp(now->schema, SV_RETAINED_SCHEMA) == 0)
+			names = lappend(names, entry->name);
+		foreach(lc, entry->columns)
+		{
+			SvPart	   *then = lfirst(lc);
+			SvPart	   *column = sv_contract_find_column(entry, then, now);
+
+			if (column && sv_is_hidden(column->name))
+				names = lappend(names, then->name);
+		}
+	}
+	return names;
+}
+
+/* what matters of a trigger in comparing it */
+typedef struct Firing
+{
+	Oid			trigger;
+	char	   *name;
+	Oid			function;
+	bool		is_new;			/* made by this transaction */
+	int16		events;
+	int16		moment;			/* before or after, each row or statement */
+} Firing;
+
+static Firing
+read_firing(HeapTuple tuple)
+{
+	Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+	Firing		firing;
+
+	firing.trigger = form->oid;
+	firing.name = pstrdup(NameStr(form->tgname));
+	firing.function = form->tgfoid;
+	firing.is_new = !form->tgisinternal &&
+		!sv_is_hidden(NameStr(form->tgname)) &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)) &&
+		sv_catalog_entries_with(form->oid) == NIL;
+	firing.events = form->tgtype & (TRIGGER_TYPE_INSERT | TRIGGER_TYPE_DELETE |
+									TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_TRUNCATE);
+	firing.moment = form->tgtype & (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE |
+									TRIGGER_TYPE_INSTEAD);
+	return firing;
+}
+
+/*
+ * Has the script made another trigger that fires whenever the hidden one does?
+ * Then that does the work now, unless the old function deals with what the
+ * script has dropped as well, which the new one cannot.  NULL if there is none.
+ */
+static Firing *
+find_successor(const HiddenTrigger *hidden)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Firing		old = {0};
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(hidden->relation));
+	scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, NULL, 1,
+							  &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Firing	   *firing = palloc(sizeof(Firing));
+
+		*firing = read_firing(tuple);
+		if (firing->trigger == hidden->trigger)
+			old = *firing;
+		else if (firing->is_new)
+			others = lappend(others, firing);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	foreach(lc, others)
+	{
+		Firing	   *firing = lfirst(lc);
+
+		if (firing->moment == old.moment &&
+			(firing->events & old.events) == old.events)
+			return sv_routine_mentions(old.function, retained_names()) ?
+				NULL : firing;
+	}
+	return NULL;
+}
+
+/* has another trigger taken the name, or the work, of the hidden one? */
 static bool
 is_replaced(const HiddenTrigger *hidden)
 {
 	Oid			trigger = get_trigger_oid(hidden->relation, hidden->name, true);
+	Firing	   *successor;
 
-	return OidIsValid(trigger) && trigger != hidden->trigger;
+	if (OidIsValid(trigger) && trigger != hidden->trigger)
+		return true;
+	successor = find_successor(hidden);
+	if (successor)
+		sv_contract_move_trigger(hidden->trigger, successor->trigger,
+								 successor->name);
+	return successor != NULL;
 }
 
-/* a trigger that was made anew under its old name has replaced the hidden */
+/* a trigger that was made anew has replaced the hidden one */
 static void
 drop_replaced_triggers(void)
 {

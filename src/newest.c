@@ -9,10 +9,17 @@
  * the same, as far as it stands in a base schema, and runs for every writer:
  * what it says without a schema must mean what it means to the newest.  So it
  * runs with the search_path of a session of the current version, until it
- * returns.  Functions that were put away for an older version stand in a
- * version schema and keep that version's path.
+ * returns.
  *
- * The path is made once in a statement of the client's.
+ * What only older versions still have, a function that was put away into a
+ * version schema or any that a hidden trigger calls, is those versions' code.
+ * It keeps their path, in front of one of its own too, and sees their rows:
+ * see recast.c.
+ *
+ * The server says when a function is about to be called, but not with what.
+ * So what is called then is our own function, which has the call before it.
+ *
+ * The path of the newest is made once in a statement of the client's.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,8 +32,11 @@
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
@@ -38,25 +48,30 @@ static fmgr_hook_type next_hook = NULL;
 static char *newest_path = NULL;
 static TimestampTz made_for = 0;
 
-/* what the next hook keeps for a call, and our level of settings, 0 if none */
+/* what is kept for the calls of a FmgrInfo */
 typedef struct Call
 {
-	Datum		next;
-	int			nestlevel;
+	Datum		next;			/* what the next hook keeps */
+	PGFunction	function;		/* what the server would have called */
+	Oid			schema;
+	bool		has_path;		/* a search_path of its own */
+	SvRecast   *recast;
 } Call;
 
-/* the session's path without any version schema but the current version's */
+/* the call that was announced last, for as long as it takes to begin it */
+static Call *announced = NULL;
+
+/* the path of the moment with these for the version schemas in it */
 static char *
-make_path(const SvProduct *product)
+make_path(const SvProduct *product, List *schemas)
 {
-	SvRelease  *current = sv_catalog_release(product, product->current);
 	List	   *products = list_make1(unconstify(SvProduct *, product));
 	List	   *names = NIL;
 	StringInfoData path;
 	ListCell   *lc;
 
 	initStringInfo(&path);
-	foreach(lc, current ? current->schemas : NIL)
+	foreach(lc, schemas)
 		appendStringInfo(&path, "%s%s", path.len ? ", " : "",
 						 quote_identifier(lfirst(lc)));
 	if (!SplitIdentifierString(pstrdup(namespace_search_path), ',', &names))
@@ -91,6 +106,7 @@ path_of_newest(void)
 	const char *name;
 	const SvVersion *version;
 	SvProduct  *product;
+	SvRelease  *current;
 	char	   *path;
 
 	if (newest_path && made_for == GetCurrentStatementStartTimestamp())
@@ -100,7 +116,8 @@ path_of_newest(void)
 	product = sv_catalog_product(name, true);
 	if (product == NULL)
 		return NULL;
-	path = make_path(product);
+	current = sv_catalog_release(product, product->current);
+	path = make_path(product, current ? current->schemas : NIL);
 	if (newest_path)
 		pfree(newest_path);
 	newest_path = MemoryContextStrdup(TopMemoryContext, path);
@@ -110,11 +127,10 @@ path_of_newest(void)
 
 /*
  * Is it a trigger function, written in a language that looks names up?  Tells
- * its schema, and whether it has settings of its own, a search_path even.
+ * its schema, and whether it has a search_path of its own.
  */
 static bool
-is_trigger_function(Oid function, Oid *schema, bool *has_settings,
-					bool *has_path)
+is_trigger_function(Oid function, Oid *schema, bool *has_path)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Form_pg_proc form;
@@ -130,7 +146,6 @@ is_trigger_function(Oid function, Oid *schema, bool *has_settings,
 	*schema = form->pronamespace;
 	settings = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig,
 							   &isnull);
-	*has_settings = !isnull;
 	*has_path = result && !isnull &&
 		has_setting(DatumGetArrayTypeP(settings), "search_path");
 	ReleaseSysCache(tuple);
@@ -144,49 +159,102 @@ needs_hook(Oid function)
 	const char *product;
 	const SvVersion *version;
 	Oid			schema;
-	bool		has_settings;
 	bool		has_path;
 
 	if (next_needs_hook && next_needs_hook(function))
 		return true;
 	return function >= FirstNormalObjectId &&
 		sv_registry_session(&product, &version) &&
-		is_trigger_function(function, &schema, &has_settings, &has_path);
+		is_trigger_function(function, &schema, &has_path);
 }
 
 /*
- * Set the path if the function is one of the newest version's, and this
- * session is of any.  Settings of the function's own are one more level
- * already, which ends with it.
+ * The path of the session's version, whoever calls, and where the function has
+ * one of its own: the version's schemas stand first.
  */
+static const char *
+path_of_version(void)
+{
+	const char *name;
+	const SvVersion *version;
+	SvProduct  *product;
+	StringInfoData start;
+	List	   *schemas = NIL;
+	ListCell   *lc;
+
+	initStringInfo(&start);
+	foreach(lc, sv_registry_schemas())
+	{
+		schemas = lappend(schemas, get_namespace_name(lfirst_oid(lc)));
+		appendStringInfo(&start, "%s%s", start.len ? ", " : "",
+						 quote_identifier(llast(schemas)));
+	}
+	if (strncmp(namespace_search_path, start.data, start.len) == 0)
+		return NULL;
+	(void) sv_registry_session(&name, &version);
+	product = sv_catalog_product(name, true);
+	return product ? make_path(product, schemas) : NULL;
+}
+
+/*
+ * In place of a trigger function of a registered session.  An error undoes
+ * the setting with the (sub)transaction.
+ */
+static Datum
+call_trigger_function(PG_FUNCTION_ARGS)
+{
+	Call	   *call = announced;
+	bool		is_old;
+	const char *path;
+	int			nestlevel;
+	Datum		result;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		return call->function(fcinfo);
+	is_old = sv_contract_is_version_schema(call->schema) ||
+		sv_is_hidden(((TriggerData *) fcinfo->context)->tg_trigger->tgname);
+	if (is_old)
+		path = path_of_version();
+	else
+		path = call->has_path ? NULL : path_of_newest();
+	if (path && strcmp(path, namespace_search_path) == 0)
+		path = NULL;
+	if (path == NULL)
+		return is_old ? sv_recast_call(call->function, fcinfo, &call->recast) :
+			call->function(fcinfo);
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	result = is_old ?
+		sv_recast_call(call->function, fcinfo, &call->recast) :
+		call->function(fcinfo);
+	AtEOXact_GUC(true, nestlevel);
+	return result;
+}
+
+/* see to it that what is called is ours, if it is to be */
 static void
 begin_call(FmgrInfo *flinfo, Call *call)
 {
 	const char *product;
 	const SvVersion *version;
-	Oid			schema;
-	bool		has_settings;
-	bool		has_path;
-	const char *path;
 
-	if (flinfo->fn_oid < FirstNormalObjectId ||
-		!sv_registry_session(&product, &version) ||
-		!is_trigger_function(flinfo->fn_oid, &schema, &has_settings,
-							 &has_path) ||
-		has_path || sv_contract_is_version_schema(schema))
-		return;
-	path = path_of_newest();
-	if (path == NULL || strcmp(path, namespace_search_path) == 0)
-		return;
-	if (!has_settings)
-		call->nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	if (flinfo->fn_addr != call_trigger_function)
+	{
+		if (flinfo->fn_oid < FirstNormalObjectId ||
+			!sv_registry_session(&product, &version) ||
+			!is_trigger_function(flinfo->fn_oid, &call->schema,
+								 &call->has_path))
+			return;
+		call->function = flinfo->fn_addr;
+		flinfo->fn_addr = call_trigger_function;
+	}
+	announced = call;
 }
 
 /*
- * Around every call that needs it.  An error undoes the setting with the
- * (sub)transaction; what is kept for a call is as old as its FmgrInfo.
+ * Around every call that needs it.  What is kept for a call is as old as its
+ * FmgrInfo.
  */
 static void
 around_call(FmgrHookEventType event, FmgrInfo *flinfo, Datum *private)
@@ -198,14 +266,10 @@ around_call(FmgrHookEventType event, FmgrInfo *flinfo, Datum *private)
 		call = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(Call));
 		*private = PointerGetDatum(call);
 	}
-	if (event == FHET_START)
-		call->nestlevel = 0;
-	if (event == FHET_START)
-		begin_call(flinfo, call);
-	else if (event == FHET_END && call->nestlevel > 0)
-		AtEOXact_GUC(true, call->nestlevel);
 	if (next_hook)
 		next_hook(event, flinfo, &call->next);
+	if (event == FHET_START)
+		begin_call(flinfo, call);
 }
 
 /*

@@ -11,7 +11,8 @@
  * it runs, and what a supported version needs and the statement has changed
  * is made anew from what was read, a function in the schema of the newest
  * version that had it, a view in the schema of retained relations.  The
- * contracts are then linked to that.
+ * contracts are then linked to that.  Triggers call the new body, but for those
+ * that only older versions still have.
  *
  * All of it is copied as the catalogs have it: nothing is parsed, so that
  * nothing can run or come to mean something else.
@@ -118,7 +119,7 @@ watch_functions(List *name, List *releases)
 		sv_standin_read_function(oid) : NULL;
 		Watched    *entry;
 
-		if (function == NULL || sv_standin_is_trigger(function))
+		if (function == NULL)
 			continue;
 		entry = palloc0(sizeof(Watched));
 		entry->function = function;
@@ -551,6 +552,8 @@ keep_function(const SvFunction *old, const SvProduct *product,
 		return NULL;
 	sv_catalog_become_owner(&identity);
 	kept = sv_standin_make_function(old, name, schema);
+	if (sv_standin_is_trigger(old))
+		sv_retain_retarget_triggers(old->oid, kept);
 	sv_catalog_become_caller(&identity);
 	sv_contract_move(ProcedureRelationId, old->oid, kept);
 	return note(ProcedureRelationId, kept, form->pronamespace,
@@ -763,7 +766,10 @@ sv_replace_become(Oid class_id, Oid object, Oid model,
 		(void) keep_linked_view(read_view(object));
 	sv_catalog_become_owner(&identity);
 	if (class_id == ProcedureRelationId)
+	{
 		sv_standin_become_function(object, sv_standin_read_function(model));
+		sv_retain_retarget_triggers(model, object);
+	}
 	else
 		become_view(object, model);
 	sv_contract_move(class_id, model, object);

@@ -911,6 +911,47 @@ sv_retain_trigger(Oid trigger, const SvProduct *product, List *releases)
 	return old_name;
 }
 
+/* has a trigger a hidden name? */
+bool
+sv_retain_is_hidden_trigger(Oid trigger)
+{
+	return sv_is_hidden(trigger_name(trigger));
+}
+
+/*
+ * Let the hidden triggers that call a function call another one instead, which
+ * is what the function was when they were dropped.
+ */
+void
+sv_retain_retarget_triggers(Oid function, Oid other)
+{
+	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgfoid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(function));
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_trigger form;
+
+		if (!sv_is_hidden(NameStr(((Form_pg_trigger) GETSTRUCT(tuple))->tgname)))
+			continue;
+		tuple = heap_copytuple(tuple);
+		form = (Form_pg_trigger) GETSTRUCT(tuple);
+		form->tgfoid = other;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+		(void) changeDependencyFor(TriggerRelationId, form->oid,
+								   ProcedureRelationId, function, other);
+		CacheInvalidateRelcacheByRelid(form->tgrelid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
 /*
  * Relations
  */

@@ -252,6 +252,24 @@ find_renames(Check *check, SvRelease *from)
  *-------------------------------------------------------------------------
  */
 
+/*
+ * Does a trigger go on with the names of the versions that alone have it?  Not
+ * if its function is in C, to which names are arguments.
+ */
+static bool
+is_recast(const Trigger *trigger)
+{
+	HeapTuple	tuple;
+	Oid			language;
+
+	if (!sv_is_hidden(trigger->tgname))
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(trigger->tgfoid));
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+	return language != INTERNALlanguageId && language != ClanguageId;
+}
+
 /* the triggers of one relation; those of a partition's parent are clones */
 static void
 find_triggers_of(Check *check, Oid root, Oid relid)
@@ -264,7 +282,8 @@ find_triggers_of(Check *check, Oid root, Oid relid)
 		Trigger    *trigger = &triggers->triggers[i];
 		TriggerUse *use;
 
-		if (trigger->tgisinternal || trigger->tgisclone)
+		if (trigger->tgisinternal || trigger->tgisclone ||
+			is_recast(trigger))
 			continue;
 		use = palloc0(sizeof(TriggerUse));
 		use->function = trigger->tgfoid;
@@ -334,6 +353,7 @@ triggers_calling(Oid function)
 		use = palloc0(sizeof(TriggerUse));
 		use->function = function;
 		use->relation = form->tgrelid;
+		use->name = pstrdup(NameStr(form->tgname));
 		use->old_table = name_or_null(tuple, Anum_pg_trigger_tgoldtable, desc);
 		use->new_table = name_or_null(tuple, Anum_pg_trigger_tgnewtable, desc);
 		uses = lappend(uses, use);
@@ -1050,6 +1070,21 @@ judge_fields(Check *check, Routine *routine, const char **reason)
 	return guessed;
 }
 
+/* is it called by nothing but hidden triggers, as it was before? */
+static bool
+is_for_older(const Routine *routine)
+{
+	List	   *uses = routine->is_trigger ? triggers_calling(routine->oid) : NIL;
+	ListCell   *lc;
+
+	foreach(lc, uses)
+	{
+		if (!sv_is_hidden(((TriggerUse *) lfirst(lc))->name))
+			return false;
+	}
+	return uses != NIL;
+}
+
 /* a function of which only the source text is known */
 static void
 judge_source(Check *check, Routine *routine)
@@ -1062,7 +1097,7 @@ judge_source(Check *check, Routine *routine)
 	char	   *problem = NULL;
 	Verdict		verdict;
 
-	if (check->nrefused > nrefused || names == NIL)
+	if (check->nrefused > nrefused || names == NIL || is_for_older(routine))
 		return;
 	verdict = consult_checker(check, routine, &problem);
 	if (verdict == SOUND)
@@ -1135,6 +1170,31 @@ judge_arguments(Check *check, const TriggerUse *use)
  * The whole
  *-------------------------------------------------------------------------
  */
+
+/*
+ * Does the source of a function say any of these names, a list of char *?
+ */
+bool
+sv_routine_mentions(Oid function, List *names)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		isnull;
+	char	   *source;
+	ListCell   *lc;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	source = TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple,
+												 Anum_pg_proc_prosrc,
+												 &isnull));
+	ReleaseSysCache(tuple);
+	foreach(lc, names)
+	{
+		if (has_word(source, lfirst(lc)))
+			return true;
+	}
+	return false;
+}
 
 /* the search_path of an application of the product, temporary tables last */
 static char *

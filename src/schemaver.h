@@ -495,6 +495,7 @@ extern void sv_contract_touch_dropped(Oid class_id, Oid object);
 extern void sv_contract_touch_all(void);
 extern void sv_contract_touch_rights(void);
 extern void sv_contract_move(Oid class_id, Oid from, Oid to);
+extern void sv_contract_move_trigger(Oid from, Oid to, const char *name);
 extern bool sv_contract_touched_rights(void);
 
 extern List *sv_contract_required(Relation relation);
@@ -602,6 +603,17 @@ extern void sv_lock_retry(const char *what, SvLockedWork work, void *argument,
 						  List **needed);
 
 /*-------------------------------------------------------------------------
+ * recast.c: what only older versions still fire sees rows as they know them
+ *-------------------------------------------------------------------------
+ */
+
+/* how a session sees a table */
+typedef struct SvRecast SvRecast;
+
+extern Datum sv_recast_call(PGFunction function, FunctionCallInfo fcinfo,
+							SvRecast **recast);
+
+/*-------------------------------------------------------------------------
  * newest.c: trigger functions see the newest names, whoever writes
  *-------------------------------------------------------------------------
  */
@@ -638,6 +650,8 @@ extern void sv_retain_change_key(Oid constraint, bool primary);
 extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 							   List *releases);
+extern bool sv_retain_is_hidden_trigger(Oid trigger);
+extern void sv_retain_retarget_triggers(Oid function, Oid other);
 extern void sv_retain_hide_sequence(Oid sequence);
 extern void sv_retain_end_identity(Oid relation, AttrNumber number,
 								   Oid sequence);
@@ -882,6 +896,7 @@ extern SvProduct *sv_compat_open_product(const char *name);
  *-------------------------------------------------------------------------
  */
 extern void sv_routine_check(const SvProduct *product, SvRelease *from);
+extern bool sv_routine_mentions(Oid function, List *names);
 
 /*-------------------------------------------------------------------------
  * retype.c: a column changes its type

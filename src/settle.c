@@ -35,6 +35,7 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodes.h"
 #include "rewrite/prs2lock.h"
@@ -388,6 +389,11 @@ goes_along(List *pairs, const Pair *pair, Form_pg_depend form)
 
 	ObjectAddressSet(dependent, form->classid, form->objid);
 	if (form->deptype == DEPENDENCY_INTERNAL)
+		return true;
+
+	/* what takes the place of a single function is called by these as well */
+	if (pairs == NIL && form->classid == TriggerRelationId &&
+		sv_retain_is_hidden_trigger(form->objid))
 		return true;
 	relation = sv_retain_relation_of(&dependent);
 	if (!OidIsValid(relation))
