@@ -1187,6 +1187,31 @@ note_unit(const ObjectAddress *unit)
 		note_put_away(unit->classId, unit->objectId, InvalidOid, "");
 }
 
+/*
+ * A type that was renamed before it was dropped gets the name again that the
+ * version before has for it, at once: what is told of it from now on, such as
+ * defaults, is told in that name.
+ */
+static void
+return_type_name(Oid type, Oid schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_entries_on(type))
+	{
+		SvEntry    *entry = sv_catalog_entry_alone(lfirst_int(lc));
+
+		if (!sv_catalog_has_entry(migration.from, lfirst_int(lc)) ||
+			SearchSysCacheExists2(TYPENAMENSP, CStringGetDatum(entry->name),
+								  ObjectIdGetDatum(schema)))
+			continue;
+		RenameTypeInternal(type, entry->name, schema);
+		CommandCounterIncrement();
+		sv_contract_touch(TypeRelationId, type);
+		return;
+	}
+}
+
 /* put one unit away; what is there already stays */
 static void
 retain_unit(HTAB *doomed, const ObjectAddress *unit, List *kept)
@@ -1217,8 +1242,12 @@ retain_unit(HTAB *doomed, const ObjectAddress *unit, List *kept)
 		case ProcedureRelationId:
 			schema = schema_of_other(unit);
 			if (!is_own_schema(schema))
+			{
 				sv_retain_home(unit->classId, unit->objectId,
 							   home_schema(schema));
+				if (unit->classId == TypeRelationId)
+					return_type_name(unit->objectId, home_schema(schema));
+			}
 			break;
 		default:
 			refuse_unit(unit, "It is not of a kind that can be kept for them.");

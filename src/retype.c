@@ -1196,6 +1196,63 @@ keep_in_step(const Retype *retype, const SvProduct *product,
 				lappend(sv_sync_pairs(retype->relation), pair));
 }
 
+/* the default that a version expects of the column, NULL if none is known */
+static Node *
+old_default(const Retype *retype, const SvPart *column)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	List	   *raw;
+	Node	   *node;
+
+	if (column->expression == NULL)
+		return NULL;
+	raw = raw_parser(column->expression, RAW_PARSE_PLPGSQL_EXPR);
+	node = transformExpr(pstate,
+						 linitial_node(ResTarget,
+									   castNode(SelectStmt,
+												linitial_node(RawStmt, raw)->stmt)->targetList)->val,
+						 EXPR_KIND_COLUMN_DEFAULT);
+	node = coerce_to_target_type(pstate, node, exprType(node),
+								 retype->old_type, retype->old_typmod,
+								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST,
+								 -1);
+	return node && !contain_volatile_functions(node) ? node : NULL;
+}
+
+/*
+ * The way back of what USING says, NULL if none is known.  What no old value
+ * leads to older versions read as their default, or else as null.
+ */
+static char *
+way_back(Retype *retype, const SvRelease *from)
+{
+	Var		   *target = makeVar(1, retype->old_number, retype->type,
+								 retype->typmod, retype->collation, 0);
+	Node	   *otherwise = NULL;
+	Node	   *back;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_entries_on(retype->relation))
+	{
+		SvEntry    *entry = sv_catalog_has_entry(from, lfirst_int(lc)) ?
+		sv_catalog_entry(lfirst_int(lc)) : NULL;
+		const SvPart *column = entry ?
+		sv_contract_column_at(entry, retype->old_number) : NULL;
+
+		if (column == NULL)
+			continue;
+		otherwise = old_default(retype, column);
+		if (otherwise == NULL && !column->notnull)
+			otherwise = (Node *) makeNullConst(retype->old_type, -1,
+											   get_typcollation(retype->old_type));
+	}
+
+	/* the new column will have the name that the old one has yet */
+	back = sv_invert_expression(&retype->up, retype->old_number,
+								retype->old_type, target, otherwise);
+	return back ? expression_text(back, retype->relation) : NULL;
+}
+
 static void
 refuse_without_down(const Retype *retype, const SvRelease *from)
 {
@@ -1215,7 +1272,7 @@ refuse_without_down(const Retype *retype, const SvRelease *from)
 /* tell how either column is computed; what a directive says is told there */
 static void
 note_inferred(const Retype *retype, const char *up, const char *down,
-			  bool is_told)
+			  bool is_told, bool is_inverse)
 {
 	const char *table = get_rel_name(retype->relation);
 
@@ -1224,8 +1281,8 @@ note_inferred(const Retype *retype, const char *up, const char *down,
 					retype->is_using ? "USING" : "the server's cast");
 	if (!is_told)
 		sv_observe_note(SV_NOTE_INFERRED, retype->relation,
-						"down %s.%s = %s, from the cast back", table,
-						retype->name, down);
+						"down %s.%s = %s, from %s", table, retype->name, down,
+						is_inverse ? "USING" : "the cast back");
 }
 
 /* give the rows that are there their values */
@@ -1289,14 +1346,17 @@ split_generated(Retype *retype)
 	make_attached(retype);
 }
 
-/* the whole of it; "down" is NULL if no directive says it */
+/*
+ * The whole of it; "down" is NULL if no directive says it, "back" if it is the
+ * cast back then.
+ */
 static void
 change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
-			const char *up, const char *down)
+			const char *up, const char *down, const char *back)
 {
 	List	   *sequences;
 	SvSyncFrozen *frozen = sv_sync_freeze(retype->relation);
-	const char *back;
+	bool		is_inverse = back != NULL;
 	AttrNumber	number;
 	ListCell   *lc;
 
@@ -1326,14 +1386,15 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 	foreach(lc, retype->generated)
 		split_generated(lfirst(lc));
 	SPI_finish();
-	back = down ? down : cast_back(retype, number);
+	if (back == NULL)
+		back = down ? down : cast_back(retype, number);
 	keep_in_step(retype, product, from, up, back);
 	sv_contract_touch(RelationRelationId, retype->relation);
 	sv_observe_note(SV_NOTE_EFFECT, retype->relation,
 					"makes a new column %s.%s; the old one stays as %s, and both are kept in step",
 					get_rel_name(retype->relation), retype->name,
 					get_attname(retype->relation, retype->old_number, false));
-	note_inferred(retype, up, back, down != NULL);
+	note_inferred(retype, up, back, down != NULL, is_inverse);
 }
 
 /*
@@ -1352,6 +1413,7 @@ sv_retype_column(const SvProduct *product, const SvRelease *from,
 {
 	Relation	relation = relation_open(table, AccessExclusiveLock);
 	Retype	   *retype;
+	char	   *back = NULL;
 
 	if (!pg_class_ownercheck(table, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE,
@@ -1363,11 +1425,15 @@ sv_retype_column(const SvProduct *product, const SvRelease *from,
 		return false;
 	if (down == NULL && !retype->only_casts)
 	{
-		if (in_use)
-			refuse_without_down(retype, from);
-		return false;
+		back = way_back(retype, from);
+		if (back == NULL)
+		{
+			if (in_use)
+				refuse_without_down(retype, from);
+			return false;
+		}
 	}
-	change_type(retype, product, from, up, down);
+	change_type(retype, product, from, up, down, back);
 	return true;
 }
 
@@ -1390,5 +1456,5 @@ sv_retype_split(const SvProduct *product, const SvRelease *from, Oid table,
 	CheckTableNotInUse(relation, "ALTER TABLE");
 	retype = read_column(relation, column);
 	relation_close(relation, NoLock);
-	change_type(retype, product, from, NULL, "");
+	change_type(retype, product, from, NULL, "", NULL);
 }

@@ -24,6 +24,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "nodes/plannodes.h"
+#include "nodes/primnodes.h"
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/relcache.h"
@@ -897,6 +898,13 @@ extern SvProduct *sv_compat_open_product(const char *name);
  */
 extern void sv_routine_check(const SvProduct *product, SvRelease *from);
 extern bool sv_routine_mentions(Oid function, List *names);
+
+/*-------------------------------------------------------------------------
+ * invert.c: the way back of an expression; pure
+ *-------------------------------------------------------------------------
+ */
+extern Node *sv_invert_expression(Node **up, AttrNumber number, Oid old_type,
+								  Var *target, Node *otherwise);
 
 /*-------------------------------------------------------------------------
  * retype.c: a column changes its type

@@ -1,0 +1,77 @@
+--
+-- Types that a script builds anew: what older versions hold is computed both
+-- ways
+--
+SET client_min_messages = warning;
+CREATE EXTENSION schemaver;
+RESET client_min_messages;
+\set VERBOSITY terse
+CREATE TYPE visibility AS ENUM ('Public', 'LocalOnly', 'Private');
+CREATE TABLE community (id int PRIMARY KEY, visibility visibility NOT NULL DEFAULT 'Public');
+INSERT INTO community VALUES (1, 'LocalOnly'), (2, 'Private');
+CREATE TABLE account (id int PRIMARY KEY, sort smallint NOT NULL DEFAULT 0, pending boolean NOT NULL DEFAULT false,
+	votes boolean NOT NULL DEFAULT true, level text, note text NOT NULL);
+INSERT INTO account VALUES (1, 0, true, true, 'low', ''), (2, 1, false, false, 'high', ''), (3, 42, false, true, NULL, '');
+SELECT schemaver.create_product('shop');
+SELECT schemaver.baseline('1');
+SELECT schemaver.register('1');
+SELECT schemaver.apply('ALTER TABLE community ADD x int', '1.1');
+SELECT schemaver.register('1.1');
+
+-- renamed, made anew and dropped, with a default that goes and comes
+SELECT schemaver.apply($$
+	ALTER TYPE visibility RENAME TO visibility__;
+	CREATE TYPE visibility AS ENUM ('Public', 'LocalOnly', 'Private', 'Unlisted');
+	ALTER TABLE community ALTER COLUMN visibility DROP DEFAULT;
+	ALTER TABLE community ALTER COLUMN visibility TYPE visibility USING visibility::text::visibility;
+	ALTER TABLE community ALTER COLUMN visibility SET DEFAULT 'Unlisted';
+	DROP TYPE visibility__ CASCADE;
+$$, '1.2');
+INSERT INTO community (id) VALUES (3) RETURNING *;
+INSERT INTO community VALUES (4, 'LocalOnly') RETURNING *;
+UPDATE community SET visibility = DEFAULT WHERE id = 4 RETURNING *;
+SELECT schemaver.register('1.2');
+TABLE community;
+
+-- USING says more than a cast
+CREATE VIEW inferred AS SELECT statement, unnest(inferred) AS inferred FROM schemaver.plan($$
+	ALTER TABLE account ALTER votes DROP DEFAULT;
+	ALTER TABLE account ALTER votes TYPE text USING CASE votes WHEN false THEN 'Hide' ELSE 'Show' END;
+$$);
+TABLE inferred;
+DROP VIEW inferred;
+SELECT schemaver.apply($$
+	CREATE TYPE sort AS ENUM ('Active', 'Hot', 'New');
+	CREATE TYPE state AS ENUM ('Accepted', 'Pending', 'Required');
+	CREATE TYPE votes AS ENUM ('Show', 'ShowForOthers', 'Hide');
+	CREATE FUNCTION state_of(b boolean) RETURNS state LANGUAGE sql IMMUTABLE AS
+		$f$SELECT CASE WHEN b THEN 'Pending'::state ELSE 'Accepted'::state END$f$;
+	ALTER TABLE account
+		ALTER sort DROP DEFAULT, ALTER pending DROP DEFAULT, ALTER votes DROP DEFAULT;
+	ALTER TABLE account ALTER sort TYPE sort USING
+		CASE sort WHEN 0 THEN 'Active' WHEN 1 THEN 'Hot' WHEN 2 THEN 'New' ELSE 'Active' END::sort;
+	ALTER TABLE account ALTER pending TYPE state USING state_of(pending);
+	DROP FUNCTION state_of;
+	ALTER TABLE account RENAME pending TO state;
+	ALTER TABLE account ALTER votes TYPE votes USING
+		CASE votes WHEN false THEN 'Hide' ELSE 'Show' END::votes;
+	ALTER TABLE account ALTER level TYPE int USING CASE level WHEN 'low' THEN 1 WHEN 'high' THEN 9 END;
+	ALTER TABLE account ALTER votes SET DEFAULT 'ShowForOthers', ALTER sort SET DEFAULT 'New',
+		ALTER state SET DEFAULT 'Required';
+$$, '2');
+TABLE account ORDER BY id;
+SELECT schemaver.register('2');
+INSERT INTO account (id, note) VALUES (4, '') RETURNING *;
+INSERT INTO account VALUES (5, 'Hot', 'Pending', 'Hide', 9, ''), (6, 'New', 'Required', 'ShowForOthers', 5, '');
+SELECT schemaver.register('1.2');
+TABLE account ORDER BY id;
+INSERT INTO account (id, note) VALUES (7, '') RETURNING *;
+INSERT INTO account VALUES (8, 2, true, false, 'high', ''), (9, 77, false, true, 'none', '') RETURNING *;
+UPDATE account SET note = 'x' WHERE id IN (3, 6) RETURNING *;
+UPDATE account SET sort = 1, pending = true, votes = false WHERE id = 6 RETURNING *;
+SELECT schemaver.register('2');
+TABLE account ORDER BY id;
+-- no way back is known
+SELECT schemaver.apply('ALTER TABLE account ALTER note TYPE varchar(9) USING lower(note)', '3');
+SELECT schemaver.apply($$ALTER TABLE account ALTER note TYPE int USING CASE note WHEN 'a' THEN 1 ELSE 2 END$$, '3');
+SELECT schemaver.apply($$ALTER TABLE account ALTER note TYPE int USING CASE WHEN note = 'a' THEN id ELSE 2 END$$, '3');
