@@ -59,9 +59,11 @@
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "executor/executor.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "parser/parse_type.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
@@ -2709,11 +2711,13 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	}
 }
 
-/* names of columns and tables that the script has dropped and that are kept */
-static List *
-retained_names(void)
+/*
+ * Does a trigger's function say the name of a column or table that the script
+ * has dropped?  A column of another table counts if that is named as well.
+ */
+static bool
+deals_with_retained(Oid function, Oid relation)
 {
-	List	   *names = NIL;
 	ListCell   *le;
 	ListCell   *lc;
 
@@ -2725,18 +2729,22 @@ retained_names(void)
 
 		if (now == NULL || !sv_contract_is_relation(entry->kind))
 			continue;
+		if (entry->physical != relation &&
+			!sv_routine_mentions(function, entry->name))
+			continue;
 		if (strcmp(now->schema, SV_RETAINED_SCHEMA) == 0)
-			names = lappend(names, entry->name);
+			return true;
 		foreach(lc, entry->columns)
 		{
 			SvPart	   *then = lfirst(lc);
 			SvPart	   *column = sv_contract_find_column(entry, then, now);
 
-			if (column && sv_is_hidden(column->name))
-				names = lappend(names, then->name);
+			if (column && sv_is_hidden(column->name) &&
+				sv_routine_mentions(function, then->name))
+				return true;
 		}
 	}
-	return names;
+	return false;
 }
 
 /* what matters of a trigger in comparing it */
@@ -2808,7 +2816,7 @@ find_successor(const HiddenTrigger *hidden)
 
 		if (firing->moment == old.moment &&
 			(firing->events & old.events) == old.events)
-			return sv_routine_mentions(old.function, retained_names()) ?
+			return deals_with_retained(old.function, hidden->relation) ?
 				NULL : firing;
 	}
 	return NULL;

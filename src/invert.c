@@ -200,7 +200,9 @@ make_table(Var *column, List *keys, List *values, Node *otherwise,
 
 	table->casetype = type;
 	table->casecollid = get_typcollation(type);
-	table->defresult = (Expr *) otherwise;
+	table->defresult = (Expr *) (otherwise ? otherwise :
+								 (Node *) makeNullConst(type, -1,
+														table->casecollid));
 	table->location = -1;
 	forboth(lk, keys, lv, values)
 	{

@@ -1232,7 +1232,10 @@ way_back(Retype *retype, const SvRelease *from)
 	Node	   *back;
 	ListCell   *lc;
 
-	foreach(lc, sv_catalog_entries_on(retype->relation))
+	/* the new column will have the name that the old one has yet */
+	back = sv_invert_expression(&retype->up, retype->old_number,
+								retype->old_type, target, NULL);
+	foreach(lc, back ? NIL : sv_catalog_entries_on(retype->relation))
 	{
 		SvEntry    *entry = sv_catalog_has_entry(from, lfirst_int(lc)) ?
 		sv_catalog_entry(lfirst_int(lc)) : NULL;
@@ -1247,9 +1250,9 @@ way_back(Retype *retype, const SvRelease *from)
 											   get_typcollation(retype->old_type));
 	}
 
-	/* the new column will have the name that the old one has yet */
-	back = sv_invert_expression(&retype->up, retype->old_number,
-								retype->old_type, target, otherwise);
+	if (back == NULL && otherwise)
+		back = sv_invert_expression(&retype->up, retype->old_number,
+									retype->old_type, target, otherwise);
 	return back ? expression_text(back, retype->relation) : NULL;
 }
 

@@ -1172,28 +1172,22 @@ judge_arguments(Check *check, const TriggerUse *use)
  */
 
 /*
- * Does the source of a function say any of these names, a list of char *?
+ * Does the source of a function say a name?
  */
 bool
-sv_routine_mentions(Oid function, List *names)
+sv_routine_mentions(Oid function, const char *name)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	bool		isnull;
-	char	   *source;
-	ListCell   *lc;
+	bool		result;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	source = TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple,
-												 Anum_pg_proc_prosrc,
-												 &isnull));
+	result = has_word(TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple,
+														  Anum_pg_proc_prosrc,
+														  &isnull)), name);
 	ReleaseSysCache(tuple);
-	foreach(lc, names)
-	{
-		if (has_word(source, lfirst(lc)))
-			return true;
-	}
-	return false;
+	return result;
 }
 
 /* the search_path of an application of the product, temporary tables last */

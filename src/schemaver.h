@@ -897,7 +897,7 @@ extern SvProduct *sv_compat_open_product(const char *name);
  *-------------------------------------------------------------------------
  */
 extern void sv_routine_check(const SvProduct *product, SvRelease *from);
-extern bool sv_routine_mentions(Oid function, List *names);
+extern bool sv_routine_mentions(Oid function, const char *name);
 
 /*-------------------------------------------------------------------------
  * invert.c: the way back of an expression; pure

@@ -62,7 +62,8 @@ $$, '2');
 TABLE account ORDER BY id;
 SELECT schemaver.register('2');
 INSERT INTO account (id, note) VALUES (4, '') RETURNING *;
-INSERT INTO account VALUES (5, 'Hot', 'Pending', 'Hide', 9, ''), (6, 'New', 'Required', 'ShowForOthers', 5, '');
+INSERT INTO account (id, sort, state, votes, level, note)
+	VALUES (5, 'Hot', 'Pending', 'Hide', 9, ''), (6, 'New', 'Required', 'ShowForOthers', 5, '');
 SELECT schemaver.register('1.2');
 TABLE account ORDER BY id;
 INSERT INTO account (id, note) VALUES (7, '') RETURNING *;
@@ -75,3 +76,49 @@ TABLE account ORDER BY id;
 SELECT schemaver.apply('ALTER TABLE account ALTER note TYPE varchar(9) USING lower(note)', '3');
 SELECT schemaver.apply($$ALTER TABLE account ALTER note TYPE int USING CASE note WHEN 'a' THEN 1 ELSE 2 END$$, '3');
 SELECT schemaver.apply($$ALTER TABLE account ALTER note TYPE int USING CASE WHEN note = 'a' THEN id ELSE 2 END$$, '3');
+
+-- a label gets another name
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+COMMENT ON TYPE mood IS 'how it is';
+REVOKE USAGE ON TYPE mood FROM PUBLIC;
+CREATE TABLE diary (day int PRIMARY KEY, mood mood NOT NULL DEFAULT 'ok', best mood);
+CREATE INDEX ON diary (mood);
+INSERT INTO diary VALUES (1, 'sad', 'happy'), (2, 'ok', NULL);
+SELECT schemaver.apply('SELECT 1', '2.1');
+SELECT schemaver.register('2.1');
+PREPARE moods AS SELECT *, mood = 'ok' AS is_ok FROM diary ORDER BY day;
+EXECUTE moods;
+SELECT schemaver.apply($$
+	ALTER TYPE mood RENAME VALUE 'ok' TO 'fine';
+	ALTER TYPE mood RENAME VALUE 'sad' TO 'Sad';
+$$, '2.2');
+EXECUTE moods;
+INSERT INTO diary VALUES (3) RETURNING *;
+INSERT INTO diary VALUES (4, 'sad', 'ok');
+SELECT 'ok'::mood, mood FROM diary WHERE mood > 'sad' ORDER BY day;
+SELECT schemaver.register('2.2');
+TABLE diary ORDER BY day;
+INSERT INTO diary (day, mood) VALUES (5, DEFAULT), (6, 'Sad') RETURNING *;
+INSERT INTO diary (day, mood) VALUES (7, 'ok');
+\dT+ mood
+SELECT schemaver.register('2.1');
+EXECUTE moods;
+-- what cannot be done, and what is no matter
+SELECT schemaver.register('2.2');
+SELECT schemaver.apply($$ALTER TYPE mood RENAME VALUE 'good' TO 'better'$$, '2.3');
+SELECT schemaver.apply($$ALTER TYPE mood RENAME VALUE 'Sad' TO 'fine'$$, '2.3');
+CREATE FUNCTION cheer(mood) RETURNS mood LANGUAGE sql AS $$SELECT 'happy'::mood$$;
+SELECT schemaver.apply($$ALTER TYPE mood RENAME VALUE 'Sad' TO 'blue'$$, '2.3');
+DROP FUNCTION cheer;
+SELECT schemaver.apply($$ALTER TYPE mood RENAME VALUE 'Sad' TO 'blue'$$, '2.3');
+SELECT schemaver.rollback('2.1');
+SELECT schemaver.register('2.1');
+EXECUTE moods;
+SELECT schemaver.register('2.3');
+TABLE diary ORDER BY day;
+SELECT schemaver.unregister();
+
+SET client_min_messages = warning;
+DROP EXTENSION schemaver CASCADE;
+DROP TABLE diary, account, community;
+DROP TYPE mood, visibility, sort, state, votes CASCADE;
