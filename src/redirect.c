@@ -26,6 +26,7 @@
  */
 #include "schemaver.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -71,6 +72,7 @@ typedef struct WhereContext
 } WhereContext;
 
 static ProcessUtility_hook_type prev_ProcessUtility = NULL;
+static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
 
 /*
  * Is the relation, found as the server would find it, a compatibility view?
@@ -703,11 +705,67 @@ redirect_utility(PlannedStmt *pstmt, const char *queryString,
 }
 
 /*
- * Install the hook.  Called once, from _PG_init.
+ * Types
+ */
+
+/* a domain that stands in a version schema in place of a type */
+static bool
+is_standin_type(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Oid			schema = ((Form_pg_type) GETSTRUCT(tuple))->typnamespace;
+	bool		is_domain =
+	((Form_pg_type) GETSTRUCT(tuple))->typtype == TYPTYPE_DOMAIN;
+
+	ReleaseSysCache(tuple);
+	return is_domain && list_member_oid(sv_registry_schemas(), schema);
+}
+
+/*
+ * What a statement returns of a type under its old name is of the type itself,
+ * as it was before: a statement that was prepared then must not change the
+ * types of its result.  What the statement sorts or groups by is left alone.
+ */
+static void
+return_types(List *targets)
+{
+	ListCell   *lc;
+
+	foreach(lc, targets)
+	{
+		TargetEntry *target = lfirst(lc);
+		CoerceToDomain *domain = (CoerceToDomain *) target->expr;
+
+		if (IsA(domain, CoerceToDomain) && target->ressortgroupref == 0 &&
+			is_standin_type(domain->resulttype))
+			target->expr = domain->arg;
+	}
+}
+
+/* only a registered session finds domains in place of types */
+static void
+redirect_query(ParseState *pstate, Query *query, JumbleState *jumble)
+{
+	const char *product;
+	const SvVersion *version;
+
+	if (prev_post_parse_analyze)
+		prev_post_parse_analyze(pstate, query, jumble);
+	if (!sv_registry_session(&product, &version))
+		return;
+	if (query->commandType == CMD_SELECT && query->setOperations == NULL)
+		return_types(query->targetList);
+	return_types(query->returningList);
+}
+
+/*
+ * Install the hooks.  Called once, from _PG_init.
  */
 void
 sv_redirect_init(void)
 {
 	prev_ProcessUtility = ProcessUtility_hook;
 	ProcessUtility_hook = redirect_utility;
+	prev_post_parse_analyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = redirect_query;
 }

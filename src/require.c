@@ -602,14 +602,20 @@ find_directive(const SvProduct *product, const SvScript *script,
  * Filling in
  */
 
+static char *
+shown_text(Node *node, Oid relation)
+{
+	return deparse_expression(node,
+							  deparse_context_for(get_rel_name(relation),
+												  relation),
+							  false, false);
+}
+
 /* a tree over the columns of a table as text that means the same for all */
 static char *
 text_of(Node *node, Oid relation, AttrNumber column)
 {
-	char	   *text = deparse_expression(node,
-										  deparse_context_for(get_rel_name(relation),
-															  relation),
-										  false, false);
+	char	   *text = shown_text(node, relation);
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
@@ -646,7 +652,8 @@ fills(const SvSyncPair *pair, const char *column)
 
 /*
  * Let versions up to that of a release get a column filled in.  What an
- * older version knows it may also write: then only a NULL is replaced.
+ * older version knows it may also write: then only a NULL is replaced.  So it
+ * is with a value that is another one each time.
  */
 static void
 fill_in(const SvProduct *product, const Missing *missing, Node *value,
@@ -657,7 +664,7 @@ fill_in(const SvProduct *product, const Missing *missing, Node *value,
 	List	   *pairs = NIL;
 	ListCell   *lc;
 
-	if (keeps)
+	if (keeps || contain_volatile_functions(value))
 	{
 		Oid			type;
 		int32		typmod;
@@ -996,7 +1003,9 @@ settle_column(const SvProduct *product, const SvRelease *from,
 	}
 	if (value)
 	{
-		note_value(missing, text_of(value, relation, missing->column), source);
+		note_value(missing, contain_volatile_functions(value) ?
+				   shown_text(value, relation) :
+				   text_of(value, relation, missing->column), source);
 		drop_checks(relation, missing->column);
 		fill_in(product, missing, value, keeps);
 		mend(missing);

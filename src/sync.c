@@ -337,6 +337,25 @@ sv_sync_expression(Relation relation, const char *text, Oid type,
 	return coerced;
 }
 
+/* what an expression gives before it is cast to the column's type */
+static Node *
+without_casts(Node *node)
+{
+	for (;;)
+	{
+		if (IsA(node, RelabelType))
+			node = (Node *) ((RelabelType *) node)->arg;
+		else if (IsA(node, CoerceToDomain))
+			node = (Node *) ((CoerceToDomain *) node)->arg;
+		else if (IsA(node, FuncExpr) &&
+				 ((FuncExpr *) node)->funcformat != COERCE_EXPLICIT_CALL &&
+				 ((FuncExpr *) node)->args != NIL)
+			node = linitial(((FuncExpr *) node)->args);
+		else
+			return node;
+	}
+}
+
 /*
  * coalesce(column, value) as require.c makes it for the column that it
  * computes: there is a value from then on, and it is not computed again
@@ -344,8 +363,9 @@ sv_sync_expression(Relation relation, const char *text, Oid type,
 static bool
 fills_only(Node *node)
 {
+	node = without_casts(node);
 	return IsA(node, CoalesceExpr) &&
-		IsA(linitial(((CoalesceExpr *) node)->args), Var);
+		IsA(without_casts(linitial(((CoalesceExpr *) node)->args)), Var);
 }
 
 /* sv_sync_expression() with errors that say what they are about */
@@ -647,6 +667,7 @@ make_direction(Direction *direction, Relation relation,
 	AttrNumber	old_column = find_column(relation, pair->old_column);
 	AttrNumber	new_column = find_column(relation, pair->new_column);
 	Node	   *node;
+	int			nestlevel;
 
 	memset(direction, 0, sizeof(Direction));
 	direction->is_up = is_up;
@@ -654,10 +675,14 @@ make_direction(Direction *direction, Relation relation,
 	direction->target = is_up ? new_column : old_column;
 	if (text[0] == '\0')
 		return;
+	nestlevel = enter_pinned();
 	node = parse_direction(relation, text, direction->target, pair, is_up);
 	node = expand_generated(relation, node);
+	leave_pinned(nestlevel);
 	direction->text = pstrdup(text);
 	set_inputs(direction, node);
+
+	/* planning may inline functions, whose names are the writer's to find */
 	direction->expression = GetCachedExpression(node);
 }
 
@@ -757,7 +782,6 @@ fill_plan(SyncPlan *plan, Relation relation, Trigger *trigger)
 {
 	List	   *pairs = pairs_of_arguments(relation, trigger->tgnargs,
 										   trigger->tgargs);
-	int			nestlevel = enter_pinned();
 	ListCell   *lc;
 
 	plan->is_first = strcmp(trigger->tgname, SV_SYNC_FIRST_TRIGGER) == 0;
@@ -780,7 +804,6 @@ fill_plan(SyncPlan *plan, Relation relation, Trigger *trigger)
 	}
 	if (relation->rd_rel->relispartition)
 		fill_partition(plan, relation);
-	leave_pinned(nestlevel);
 }
 
 /*

@@ -77,6 +77,21 @@ SELECT schemaver.apply('ALTER TABLE account ALTER note TYPE varchar(9) USING low
 SELECT schemaver.apply($$ALTER TABLE account ALTER note TYPE int USING CASE note WHEN 'a' THEN 1 ELSE 2 END$$, '3');
 SELECT schemaver.apply($$ALTER TABLE account ALTER note TYPE int USING CASE WHEN note = 'a' THEN id ELSE 2 END$$, '3');
 
+-- a statement that was prepared before a type is renamed gives what it gave
+SELECT schemaver.register('2');
+PREPARE sorts AS SELECT 'Hot'::sort, id FROM account WHERE id < 3 ORDER BY id;
+PREPARE ordered AS SELECT DISTINCT 'Hot'::sort FROM account;
+PREPARE changed AS UPDATE account SET sort = 'New' WHERE id = 1 RETURNING 'New'::sort, sort;
+EXECUTE sorts;
+EXECUTE changed;
+SELECT schemaver.apply('ALTER TYPE sort RENAME TO sorting', '2.1');
+EXECUTE sorts;
+EXECUTE changed;
+EXECUTE ordered;
+SELECT 'Hot'::sort, 'New'::sort > 'Hot'::sort, pg_typeof('Hot'::sort);
+SELECT 'Hot'::sort UNION SELECT 'New';
+SELECT s, count(*) FROM (SELECT 'Hot'::sort AS s FROM account) AS a GROUP BY s;
+
 -- a label gets another name
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
 COMMENT ON TYPE mood IS 'how it is';
@@ -84,8 +99,8 @@ REVOKE USAGE ON TYPE mood FROM PUBLIC;
 CREATE TABLE diary (day int PRIMARY KEY, mood mood NOT NULL DEFAULT 'ok', best mood);
 CREATE INDEX ON diary (mood);
 INSERT INTO diary VALUES (1, 'sad', 'happy'), (2, 'ok', NULL);
-SELECT schemaver.apply('SELECT 1', '2.1');
-SELECT schemaver.register('2.1');
+SELECT schemaver.apply('SELECT 1', '2.1.1');
+SELECT schemaver.register('2.1.1');
 PREPARE moods AS SELECT *, mood = 'ok' AS is_ok FROM diary ORDER BY day;
 EXECUTE moods;
 SELECT schemaver.apply($$
@@ -101,7 +116,7 @@ TABLE diary ORDER BY day;
 INSERT INTO diary (day, mood) VALUES (5, DEFAULT), (6, 'Sad') RETURNING *;
 INSERT INTO diary (day, mood) VALUES (7, 'ok');
 \dT+ mood
-SELECT schemaver.register('2.1');
+SELECT schemaver.register('2.1.1');
 EXECUTE moods;
 -- what cannot be done, and what is no matter
 SELECT schemaver.register('2.2');
@@ -111,8 +126,8 @@ CREATE FUNCTION cheer(mood) RETURNS mood LANGUAGE sql AS $$SELECT 'happy'::mood$
 SELECT schemaver.apply($$ALTER TYPE mood RENAME VALUE 'Sad' TO 'blue'$$, '2.3');
 DROP FUNCTION cheer;
 SELECT schemaver.apply($$ALTER TYPE mood RENAME VALUE 'Sad' TO 'blue'$$, '2.3');
-SELECT schemaver.rollback('2.1');
-SELECT schemaver.register('2.1');
+SELECT schemaver.rollback('2.1.1');
+SELECT schemaver.register('2.1.1');
 EXECUTE moods;
 SELECT schemaver.register('2.3');
 TABLE diary ORDER BY day;
@@ -121,4 +136,4 @@ SELECT schemaver.unregister();
 SET client_min_messages = warning;
 DROP EXTENSION schemaver CASCADE;
 DROP TABLE diary, account, community;
-DROP TYPE mood, visibility, sort, state, votes CASCADE;
+DROP TYPE mood, visibility, sorting, state, votes CASCADE;
