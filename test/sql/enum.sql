@@ -2,9 +2,10 @@
 -- Types that a script builds anew: what older versions hold is computed both
 -- ways
 --
-SET client_min_messages = warning;
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_enum;
+\c sv_enum
 CREATE EXTENSION schemaver;
-RESET client_min_messages;
 \set VERBOSITY terse
 CREATE TYPE visibility AS ENUM ('Public', 'LocalOnly', 'Private');
 CREATE TABLE community (id int PRIMARY KEY, visibility visibility NOT NULL DEFAULT 'Public');
@@ -133,7 +134,5 @@ SELECT schemaver.register('2.3');
 TABLE diary ORDER BY day;
 SELECT schemaver.unregister();
 
-SET client_min_messages = warning;
-DROP EXTENSION schemaver CASCADE;
-DROP TABLE diary, account, community;
-DROP TYPE mood, visibility, sorting, state, votes CASCADE;
+\c :home
+DROP DATABASE sv_enum;

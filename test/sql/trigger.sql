@@ -2,9 +2,10 @@
 -- Triggers that a script drops go on as they were for the versions that had
 -- them: with rows, names and functions of then
 --
-SET client_min_messages = warning;
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_trigger;
+\c sv_trigger
 CREATE EXTENSION schemaver;
-RESET client_min_messages;
 \set VERBOSITY terse
 CREATE TABLE post (id int PRIMARY KEY, title text, sticky boolean DEFAULT false, len int);
 CREATE TABLE tally (post_id int PRIMARY KEY, sticky boolean, n int DEFAULT 0);
@@ -167,7 +168,6 @@ INSERT INTO person (id, name) VALUES (1, ' Ann ') RETURNING *;
 TABLE person_sum;
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'public.person'::regclass ORDER BY 1;
 SELECT schemaver.unregister();
-SET client_min_messages = warning;
-DROP EXTENSION schemaver CASCADE;
-DROP TABLE person, human_sum;
-DROP FUNCTION sum_up_human, trim_name;
+
+\c :home
+DROP DATABASE sv_trigger;

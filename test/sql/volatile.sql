@@ -2,9 +2,10 @@
 -- A default that gives another value each time fills in what older versions
 -- leave out
 --
-SET client_min_messages = warning;
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_volatile;
+\c sv_volatile
 CREATE EXTENSION schemaver;
-RESET client_min_messages;
 \set VERBOSITY terse
 CREATE SEQUENCE number;
 CREATE FUNCTION unique_text() RETURNS text LANGUAGE sql AS $$SELECT 'u' || nextval('number')$$;
@@ -31,8 +32,6 @@ TABLE person ORDER BY id;
 INSERT INTO person (id, code) VALUES (6, 'c') RETURNING *;
 INSERT INTO person (id) VALUES (7);
 SELECT schemaver.unregister();
-SET client_min_messages = warning;
-DROP EXTENSION schemaver CASCADE;
-DROP TABLE person;
-DROP FUNCTION unique_text;
-DROP SEQUENCE number;
+
+\c :home
+DROP DATABASE sv_volatile;
