@@ -708,17 +708,21 @@ redirect_utility(PlannedStmt *pstmt, const char *queryString,
  * Types
  */
 
-/* a domain that stands in a version schema in place of a type */
+/*
+ * A domain that stands in a version schema in place of a type; one in place of
+ * another domain checks what that does.
+ */
 static bool
 is_standin_type(Oid type)
 {
 	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	Oid			schema = ((Form_pg_type) GETSTRUCT(tuple))->typnamespace;
-	bool		is_domain =
-	((Form_pg_type) GETSTRUCT(tuple))->typtype == TYPTYPE_DOMAIN;
+	Form_pg_type form = (Form_pg_type) GETSTRUCT(tuple);
+	Oid			schema = form->typnamespace;
+	bool		is_plain = form->typtype == TYPTYPE_DOMAIN &&
+	get_typtype(form->typbasetype) != TYPTYPE_DOMAIN;
 
 	ReleaseSysCache(tuple);
-	return is_domain && list_member_oid(sv_registry_schemas(), schema);
+	return is_plain && list_member_oid(sv_registry_schemas(), schema);
 }
 
 /*
