@@ -2805,7 +2805,8 @@ find_successor(const HiddenTrigger *hidden)
 		*firing = read_firing(tuple);
 		if (firing->trigger == hidden->trigger)
 			old = *firing;
-		else if (firing->is_new)
+		else if (firing->is_new &&
+				 !sv_sync_is_trigger(NameStr(((Form_pg_trigger) GETSTRUCT(tuple))->tgname)))
 			others = lappend(others, firing);
 	}
 	systable_endscan(scan);
