@@ -894,18 +894,8 @@ record(Migration *migration)
 static void
 leave_jobs(const Migration *migration, const SvRelease *release)
 {
-	List	   *jobs = sv_defer_jobs();
-	ListCell   *lc;
-
-	sv_build_rehearse(jobs);
-	foreach(lc, jobs)
-	{
-		SvJob	   *job = lfirst(lc);
-
-		job->product_id = migration->product->id;
-		job->release_id = release->id;
-		sv_jobs_add(job);
-	}
+	sv_build_rehearse(sv_defer_jobs());
+	sv_jobs_add_deferred(migration->product, release);
 }
 
 /* the script has run: judge it, record the version, reconcile the others */
@@ -1043,8 +1033,8 @@ attempt(void *argument)
 	error_context_stack = &callback;
 	lock_relations(migration);
 	migration->settled = *migration->script;
-	sv_expand_begin(migration->product, migration->from, migration->releases,
-					migration->script);
+	sv_expand_begin(migration->product, migration->from, NULL,
+					migration->releases, migration->script);
 	run_statements(migration);
 	sv_directive_settle(migration->product, migration->from,
 						&migration->settled);

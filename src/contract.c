@@ -1623,6 +1623,44 @@ find_label(const SvPart *then, const SvEntry *now)
 	return found ? found : part_by_name(now->labels, then->physical_name);
 }
 
+/* is any of these columns hidden? */
+static bool
+has_hidden_column(const SvEntry *now, List *numbers)
+{
+	ListCell   *lc;
+
+	foreach(lc, numbers)
+	{
+		SvPart	   *column = sv_contract_column_at(now, lfirst_int(lc));
+
+		if (column && sv_is_hidden(column->name))
+			return true;
+	}
+	return false;
+}
+
+/* does a foreign key refer to a hidden column, of whatever table? */
+static bool
+refers_to_hidden(const SvPart *constraint)
+{
+	HeapTuple	tuple = constraint->flavour == CONSTRAINT_FOREIGN ?
+	SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint->object)) : NULL;
+	bool		result = false;
+	int			n = 0;
+	AttrNumber	columns[INDEX_MAX_KEYS];
+	AttrNumber	referenced[INDEX_MAX_KEYS];
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	DeconstructFkConstraintRow(tuple, &n, columns, referenced, NULL, NULL,
+							   NULL, NULL, NULL);
+	for (int i = 0; i < n; i++)
+		result |= sv_is_hidden(get_attname(((Form_pg_constraint) GETSTRUCT(tuple))->confrelid,
+										   referenced[i], false));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 /*
  * Judging: how do the catalogs differ from an entry?
  */
@@ -1655,7 +1693,9 @@ add_required(Verdict *verdict, const SvPart *now, char *change, char *reason)
 {
 	bool		filled = verdict->entry->kind != SV_ENTRY_TYPE &&
 	sv_contract_filled_hook &&
-	sv_contract_filled_hook(verdict->now->physical, now->number);
+	sv_contract_filled_hook(verdict->now->physical, now->number,
+							sv_contract_column_at(verdict->entry,
+												  now->number) != NULL);
 	SvFinding  *finding = add_finding(verdict, filled ? SV_KEPT : SV_FATAL,
 									  change, reason);
 
@@ -2178,8 +2218,11 @@ judge_added(Verdict *verdict, const SvPart *added)
 {
 	SvFinding  *finding;
 
+	/* what is left on a hidden column is there until a job replaces it */
 	if (sv_is_hidden(added->name) || is_harmless(verdict, added) ||
-		is_put_away(verdict->entry, verdict->now))
+		is_put_away(verdict->entry, verdict->now) ||
+		has_hidden_column(verdict->now, added->columns) ||
+		refers_to_hidden(added))
 		return;
 	finding = add_finding(verdict, severity_of_added(verdict->entry, added),
 						  psprintf("ADD %s %s ON %s", added->flavour == 'i' ?
@@ -2796,6 +2839,17 @@ is_renamed(const SvEntry *entry, const SvEntry *now)
 	return false;
 }
 
+/* does a constraint's text say that it is NOT VALID? */
+static bool
+is_not_valid(const char *text)
+{
+	static const char mark[] = " NOT VALID";
+	size_t		length = text ? strlen(text) : 0;
+
+	return length >= sizeof(mark) - 1 &&
+		strcmp(text + length - (sizeof(mark) - 1), mark) == 0;
+}
+
 static void
 adopt_texts(List *then_parts, List *now_parts)
 {
@@ -2807,14 +2861,15 @@ adopt_texts(List *then_parts, List *now_parts)
 		SvPart	   *then = OidIsValid(now->object) ?
 		part_by_object(then_parts, now->object) : NULL;
 
-		if (then && now->expression == NULL)
+		if (then && now->expression == NULL && !is_not_valid(then->expression))
 			now->expression = then->expression;
 	}
 }
 
 /*
  * Texts of defaults and constraints are costly to make.  Where nothing at all
- * was renamed, those of the same objects are still right.
+ * was renamed, those of the same objects are still right, unless a constraint
+ * was validated.
  */
 static void
 spare_texts(List *entries)
@@ -2958,25 +3013,9 @@ visible_parts(List *parts)
 	return visible;
 }
 
-/* is any of these columns hidden? */
-static bool
-has_hidden_column(const SvEntry *now, List *numbers)
-{
-	ListCell   *lc;
-
-	foreach(lc, numbers)
-	{
-		SvPart	   *column = sv_contract_column_at(now, lfirst_int(lc));
-
-		if (column && sv_is_hidden(column->name))
-			return true;
-	}
-	return false;
-}
-
 /*
- * Constraints without those that stay on a hidden column until jobs have made
- * the same on the one that has replaced it.
+ * Constraints without those that stay on a hidden column, or refer to one,
+ * until jobs have made the same on the one that has replaced it.
  */
 static List *
 visible_constraints(const SvEntry *now)
@@ -2986,8 +3025,11 @@ visible_constraints(const SvEntry *now)
 
 	foreach(lc, now->constraints)
 	{
-		if (!has_hidden_column(now, ((SvPart *) lfirst(lc))->columns))
-			constraints = lappend(constraints, lfirst(lc));
+		SvPart	   *constraint = lfirst(lc);
+
+		if (!has_hidden_column(now, constraint->columns) &&
+			!refers_to_hidden(constraint))
+			constraints = lappend(constraints, constraint);
 	}
 	return visible_parts(constraints);
 }
@@ -3249,6 +3291,32 @@ complete_column(SvPart *column, SvPart *now)
 	return news;
 }
 
+/* copies of constraints, told from then on to be valid if they are by now */
+static List *
+complete_constraints(List *constraints, const SvEntry *now, bool *news)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+	{
+		SvPart	   *part = memcpy(palloc(sizeof(SvPart)), lfirst(lc),
+								  sizeof(SvPart));
+		SvPart	   *found = OidIsValid(part->object) ?
+		part_by_object(now->constraints, part->object) : NULL;
+
+		if (found && part->type &&
+			strlen(now_constraint(found)) < strlen(part->type) &&
+			same_but_valid(part->type, now_constraint(found)))
+		{
+			part->type = now_constraint(found);
+			*news = true;
+		}
+		result = lappend(result, part);
+	}
+	return result;
+}
+
 /* the parts of an entry with those that have been made since; NULL if none */
 static SvEntry *
 completed_entry(const SvEntry *then, const SvEntry *now)
@@ -3268,14 +3336,17 @@ completed_entry(const SvEntry *then, const SvEntry *now)
 			news |= complete_column(column, found);
 		entry->columns = lappend(entry->columns, column);
 	}
-	entry->constraints = list_copy(then->constraints);
+	entry->constraints = complete_constraints(then->constraints, now, &news);
 	foreach(lc, now->constraints)
 	{
 		SvPart	   *made = lfirst(lc);
+		SvPart	   *lost = part_by_name(entry->constraints, made->name);
 
 		if (part_by_object(then->constraints, made->object) ||
 			!knows_columns(then, made->columns))
 			continue;
+		if (lost && !OidIsValid(lost->object))
+			entry->constraints = list_delete_ptr(entry->constraints, lost);
 		made = memcpy(palloc(sizeof(SvPart)), made, sizeof(SvPart));
 		made->type = now_constraint(made);
 		entry->constraints = lappend(entry->constraints, made);

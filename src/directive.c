@@ -370,6 +370,22 @@ settle_up(const SvProduct *product, const SvRelease *from, List *all,
 		fill_rows(told, false);
 }
 
+/*
+ * NOT NULL had to go from the old column while nothing filled it; now that is
+ * as good as before, unless the script has left it without a value.
+ */
+static void
+keep_not_null(const Told *told, const SvRelease *from)
+{
+	SvPart	   *column =
+	sv_contract_column_at(sv_catalog_entry_of(from, told->relation),
+						  told->number);
+
+	if (column && column->notnull &&
+		sv_sync_fills(told->relation, told->number, NULL))
+		(void) sv_require_demand(told->relation, told->number);
+}
+
 static void
 settle_down(const SvProduct *product, const SvRelease *from, Told *told)
 {
@@ -383,6 +399,7 @@ settle_down(const SvProduct *product, const SvRelease *from, Told *told)
 	else
 		pairs = lappend(pairs, make_pair(product, from, NULL, told));
 	sv_sync_set(told->relation, pairs);
+	keep_not_null(told, from);
 }
 
 /*

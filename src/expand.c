@@ -112,6 +112,7 @@ static struct
 {
 	const SvProduct *product;
 	const SvRelease *from;
+	const SvRelease *to;		/* where a rollback leads, NULL for a script */
 	const SvScript *script;		/* NULL if none runs but a rollback */
 	List	   *releases;		/* those whose needs count */
 	List	   *triggers;		/* of HiddenTrigger */
@@ -1055,7 +1056,12 @@ retain_column(HTAB *doomed, const ObjectAddress *column)
 	if (needs_value(column->objectId, column->objectSubId))
 		refuse_unit(column, "Its domain allows no nulls, so no newer row could leave it out.");
 	if (inherited == 0)
-		sv_retain_column(column->objectId, column->objectSubId);
+	{
+		sv_sync_relax(column->objectId, column->objectSubId,
+					  migration.to ? migration.to->version : NULL);
+		sv_retain_hide_column(column->objectId, column->objectSubId);
+		sv_expand_follow_names();
+	}
 	add_hiding(column->objectId);
 }
 
@@ -2125,6 +2131,23 @@ forget_required(const AlterTableStmt *statement)
 	}
 }
 
+/* nor is it of hidden columns that are computed from what may be null now */
+static void
+ease_hidden(const AlterTableStmt *statement)
+{
+	Oid			relation = RangeVarGetRelid(statement->relation, NoLock, true);
+	ListCell   *lc;
+
+	foreach(lc, OidIsValid(relation) ? statement->cmds : NIL)
+	{
+		AlterTableCmd *command = lfirst(lc);
+
+		if (command->subtype == AT_DropNotNull &&
+			get_attnum(relation, command->name) > 0)
+			sv_sync_ease(relation, get_attnum(relation, command->name), NULL);
+	}
+}
+
 /*
  * What takes long
  */
@@ -2449,6 +2472,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		keep_replaced(watched);
 	if (is_expanding() && may_rename(pstmt->utilityStmt))
 		sv_expand_follow_names();
+	if (IsA(pstmt->utilityStmt, AlterTableStmt))
+		ease_hidden((AlterTableStmt *) pstmt->utilityStmt);
 }
 
 /* the columns of SELECT * that a new table must not get */
@@ -2673,13 +2698,14 @@ find_hiding(const SvRelease *from)
 
 /*
  * From here on retain what a script drops and one of these releases needs;
- * columns whose directives ask for it are split.
+ * columns whose directives ask for it are split.  Without a script another
+ * release, "to", becomes the current one.
  * Ends with sv_expand_end() and sv_expand_settle(), or with the
  * subtransaction.
  */
 void
 sv_expand_begin(const SvProduct *product, const SvRelease *from,
-				List *releases, const SvScript *script)
+				const SvRelease *to, List *releases, const SvScript *script)
 {
 	MemoryContext context;
 	ListCell   *lc;
@@ -2691,6 +2717,7 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	context = MemoryContextSwitchTo(migration.context);
 	migration.product = product;
 	migration.from = from;
+	migration.to = to;
 	migration.script = script;
 	migration.releases = list_copy(releases);
 	migration.hiding = from ? find_hiding(from) : NIL;

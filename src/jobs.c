@@ -150,16 +150,13 @@ is_resting(const SvProduct *product, const SvJob *job)
 		sv_version_compare(release->version, current->version) > 0;
 }
 
-/*
- * Is the product's data where its contracts say, as after a restore not, and
- * where the job's version needs it?
- */
+/* is the product's data where its contracts say, as after a restore not? */
 static bool
 is_ripe(List *products, const SvJob *job)
 {
 	const SvProduct *product = product_of(products, job);
 
-	return product && product->awake && !is_resting(product, job);
+	return product && product->awake;
 }
 
 /* is it to wait for another relation's jobs? */
@@ -183,6 +180,23 @@ is_failed(const SvJob *job)
 	return strcmp(job->state, SV_JOB_FAILED) == 0;
 }
 
+/* unfinished jobs but those that rest, which nothing waits for */
+static List *
+waking_jobs(List *products)
+{
+	List	   *jobs = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_jobs())
+	{
+		const SvProduct *product = product_of(products, lfirst(lc));
+
+		if (product == NULL || !is_resting(product, lfirst(lc)))
+			jobs = lappend(jobs, lfirst(lc));
+	}
+	return jobs;
+}
+
 /*
  * The first unfinished job of each relation, unless it has failed: a list of
  * SvJob.  With product_id 0 of all products.
@@ -191,7 +205,7 @@ static List *
 runnable_jobs(int32 product_id)
 {
 	List	   *products = sv_catalog_products();
-	List	   *jobs = sv_catalog_jobs();
+	List	   *jobs = waking_jobs(products);
 	List	   *seen = NIL;
 	List	   *runnable = NIL;
 	ListCell   *lc;
@@ -443,6 +457,45 @@ sv_jobs_add(SvJob *job)
 	job->state = SV_JOB_QUEUED;
 	sv_catalog_create_job(job);
 	launch_at_commit = Min(launch_at_commit + 1, job_workers);
+}
+
+/*
+ * Leave what the migration has deferred as jobs of a release.
+ */
+void
+sv_jobs_add_deferred(const SvProduct *product, const SvRelease *release)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_defer_jobs())
+	{
+		SvJob	   *job = lfirst(lc);
+
+		job->product_id = product->id;
+		job->release_id = release->id;
+		sv_jobs_add(job);
+	}
+}
+
+/*
+ * A release that was rolled back is retired: nobody waits for its jobs any
+ * more.
+ */
+void
+sv_jobs_forget(const SvProduct *product, const SvRelease *release)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (job->product_id != product->id || job->release_id != release->id)
+			continue;
+		job->state = SV_JOB_CANCELLED;
+		job->finished = GetCurrentTimestamp();
+		sv_catalog_update_job(job);
+	}
 }
 
 static void

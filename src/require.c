@@ -705,11 +705,12 @@ is_checked(Oid relation, AttrNumber column)
 }
 
 /*
- * Do versions that leave a column of a table NULL, or out, get by with that?
- * They do if it is filled in for them, or may be NULL for them.
+ * Do versions that leave a column of a table NULL, or that do not even know
+ * it, get by with that?  They do if it is filled in for them, or may be NULL
+ * for them.  Newer ones than those that know it have it computed.
  */
 bool
-sv_require_is_filled(Oid relation, AttrNumber column)
+sv_require_is_filled(Oid relation, AttrNumber column, bool known)
 {
 	char	   *name = get_attname(relation, column, true);
 	ListCell   *lc;
@@ -721,7 +722,8 @@ sv_require_is_filled(Oid relation, AttrNumber column)
 		SvSyncPair *pair = lfirst(lc);
 
 		if ((strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0') ||
-			(strcmp(pair->old_column, name) == 0 && pair->down[0] != '\0'))
+			(!known && strcmp(pair->old_column, name) == 0 &&
+			 pair->down[0] != '\0'))
 			return true;
 
 		/* after a rollback it is the newer versions that leave it out */
@@ -1386,6 +1388,83 @@ drop_undemanded_checks(const SvRelease *release, Oid relation)
 	}
 }
 
+/* is it left to a job to make a column NOT NULL? */
+static bool
+is_left_to_job(Oid relation, const char *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (strcmp(job->kind, SV_JOB_NOTNULL) == 0 &&
+			strcmp(job->name, column) == 0 &&
+			strcmp(job->relation, get_rel_name(relation)) == 0 &&
+			get_namespace_oid(job->schema, true) == get_rel_namespace(relation))
+			return true;
+	}
+	return false;
+}
+
+/* is a column computed for versions that do not know it? */
+static bool
+is_computed(Oid relation, AttrNumber column)
+{
+	char	   *name = get_attname(relation, column, false);
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0')
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Make a column NOT NULL, unless there are rows without a value: then false.
+ * Reads the table through, which the caller has locked; as its owner.
+ */
+bool
+sv_require_demand(Oid relation, AttrNumber number)
+{
+	char	   *column = get_attname(relation, number, false);
+
+	if (has_nulls(relation, column))
+		return false;
+	run_as_owner(relation,
+				 psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+						  sv_catalog_relation_name(relation),
+						  quote_identifier(column)));
+	return true;
+}
+
+/*
+ * A column that is filled in for the older versions is NOT NULL for all, as
+ * when the script ran first: false if there are rows without a value.  A large
+ * table is looked through by a job.
+ */
+static bool
+demand_computed(Oid relation, AttrNumber number)
+{
+	char	   *column = get_attname(relation, number, false);
+	const char *table = sv_catalog_relation_name(relation);
+	char	   *check;
+
+	if (sv_defer_is_inline(relation))
+		return sv_require_demand(relation, number);
+	check = makeObjectName(SV_PENDING_NAME, column, NULL);
+	run_as_owner(relation,
+				 psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
+						  table, quote_identifier(check),
+						  quote_identifier(column)));
+	sv_defer_add(SV_JOB_NOTNULL, relation, column, check, NULL);
+	return true;
+}
+
 /*
  * A table's columns are to be NOT NULL as a release says that becomes the
  * current one.  Back to an older one, what only newer ones demand is not
@@ -1408,22 +1487,14 @@ sv_require_shift(const SvProduct *product, const SvRelease *from,
 	{
 		SvPart	   *column = lfirst(lc);
 		Relaxed		relaxed = {relation, column->number, NULL};
-		char	   *name;
 
 		if (!column->notnull || column->number == 0 ||
 			is_not_null(relation, column->number) ||
-			is_checked(relation, column->number))
+			is_checked(relation, column->number) ||
+			is_left_to_job(relation, column->name) ||
+			(is_computed(relation, column->number) &&
+			 demand_computed(relation, column->number)))
 			continue;
-		name = get_attname(relation, column->number, false);
-		if (sv_require_is_filled(relation, column->number) &&
-			!has_nulls(relation, name))
-		{
-			run_as_owner(relation,
-						 psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
-								  sv_catalog_relation_name(relation),
-								  quote_identifier(name)));
-			continue;
-		}
 		relaxed.versions = versions_without(releases, relation,
 											column->number);
 		relax(product, &relaxed);

@@ -561,10 +561,11 @@ alter_column(Oid relation, const char *column, AlterTableType what)
 /*
  * Have rows that leave the column out violate nothing: they get the default,
  * or NULL if that would be a conflict of keys.  It is not NOT NULL any more
- * unless its default fills it.  Needs the table in ACCESS EXCLUSIVE mode.
+ * unless its default fills it, or something else does, as "filled" says.
+ * Needs the table in ACCESS EXCLUSIVE mode.
  */
 void
-sv_retain_relax_column(Oid relation, AttrNumber number)
+sv_retain_relax_column(Oid relation, AttrNumber number, bool filled)
 {
 	char	   *column = get_attname(relation, number, false);
 	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
@@ -579,13 +580,14 @@ sv_retain_relax_column(Oid relation, AttrNumber number)
 							 get_attnum(lfirst_oid(lc), column));
 	if (in_key && has_repeating_default(relation, number))
 		alter_column(relation, column, AT_ColumnDefault);
-	if (notnull && !sv_retain_is_filled(relation, number))
+	if (notnull && !filled && !sv_retain_is_filled(relation, number))
 		alter_column(relation, column, AT_DropNotNull);
 }
 
 /*
  * Put a column under a hidden name, and with it those of all heirs of the
- * table, and leave it otherwise as it is.
+ * table, and leave it otherwise as it is: rows that leave it out, and its
+ * constraints, are the caller's business.
  */
 void
 sv_retain_hide_column(Oid relation, AttrNumber number)
@@ -607,18 +609,6 @@ sv_retain_hide_column(Oid relation, AttrNumber number)
 	sv_catalog_become_caller(&identity);
 	CommandCounterIncrement();
 	sv_contract_touch(RelationRelationId, relation);
-}
-
-/*
- * Put a column under a hidden name, and let rows leave it out.  Its
- * constraints are the caller's business, and must not hold back rows that
- * leave it out.
- */
-void
-sv_retain_column(Oid relation, AttrNumber number)
-{
-	sv_retain_relax_column(relation, number);
-	sv_retain_hide_column(relation, number);
 }
 
 /* the text of ADD COLUMN for a column like that of another table */
@@ -1622,6 +1612,26 @@ hidden_columns_of(Oid index, Oid relation)
 	return columns;
 }
 
+/* is a job building it, or about to make it what it is to be? */
+static bool
+is_left_to_job(Oid index)
+{
+	const char *name = get_rel_name(index);
+	ListCell   *lc;
+
+	if (strncmp(name, SV_JOB_NAME, sizeof(SV_JOB_NAME) - 1) != 0)
+		return false;
+	foreach(lc, sv_catalog_jobs())
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (strcmp(job->name, name) == 0 ||
+			(job->condition && strcmp(job->condition, name) == 0))
+			return true;
+	}
+	return false;
+}
+
 /* does a version find rows of a hidden column by the index? */
 static bool
 serves_needed_column(Oid index, List *releases)
@@ -1655,7 +1665,8 @@ add_unused_indexes(List *objects, const SvProduct *product, List *releases)
 			form->relispartition || !is_in_base_schema(form->oid, product))
 			continue;
 		constraint = get_index_constraint(form->oid);
-		if (is_part_needed(OidIsValid(constraint) ? constraint : form->oid,
+		if (is_left_to_job(form->oid) ||
+			is_part_needed(OidIsValid(constraint) ? constraint : form->oid,
 						   releases) ||
 			(!OidIsValid(constraint) && !is_unique_index(form->oid) &&
 			 serves_needed_column(form->oid, releases)))
@@ -2148,7 +2159,8 @@ sv_retain_return_indexes(Oid relation)
 		Oid			schema = get_rel_namespace(index);
 		char	   *former;
 
-		if (!sv_is_hidden(name) || is_unique_index(index) ||
+		if (!sv_is_hidden(name) || is_left_to_job(index) ||
+			is_unique_index(index) ||
 			OidIsValid(get_index_constraint(index)) ||
 			hidden_columns_of(index, relation) != NIL)
 			continue;

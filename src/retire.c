@@ -184,6 +184,25 @@ archive_columns(Retirement *retirement)
 						   &retirement->archived);
 }
 
+/*
+ * Jobs of versions that were rolled back rest for ever now; what those of older
+ * ones make the newer ones have as well.
+ */
+static void
+forget_jobs(const Retirement *retirement, List *retiring)
+{
+	ListCell   *lc;
+
+	foreach(lc, retiring)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		if (sv_version_compare(release->version,
+							   retirement->current->version) > 0)
+			sv_jobs_forget(retirement->product, release);
+	}
+}
+
 /* one try, in a subtransaction of its own */
 static void
 attempt(void *argument)
@@ -201,6 +220,7 @@ attempt(void *argument)
 	retirement->count = list_length(retiring);
 	nestlevel = sv_contract_enter();
 	sv_contract_collect_begin();
+	forget_jobs(retirement, retiring);
 	sv_compat_retire(retirement->product, retiring, staying,
 					 retirement->archive ? &archived : NULL,
 					 &retirement->needed);

@@ -377,7 +377,7 @@ refuse_dependent(const char *what, const ObjectAddress *object,
 static char *
 job_index_name(Oid index)
 {
-	return psprintf(SV_HIDDEN_PREFIX "job_%u", index);
+	return psprintf(SV_JOB_NAME "_%u", index);
 }
 
 /* "CHECK ((age > 0))", "FOREIGN KEY (owner) REFERENCES ..." */
@@ -857,7 +857,7 @@ put_away(const Retype *retype)
 	else
 	{
 		put_away_attached(retype);
-		sv_retain_column(retype->relation, retype->old_number);
+		sv_retain_hide_column(retype->relation, retype->old_number);
 	}
 	soften(retype);
 }
@@ -1005,7 +1005,6 @@ set_identity(Oid relation, AttrNumber number, char identity)
 	Form_pg_attribute form = (Form_pg_attribute) GETSTRUCT(tuple);
 
 	form->attidentity = identity;
-	form->attnotnull = identity != '\0';
 	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
 	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
@@ -1067,9 +1066,62 @@ move_default(const Retype *retype, AttrNumber number, List *sequences)
 									 retype->relation)));
 }
 
+/* does the value that an identity's sequence has reached fit a type? */
+static bool
+fits(Oid sequence, Oid type)
+{
+	int64		most = type == INT2OID ? PG_INT16_MAX :
+	type == INT4OID ? PG_INT32_MAX : PG_INT64_MAX;
+	bool		isnull;
+
+	run(psprintf("SELECT last_value <= %lld FROM %s", (long long) most,
+				 sv_catalog_relation_name(sequence)));
+	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
+									  SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/* an identity's sequence is of its column's type, unless it has gone too far */
+static void
+fit_sequence(Oid sequence, Oid type)
+{
+	SvIdentity	identity;
+
+	if ((type != INT2OID && type != INT4OID && type != INT8OID) ||
+		!fits(sequence, type))
+		return;
+	GetUserIdAndSecContext(&identity.user, &identity.context);
+	SetUserIdAndSecContext(sv_catalog_relation_owner(sequence),
+						   identity.context | SECURITY_RESTRICTED_OPERATION);
+	run(psprintf("ALTER SEQUENCE %s AS %s",
+				 sv_catalog_relation_name(sequence),
+				 format_type_be_qualified(type)));
+	sv_catalog_become_caller(&identity);
+}
+
+/*
+ * Let the sequences of an identity column of a table be of another column's
+ * type, which is to be shown in its place.  Needs an SPI connection.
+ */
+void
+sv_retype_fit_sequences(Oid relation, AttrNumber from, AttrNumber to)
+{
+	ListCell   *lc;
+
+	foreach(lc, owned_sequences(relation, from))
+	{
+		Oid			table;
+		int32		column;
+
+		if (sequenceIsOwned(lfirst_oid(lc), DEPENDENCY_INTERNAL, &table,
+							&column))
+			fit_sequence(lfirst_oid(lc), get_atttype(relation, to));
+	}
+}
+
 /*
  * Let a column of a table have the sequences of another one, which it is kept
- * in step with, and be an identity column if it was one.
+ * in step with, and be an identity column if "identity" says so: that it is
+ * NOT NULL then is the caller's business.
  */
 void
 sv_retype_move_sequences(Oid relation, AttrNumber from, AttrNumber to,
@@ -1078,7 +1130,16 @@ sv_retype_move_sequences(Oid relation, AttrNumber from, AttrNumber to,
 	ListCell   *lc;
 
 	foreach(lc, owned_sequences(relation, from))
-		move_sequence(lfirst_oid(lc), relation, from, to);
+	{
+		Oid			table;
+		int32		column;
+
+		/* the identity itself stays where it is until a job hands it over */
+		if (identity != ' ' ||
+			!sequenceIsOwned(lfirst_oid(lc), DEPENDENCY_INTERNAL, &table,
+							 &column))
+			move_sequence(lfirst_oid(lc), relation, from, to);
+	}
 	if (identity == ' ')
 		return;
 	set_identity(relation, from, '\0');
@@ -1350,6 +1411,24 @@ split_generated(Retype *retype)
 }
 
 /*
+ * Let the newest version leave the old column out.  NOT NULL stays on it where
+ * it is filled, so that a rollback need not look at the rows, but not if this
+ * very script has set it.
+ */
+static void
+relax(const Retype *retype, const SvRelease *from)
+{
+	SvPart	   *column =
+	sv_contract_column_at(sv_catalog_entry_of(from, retype->relation),
+						  retype->old_number);
+
+	if (column && !column->notnull)
+		sv_retain_relax_column(retype->relation, retype->old_number, false);
+	else if (!retype->deferred)
+		sv_sync_relax(retype->relation, retype->old_number, NULL);
+}
+
+/*
  * The whole of it; "down" is NULL if no directive says it, "back" if it is the
  * cast back then.
  */
@@ -1380,7 +1459,7 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 	else
 		fill_rows(retype, up);
 	move_default(retype, number, sequences);
-	if (retype->notnull && !retype->identity && !retype->deferred)
+	if (retype->notnull && !retype->deferred)
 		run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
 					 sv_catalog_relation_name(retype->relation),
 					 quote_identifier(retype->name)));
@@ -1392,6 +1471,7 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 	if (back == NULL)
 		back = down ? down : cast_back(retype, number);
 	keep_in_step(retype, product, from, up, back);
+	relax(retype, from);
 	sv_contract_touch(RelationRelationId, retype->relation);
 	sv_observe_note(SV_NOTE_EFFECT, retype->relation,
 					"makes a new column %s.%s; the old one stays as %s, and both are kept in step",

@@ -82,6 +82,9 @@ sv_sync_is_trigger(const char *name)
 /* hidden CHECKs that hold a column to NOT NULL until a job has made it that */
 #define SV_PENDING_NAME		SV_HIDDEN_PREFIX "pending"
 
+/* what a job builds, or checks with, until it has its name */
+#define SV_JOB_NAME			SV_HIDDEN_PREFIX "job"
+
 /*-------------------------------------------------------------------------
  * version.c: the type schemaver.version; pure
  *-------------------------------------------------------------------------
@@ -468,8 +471,11 @@ typedef struct SvRequired
 	ArrayType  *versions;		/* those that may leave it NULL */
 } SvRequired;
 
-/* set by _PG_init: do versions that leave a column NULL get by with that? */
-typedef bool (*SvFilledHook) (Oid relation, AttrNumber column);
+/*
+ * set by _PG_init: do versions that leave a column NULL, or do not even know
+ * it, get by with that?
+ */
+typedef bool (*SvFilledHook) (Oid relation, AttrNumber column, bool known);
 extern SvFilledHook sv_contract_filled_hook;
 
 /* set by _PG_init: will a job of the migration that runs make it NOT NULL? */
@@ -643,9 +649,9 @@ extern void sv_retain_soften(List *objects);
 extern void sv_retain_loosen(Oid class_id, Oid object, Oid relation,
 							 AttrNumber number);
 extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
-extern void sv_retain_column(Oid relation, AttrNumber number);
 extern void sv_retain_hide_column(Oid relation, AttrNumber number);
-extern void sv_retain_relax_column(Oid relation, AttrNumber number);
+extern void sv_retain_relax_column(Oid relation, AttrNumber number,
+								   bool filled);
 extern bool sv_retain_prepare_heir(Oid parent, Oid child);
 extern void sv_retain_change_key(Oid constraint, bool primary);
 extern void sv_retain_unique(Oid class_id, Oid object);
@@ -722,6 +728,7 @@ typedef enum SvSyncState
 
 extern List *sv_sync_tables(void);
 extern List *sv_sync_pairs(Oid relation);
+extern char *sv_sync_visible(Oid relation, const char *column);
 extern List *sv_sync_directions(Relation relation, List *pairs);
 extern List *sv_sync_noted_pairs(Oid relation);
 extern SvSyncState sv_sync_state(Oid relation, Oid *culprit);
@@ -732,6 +739,12 @@ extern void sv_sync_place(Oid relation);
 extern Node *sv_sync_parse(const char *text);
 extern Node *sv_sync_expression(Relation relation, const char *text, Oid type,
 								int32 typmod);
+extern bool sv_sync_fills(Oid relation, AttrNumber number,
+						  const SvVersion *version);
+extern void sv_sync_relax(Oid relation, AttrNumber number,
+						  const SvVersion *version);
+extern void sv_sync_ease(Oid relation, AttrNumber number,
+						 const SvVersion *version);
 extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
 						   int32 typmod, const char *what);
 extern bool sv_sync_is_about_data(int sqlerrcode);
@@ -830,9 +843,11 @@ extern void sv_require_relax(const SvProduct *product);
 extern void sv_require_forget(Oid relation, const char *column);
 extern void sv_require_move(const SvProduct *product, Oid relation,
 							AttrNumber from, AttrNumber to);
-extern bool sv_require_is_filled(Oid relation, AttrNumber column);
+extern bool sv_require_is_filled(Oid relation, AttrNumber column,
+								 bool known);
 extern void sv_require_shift(const SvProduct *product, const SvRelease *from,
 							 const SvRelease *to, Oid relation);
+extern bool sv_require_demand(Oid relation, AttrNumber number);
 extern List *sv_require_unneeded(const SvProduct *product);
 extern void sv_require_free(const SvProduct *product, Oid relation);
 
@@ -915,6 +930,8 @@ extern bool sv_retype_column(const SvProduct *product, const SvRelease *from,
 							 const char *up, const char *down, bool in_use);
 extern void sv_retype_split(const SvProduct *product, const SvRelease *from,
 							Oid table, const char *column);
+extern void sv_retype_fit_sequences(Oid relation, AttrNumber from,
+									AttrNumber to);
 extern void sv_retype_move_sequences(Oid relation, AttrNumber from,
 									 AttrNumber to, char identity);
 
@@ -1056,6 +1073,10 @@ extern const char *sv_work_run(int32 id, bool foreground);
  */
 extern void sv_jobs_init(void);
 extern void sv_jobs_add(SvJob *job);
+extern void sv_jobs_add_deferred(const SvProduct *product,
+								 const SvRelease *release);
+extern void sv_jobs_forget(const SvProduct *product,
+						   const SvRelease *release);
 extern void sv_jobs_look_again(void);
 extern void sv_jobs_stop(const SvProduct *product);
 extern SvJob *sv_jobs_needing(const SvProduct *product,
@@ -1091,13 +1112,32 @@ extern List *sv_compare_rows(Oid relation);
  */
 extern void sv_expand_init(void);
 extern void sv_expand_begin(const SvProduct *product, const SvRelease *from,
-							List *releases, const SvScript *script);
+							const SvRelease *to, List *releases,
+							const SvScript *script);
 extern void sv_expand_follow_names(void);
 extern void sv_expand_end(void);
 extern void sv_expand_settle(void);
 extern bool sv_expand_execute(const SvStatement *statement);
 extern List *sv_expand_analyze(const SvStatement *statement);
 extern void sv_expand_run(const SvStatement *statement, List *queries);
+
+/*-------------------------------------------------------------------------
+ * swap.c: what follows when two columns kept in step change places
+ *-------------------------------------------------------------------------
+ */
+extern List *sv_swap_pending(const SvProduct *product,
+							 const SvRelease *release);
+extern bool sv_swap_is_left(List *pending, Oid relation, const char *kind,
+							const char *name);
+extern List *sv_swap_referring(List *relations);
+extern List *sv_swap_note_keys(const SvRelease *to, List *relations);
+extern void sv_swap_return_keys(List *keys, List *pending, bool forward);
+extern List *sv_swap_note_statistics(List *relations);
+extern void sv_swap_return_statistics(List *noted);
+extern void sv_swap_hide_index(Oid class_id, Oid object);
+extern void sv_swap_put_aside(Oid relation, AttrNumber number,
+							  const char *successor, const SvRelease *to,
+							  List *pending);
 
 /*-------------------------------------------------------------------------
  * shift.c: make another supported version the current one

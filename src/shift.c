@@ -52,6 +52,7 @@ typedef struct Shift
 	List	   *going;			/* SvEntry that only "from" has */
 	List	   *coming;			/* SvEntry that only "to" has */
 	List	   *defaults;		/* of ShownDefault */
+	List	   *pending;		/* SvJob that "to" waits for */
 } Shift;
 
 /*
@@ -300,6 +301,15 @@ drop_objects(const Shift *shift)
 	}
 }
 
+/* an identity that a job has not handed over yet may stay where it is */
+static void
+move_sequences(Oid relation, AttrNumber from, AttrNumber to, char identity)
+{
+	sv_retype_move_sequences(relation, from, to, identity);
+	sv_retype_fit_sequences(relation, from, to);
+	sv_retype_fit_sequences(relation, to, to);
+}
+
 /* what generates a column's values belongs to the one that will be visible */
 static void
 return_sequences(const Pair *pair)
@@ -315,11 +325,9 @@ return_sequences(const Pair *pair)
 		SvPart	   *coming = sv_contract_column_at(pair->coming, old_number);
 
 		if (coming)
-			sv_retype_move_sequences(relation, new_number, old_number,
-									 coming->identity);
+			move_sequences(relation, new_number, old_number, coming->identity);
 		else if ((coming = sv_contract_column_at(pair->coming, new_number)))
-			sv_retype_move_sequences(relation, old_number, new_number,
-									 coming->identity);
+			move_sequences(relation, old_number, new_number, coming->identity);
 	}
 }
 
@@ -569,28 +577,26 @@ return_identities(const Shift *shift, const Pair *pair)
 	}
 }
 
-/* generated ones before those that they are made of, which take them along */
-static void
-drop_columns(const Pair *pair, bool generated)
+/* the column of "to" that one of "from" has given way to, NULL if none has */
+static SvPart *
+successor_of(const Pair *pair, const SvPart *column)
 {
 	ListCell   *lc;
 
-	foreach(lc, pair->now->columns)
+	foreach(lc, sv_sync_pairs(pair->now->physical))
 	{
-		SvPart	   *column = lfirst(lc);
+		SvSyncPair *columns = lfirst(lc);
 
-		if (!sv_is_hidden(column->name) &&
-			(column->generated != ' ') == generated &&
-			!is_inherited(pair->now, column->number) &&
-			sv_contract_column_at(pair->coming, column->number) == NULL)
-			run(psprintf("ALTER TABLE %s DROP COLUMN %s CASCADE",
-						 pair->table, quote_identifier(column->name)));
+		if (strcmp(columns->old_column, column->name) == 0)
+			return sv_contract_column_at(pair->coming,
+										 get_attnum(pair->now->physical,
+													columns->new_column));
 	}
+	return NULL;
 }
 
-/* columns, triggers and constraints of a table that both versions have */
 static void
-drop_parts(const Pair *pair)
+drop_triggers(const Pair *pair)
 {
 	ListCell   *lc;
 
@@ -604,6 +610,17 @@ drop_parts(const Pair *pair)
 			run(psprintf("DROP TRIGGER %s ON %s",
 						 quote_identifier(trigger->name), pair->table));
 	}
+}
+
+/*
+ * Keys are put away without what refers to them: the foreign keys that both
+ * versions have follow.
+ */
+static void
+drop_constraints(const Shift *shift, const Pair *pair)
+{
+	ListCell   *lc;
+
 	foreach(lc, pair->going->constraints)
 	{
 		SvPart	   *constraint = part_on(pair->now->constraints,
@@ -611,18 +628,61 @@ drop_parts(const Pair *pair)
 
 		if (constraint == NULL || sv_is_hidden(constraint->name) ||
 			is_inherited_constraint(constraint) ||
-			part_on(pair->coming->constraints, constraint->object))
+			part_on(pair->coming->constraints, constraint->object) ||
+			sv_swap_is_left(shift->pending, pair->now->physical,
+							SV_JOB_ATTACH, constraint->name) ||
+			sv_swap_is_left(shift->pending, pair->now->physical,
+							SV_JOB_REPLACE, constraint->name))
 			continue;
-		if (constraint->flavour == 'i')
-			run(psprintf("DROP INDEX %s",
-						 quote_qualified_identifier(pair->now->schema,
-													constraint->name)));
+		if (strchr("puxi", constraint->flavour))
+			sv_swap_hide_index(constraint->flavour == 'i' ?
+							   RelationRelationId : ConstraintRelationId,
+							   constraint->object);
 		else
 			run(psprintf("ALTER TABLE %s DROP CONSTRAINT %s CASCADE",
 						 pair->table, quote_identifier(constraint->name)));
 	}
-	drop_columns(pair, true);
-	drop_columns(pair, false);
+}
+
+/* generated ones before those that they are made of, which take them along */
+static void
+drop_columns(const Shift *shift, const Pair *pair, bool generated)
+{
+	bool		is_pending = sv_swap_is_left(shift->pending,
+											 pair->now->physical, NULL, NULL);
+	ListCell   *lc;
+
+	foreach(lc, pair->now->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *successor;
+
+		if (sv_is_hidden(column->name) ||
+			(column->generated != ' ') != generated ||
+			is_inherited(pair->now, column->number) ||
+			sv_contract_column_at(pair->coming, column->number))
+			continue;
+		successor = is_pending ? successor_of(pair, column) : NULL;
+		if (successor == NULL)
+			run(psprintf("ALTER TABLE %s DROP COLUMN %s CASCADE",
+						 pair->table, quote_identifier(column->name)));
+		else
+		{
+			sv_swap_put_aside(pair->now->physical, column->number,
+							  successor->name, shift->to, shift->pending);
+			sv_expand_follow_names();
+		}
+	}
+}
+
+/* columns, triggers and constraints of a table that both versions have */
+static void
+drop_parts(const Shift *shift, const Pair *pair)
+{
+	drop_triggers(pair);
+	drop_constraints(shift, pair);
+	drop_columns(shift, pair, true);
+	drop_columns(shift, pair, false);
 }
 
 /*
@@ -1073,7 +1133,7 @@ drop_not_null(const Pair *pair)
 }
 
 static void
-restore_not_null(const Pair *pair, List *others)
+restore_not_null(const Shift *shift, const Pair *pair, List *others)
 {
 	ListCell   *lc;
 
@@ -1084,6 +1144,8 @@ restore_not_null(const Pair *pair, List *others)
 
 		if (now == NULL || now->notnull || !column->notnull ||
 			is_inherited(pair->now, column->number) ||
+			sv_swap_is_left(shift->pending, pair->now->physical,
+							SV_JOB_NOTNULL, column->name) ||
 			!others_demand_not_null(pair->now->physical, column->number,
 									others))
 			continue;
@@ -1278,9 +1340,14 @@ make_room(const Pair *pair, const SvPart *constraint)
 	return true;
 }
 
+/*
+ * With "validate" they are compared with the rows that are there: a large
+ * table's by a job.
+ */
 static void
 restore_constraints(const Pair *pair, List *others, bool validate)
 {
+	bool		is_valid;
 	ListCell   *lc;
 
 	foreach(lc, pair->coming->constraints)
@@ -1296,9 +1363,15 @@ restore_constraints(const Pair *pair, List *others, bool validate)
 			 rejects_defaults(pair, constraint)) ||
 			!make_room(pair, constraint))
 			continue;
-		if (!validate && pair->now->kind != RELKIND_PARTITIONED_TABLE &&
-			strstr(text, " NOT VALID") == NULL)
+		is_valid = strstr(text, " NOT VALID") == NULL;
+		if (is_valid && pair->now->kind != RELKIND_PARTITIONED_TABLE &&
+			(!validate || !sv_defer_is_inline(pair->now->physical)))
+		{
 			text = psprintf("%s NOT VALID", text);
+			if (validate)
+				sv_defer_add(SV_JOB_VALIDATE, pair->now->physical,
+							 constraint->name, NULL, NULL);
+		}
 		run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", pair->table,
 					 quote_identifier(constraint->name), text));
 	}
@@ -1367,7 +1440,7 @@ restore_all(const Shift *shift, List *supported)
 		if (!sv_contract_is_table(pair->now->kind))
 			continue;
 		drop_not_null(pair);
-		restore_not_null(pair, others);
+		restore_not_null(shift, pair, others);
 		restore_constraints(pair, others, is_forward);
 		restore_keys(pair);
 	}
@@ -1415,6 +1488,30 @@ shifted_relations(const SvRelease *from, const SvRelease *to)
 	return relations;
 }
 
+/* defaults, and what the version to go to demands whatever the others do */
+static void
+set_demands(const Shift *shift, bool forward)
+{
+	ListCell   *lc;
+
+	foreach(lc, make_pairs(shift, shift->coming))
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (sv_contract_is_table(pair->now->kind) ||
+			pair->now->kind == RELKIND_VIEW)
+			set_defaults(shift, pair);
+		if (!sv_contract_is_table(pair->now->kind))
+			continue;
+		sv_require_shift(shift->product, shift->from, shift->to,
+						 pair->now->physical);
+
+		/* as when the script ran first, what older versions write is checked */
+		if (forward)
+			restore_constraints(pair, NIL, true);
+	}
+}
+
 /*
  * Columns that another one of the same name is to replace: what stands on the
  * name but keys and views, a list of SvStanding.  It stays where it is.
@@ -1459,7 +1556,11 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 {
 	int			nestlevel = sv_contract_enter();
 	Shift		shift = {product, from, to, entries_without(from, to),
-	entries_without(to, from), NIL};
+	entries_without(to, from), NIL, sv_swap_pending(product, to)};
+	bool		forward = sv_version_compare(to->version, from->version) > 0;
+	List	   *keys = sv_swap_note_keys(to, shifted_relations(from, to));
+	List	   *statistics =
+	sv_swap_note_statistics(shifted_relations(from, to));
 	List	   *standing;
 	ListCell   *lc;
 
@@ -1477,7 +1578,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 		{
 			return_sequences(pair);
 			end_identities(&shift, pair);
-			drop_parts(pair);
+			drop_parts(&shift, pair);
 			return_identities(&shift, pair);
 		}
 	}
@@ -1503,21 +1604,9 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	follow_pairs(make_pairs(&shift, shift.coming));
 	foreach(lc, standing)
 		sv_split_return(lfirst(lc));
-	foreach(lc, make_pairs(&shift, shift.coming))
-	{
-		Pair	   *pair = lfirst(lc);
-
-		if (sv_contract_is_table(pair->now->kind) ||
-			pair->now->kind == RELKIND_VIEW)
-			set_defaults(&shift, pair);
-		if (!sv_contract_is_table(pair->now->kind))
-			continue;
-		sv_require_shift(product, from, to, pair->now->physical);
-
-		/* as when the script ran first, what older versions write is checked */
-		if (sv_version_compare(to->version, from->version) > 0)
-			restore_constraints(pair, NIL, true);
-	}
+	sv_swap_return_keys(keys, shift.pending, forward);
+	sv_swap_return_statistics(statistics);
+	set_demands(&shift, forward);
 	restore_all(&shift, sv_catalog_releases(product, true));
 	SPI_finish();
 	sv_contract_leave(nestlevel);
@@ -1552,12 +1641,16 @@ sv_shift_begin(SvProduct *product, SvRelease *from, SvRelease *to,
 			   List **needed)
 {
 	List	   *releases = sv_catalog_releases(product, true);
+	List	   *relations = shifted_relations(from, to);
 
 	sv_contract_collect_begin();
 	if (sv_catalog_drifted(product))
 		sv_contract_touch_all();
-	lock_relations(product, releases, shifted_relations(from, to), needed);
-	sv_expand_begin(product, from, releases, NULL);
+	lock_relations(product, releases,
+				   list_concat_unique_oid(relations,
+										  sv_swap_referring(relations)),
+				   needed);
+	sv_expand_begin(product, from, to, releases, NULL);
 }
 
 /* unregistered sessions write what the current version does */
@@ -1628,6 +1721,7 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 	check_result(product, to, releases);
 	sv_contract_relink(releases, false);
 	sv_catalog_set_current(product, to->id);
+	sv_jobs_add_deferred(product, to);
 	(void) sv_compat_reconcile(product, releases);
 	sv_expand_settle();
 	if (sv_contract_touched_rights())
@@ -1645,7 +1739,8 @@ void
 sv_shift_restore(const SvProduct *product, const SvRelease *current,
 				 List *retired, List *others)
 {
-	Shift		shift = {product, NULL, current, NIL, NIL, NIL};
+	Shift		shift = {product, NULL, current, NIL, NIL, NIL,
+	sv_swap_pending(product, current)};
 	ListCell   *lc;
 
 	for (int i = 0; i < current->nentries; i++)
@@ -1673,7 +1768,7 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 							   SECURITY_RESTRICTED_OPERATION);
 		drop_identities(pair, others);
 		restore_always(pair, others);
-		restore_not_null(pair, others);
+		restore_not_null(&shift, pair, others);
 		restore_constraints(pair, others, false);
 		sv_catalog_become_caller(&identity);
 		restore_keys(pair);

@@ -1712,6 +1712,42 @@ sv_sync_pairs(Oid relation)
 	return pairs;
 }
 
+/* the column on the other side of a pair, NULL if it is none of the pair */
+static char *
+other_side(const SvSyncPair *pair, const char *column)
+{
+	if (strcmp(pair->new_column, column) == 0 && pair->old_column[0] != '\0')
+		return pair->old_column;
+	return strcmp(pair->old_column, column) == 0 ? pair->new_column : NULL;
+}
+
+/*
+ * The visible column that a hidden one of a table is kept in step with, maybe
+ * by way of others; NULL if there is none.
+ */
+char *
+sv_sync_visible(Oid relation, const char *column)
+{
+	List	   *pairs = sv_sync_pairs(relation);
+	List	   *reached = list_make1(makeString(pstrdup(column)));
+	ListCell   *lr;
+	ListCell   *lp;
+
+	foreach(lr, reached)
+	{
+		foreach(lp, pairs)
+		{
+			char	   *other = other_side(lfirst(lp), strVal(lfirst(lr)));
+
+			if (other && !sv_is_hidden(other))
+				return other;
+			if (other && !list_member(reached, makeString(other)))
+				reached = lappend(reached, makeString(other));
+		}
+	}
+	return NULL;
+}
+
 static bool
 is_same_pair(const SvSyncPair *a, const SvSyncPair *b)
 {
@@ -2151,6 +2187,194 @@ sv_sync_place(Oid relation)
 	relation_close(table, NoLock);
 	if (last && !is_placed)
 		sv_sync_set(relation, sv_sync_pairs(relation));
+}
+
+/*
+ * Columns that are never null
+ */
+
+static bool
+is_not_null(Relation relation, AttrNumber number)
+{
+	return number > 0 &&
+		TupleDescAttr(RelationGetDescr(relation), number - 1)->attnotnull;
+}
+
+/* a cast that the server brings along, and that gives null for null alone */
+static bool
+is_strict_cast(const FuncExpr *call)
+{
+	char		category;
+	bool		preferred;
+
+	if (call->funcformat == COERCE_EXPLICIT_CALL ||
+		call->funcid >= FirstNormalObjectId)
+		return false;
+	get_type_category_preferred(exprType(linitial(call->args)), &category,
+								&preferred);
+	return category != TYPCATEGORY_USER && func_strict(call->funcid);
+}
+
+/* is it certain that an expression over a row never gives null? */
+static bool
+is_never_null(Node *node, Relation relation)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(node))
+	{
+		case T_Var:
+			return is_not_null(relation, ((Var *) node)->varattno);
+		case T_Const:
+			return !((Const *) node)->constisnull;
+		case T_RelabelType:
+			return is_never_null((Node *) ((RelabelType *) node)->arg,
+								 relation);
+		case T_CoerceViaIO:
+			return is_never_null((Node *) ((CoerceViaIO *) node)->arg,
+								 relation);
+		case T_ArrayCoerceExpr:
+			return is_never_null((Node *) ((ArrayCoerceExpr *) node)->arg,
+								 relation);
+		case T_CoerceToDomain:
+			return is_never_null((Node *) ((CoerceToDomain *) node)->arg,
+								 relation);
+		case T_FuncExpr:
+			return is_strict_cast((FuncExpr *) node) &&
+				is_never_null(linitial(((FuncExpr *) node)->args), relation);
+		case T_CoalesceExpr:
+			foreach(lc, ((CoalesceExpr *) node)->args)
+			{
+				if (is_never_null(lfirst(lc), relation))
+					return true;
+			}
+			return false;
+		default:
+			return false;
+	}
+}
+
+/* does a version, or with NULL the newest, write the pair's new column? */
+static bool
+writes_new(const SvSyncPair *pair, const SvVersion *version)
+{
+	return version ?
+		sv_version_compare(version, sv_version_parse(pair->label)) > 0 :
+		pair->newest_is_new;
+}
+
+/* the column that a pair computes for what a version writes; "" for none */
+static char *
+computed_column(const SvSyncPair *pair, const SvVersion *version,
+				char **expression)
+{
+	bool		is_new = writes_new(pair, version);
+
+	*expression = is_new ? pair->down : pair->up;
+	if ((*expression)[0] == '\0')
+		return "";
+	return is_new ? pair->old_column : pair->new_column;
+}
+
+/*
+ * Does a column of a table get a value that is never null in each row that a
+ * version writes which does not know it?  With NULL the one that is current.
+ */
+bool
+sv_sync_fills(Oid relation, AttrNumber number, const SvVersion *version)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	int			nestlevel = enter_pinned();
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, read_pairs(table))
+	{
+		Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(table), number - 1);
+		char	   *expression;
+		char	   *column = computed_column(lfirst(lc), version, &expression);
+
+		if (strcmp(column, NameStr(attribute->attname)) == 0)
+			found |= is_never_null(sv_sync_expression(table, expression,
+													attribute->atttypid,
+													attribute->atttypmod),
+								   table);
+	}
+	leave_pinned(nestlevel);
+	relation_close(table, NoLock);
+	return found;
+}
+
+/*
+ * Let rows of a version, or with NULL of the current one, leave a column out
+ * that it does not know.  NOT NULL stays if the pairs of the table fill it,
+ * else it goes from what is computed from it as well.  Needs the table in
+ * ACCESS EXCLUSIVE mode.
+ */
+void
+sv_sync_relax(Oid relation, AttrNumber number, const SvVersion *version)
+{
+	bool		filled = sv_sync_fills(relation, number, version);
+
+	sv_retain_relax_column(relation, number, filled);
+	if (!filled)
+		sv_sync_ease(relation, number, version);
+}
+
+/* a hidden column that is NOT NULL, and that only its pair can fill */
+static bool
+depends_on_pair(Relation table, AttrNumber number)
+{
+	return is_not_null(table, number) &&
+		sv_is_hidden(NameStr(TupleDescAttr(RelationGetDescr(table),
+										   number - 1)->attname)) &&
+		!sv_retain_is_filled(RelationGetRelid(table), number);
+}
+
+/* does an expression over the row, for that column, mention another one? */
+static bool
+mentions(Relation table, const char *expression, AttrNumber target,
+		 AttrNumber number)
+{
+	Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(table), target - 1);
+	int			nestlevel = enter_pinned();
+	Node	   *node = sv_sync_expression(table, expression, attribute->atttypid,
+										attribute->atttypmod);
+	Bitmapset  *columns = NULL;
+
+	leave_pinned(nestlevel);
+	pull_varattnos(expand_generated(table, node), 1, &columns);
+	return bms_is_member(number - FirstLowInvalidHeapAttributeNumber,
+						 columns);
+}
+
+/*
+ * A column of a table may be null now: so may those hidden ones be that are
+ * computed from it for what a version, or with NULL the current one, writes.
+ */
+void
+sv_sync_ease(Oid relation, AttrNumber number, const SvVersion *version)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		char	   *expression;
+		char	   *column = computed_column(lfirst(lc), version, &expression);
+		AttrNumber	target = get_attnum(relation, column);
+		Relation	table = relation_open(relation, AccessShareLock);
+		bool		is_eased = target > 0 && target != number &&
+		depends_on_pair(table, target) &&
+		mentions(table, expression, target, number);
+
+		relation_close(table, NoLock);
+		if (!is_eased || sv_sync_fills(relation, target, version))
+			continue;
+		sv_retain_relax_column(relation, target, false);
+		sv_sync_ease(relation, target, version);
+	}
 }
 
 /*

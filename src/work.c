@@ -845,7 +845,7 @@ step_relax(Work *work)
 		fit_identity(work);
 	}
 	if (old != InvalidAttrNumber)
-		sv_retain_relax_column(job->relid, old);
+		sv_sync_relax(job->relid, old, NULL);
 	end_change();
 }
 
@@ -863,7 +863,7 @@ static char *
 notnull_check_name(const Work *work)
 {
 	return work->job->text ? pstrdup(work->job->text) :
-		psprintf(SV_HIDDEN_PREFIX "job_%d", work->job->id);
+		psprintf(SV_JOB_NAME "_%d", work->job->id);
 }
 
 static void
