@@ -1495,6 +1495,9 @@ sv_require_shift(const SvProduct *product, const SvRelease *from,
 			(is_computed(relation, column->number) &&
 			 demand_computed(relation, column->number)))
 			continue;
+		if (sv_require_is_filled(relation, column->number, true) &&
+			sv_require_demand(relation, column->number))
+			continue;
 		relaxed.versions = versions_without(releases, relation,
 											column->number);
 		relax(product, &relaxed);
