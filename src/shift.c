@@ -1545,6 +1545,84 @@ loosen_standing(List *pairs)
 	return standing;
 }
 
+/* what a table that both versions have is to be without */
+static void
+leave_parts(const Shift *shift, const Pair *pair)
+{
+	if (pair->going == NULL || !sv_contract_is_table(pair->now->kind))
+		return;
+	return_sequences(pair);
+	end_identities(shift, pair);
+	drop_parts(shift, pair);
+	return_identities(shift, pair);
+}
+
+/* what is in relations takes on the names of "to" */
+static void
+rename_within(List *pairs)
+{
+	ListCell   *lc;
+
+	foreach(lc, pairs)
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (sv_contract_is_relation(pair->now->kind) &&
+			pair->now->kind != RELKIND_SEQUENCE)
+			rename_columns(pair);
+	}
+	rename_all_parts(pairs, false);
+	rename_all_parts(pairs, true);
+}
+
+/* the newest supported version, but for "to", that has an object: its entry */
+static const SvEntry *
+last_entry_on(const Shift *shift, Oid physical)
+{
+	const SvEntry *last = NULL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_releases(shift->product, true))
+	{
+		SvRelease  *release = lfirst(lc);
+		SvEntry    *entry = release->id == shift->to->id ? NULL :
+		sv_catalog_entry_of(release, physical);
+
+		if (entry)
+			last = entry;
+	}
+	return last;
+}
+
+/*
+ * A table that has come back is as the last version that had it has left it,
+ * which need not be "to".
+ */
+static void
+fit_returned(const Shift *shift)
+{
+	List	   *returned = NIL;
+	ListCell   *lc;
+
+	foreach(lc, make_pairs(shift, shift->coming))
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (pair->going != NULL)
+			continue;
+		pair->going = last_entry_on(shift, pair->coming->physical);
+		leave_parts(shift, pair);
+		returned = lappend_oid(returned, pair->coming->physical);
+	}
+	foreach(lc, make_pairs(shift, shift->coming))
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (list_member_oid(returned, pair->coming->physical))
+			rename_within(list_make1(pair));
+	}
+}
+
 /*
  * Change the base schemas from one supported release to another.  Runs as the
  * caller, who must own what is changed, while contracts collect and expand.c
@@ -1571,29 +1649,11 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	SPI_connect();
 	drop_objects(&shift);
 	foreach(lc, make_pairs(&shift, shift.coming))
-	{
-		Pair	   *pair = lfirst(lc);
-
-		if (pair->going && sv_contract_is_table(pair->now->kind))
-		{
-			return_sequences(pair);
-			end_identities(&shift, pair);
-			drop_parts(&shift, pair);
-			return_identities(&shift, pair);
-		}
-	}
+		leave_parts(&shift, lfirst(lc));
 	rename_objects(&shift);
-	foreach(lc, make_pairs(&shift, shift.coming))
-	{
-		Pair	   *pair = lfirst(lc);
-
-		if (sv_contract_is_relation(pair->now->kind) &&
-			pair->now->kind != RELKIND_SEQUENCE)
-			rename_columns(pair);
-	}
-	rename_all_parts(make_pairs(&shift, shift.coming), false);
-	rename_all_parts(make_pairs(&shift, shift.coming), true);
+	rename_within(make_pairs(&shift, shift.coming));
 	return_objects(&shift);
+	fit_returned(&shift);
 	foreach(lc, make_pairs(&shift, shift.coming))
 	{
 		Pair	   *pair = lfirst(lc);
