@@ -758,6 +758,26 @@ read_pending(const ConstrCheck *check)
 		((Var *) test->arg)->varattno : InvalidAttrNumber;
 }
 
+/*
+ * The name of the hidden CHECK that holds a column to NOT NULL until a job has
+ * made it that, NULL if there is none.
+ */
+char *
+sv_contract_pending_check(Oid relation, AttrNumber column)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	TupleConstr *constr = RelationGetDescr(table)->constr;
+	char	   *name = NULL;
+
+	for (int i = 0; constr && i < constr->num_check && name == NULL; i++)
+	{
+		if (read_pending(&constr->check[i]) == column)
+			name = pstrdup(constr->check[i].ccname);
+	}
+	relation_close(table, AccessShareLock);
+	return name;
+}
+
 static void
 demand(SvEntry *entry, AttrNumber number)
 {

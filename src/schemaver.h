@@ -506,6 +506,7 @@ extern void sv_contract_move_trigger(Oid from, Oid to, const char *name);
 extern bool sv_contract_touched_rights(void);
 
 extern List *sv_contract_required(Relation relation);
+extern char *sv_contract_pending_check(Oid relation, AttrNumber column);
 extern char *sv_contract_default_text(Oid attrdef);
 extern void sv_contract_remember_default(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);

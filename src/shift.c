@@ -1114,7 +1114,10 @@ has_nulls(const char *table, const char *column)
 	return result;
 }
 
-/* what "to" may leave empty must not be demanded of it any more */
+/*
+ * What "to" may leave empty must not be demanded of it any more, nor be about
+ * to be demanded.
+ */
 static void
 drop_not_null(const Pair *pair)
 {
@@ -1124,11 +1127,17 @@ drop_not_null(const Pair *pair)
 	{
 		SvPart	   *column = lfirst(lc);
 		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
+		char	   *check;
 
-		if (now && now->notnull && !column->notnull &&
-			!is_inherited(pair->now, column->number))
-			run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL",
-						 pair->table, quote_identifier(now->name)));
+		if (now == NULL || !now->notnull || column->notnull ||
+			is_inherited(pair->now, column->number))
+			continue;
+		check = sv_contract_pending_check(pair->now->physical, now->number);
+		if (check)
+			sv_retain_run(psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
+								   pair->table, quote_identifier(check)));
+		run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL",
+					 pair->table, quote_identifier(now->name)));
 	}
 }
 

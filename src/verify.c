@@ -724,7 +724,9 @@ check_missing(Verification *verification)
 
 /*
  * Jobs that ended before they were done, for versions that are supported:
- * what a job is for is needed by its version and by all later ones.
+ * what a job is for is needed by its version and by all later ones.  One that
+ * was cancelled is told of for as long as its own version is supported: with a
+ * version that is rolled back and retired its jobs are cancelled.
  */
 static void
 check_jobs(Verification *verification)
@@ -740,8 +742,11 @@ check_jobs(Verification *verification)
 							 "  AND EXISTS (SELECT FROM schemaver.versions AS v"
 							 "    WHERE v.product = $1"
 							 "      AND v.status <> 'retired'"
-							 "      AND v.version OPERATOR(schemaver.>=)"
-							 "        j.version) "
+							 "      AND (v.version OPERATOR(schemaver.=)"
+							 "          j.version"
+							 "        OR j.state = 'failed'"
+							 "          AND v.version OPERATOR(schemaver.>)"
+							 "            j.version)) "
 							 "ORDER BY j.job");
 
 	for (uint64 row = 0; row < rows; row++)
