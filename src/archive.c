@@ -26,7 +26,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -685,20 +684,11 @@ keep_object(Oid class_id, Oid object, const char *label)
 static List *
 add_references(List *found, const ObjectAddress *object, List *schemas)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object->classId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object->objectId));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL, 2,
-							  keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_references(object->classId, object->objectId))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 		Oid			referenced = form->refobjid;
 		ObjectAddress *address;
 
@@ -711,8 +701,6 @@ add_references(List *found, const ObjectAddress *object, List *schemas)
 		ObjectAddressSet(*address, form->refclassid, referenced);
 		found = lappend(found, address);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return found;
 }
 

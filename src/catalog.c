@@ -234,6 +234,67 @@ relation_oid(const char *name)
 	return relation;
 }
 
+/* copies of the rows of pg_depend that some keys find by an index */
+static List *
+read_dependencies(Oid index, int nkeys, ScanKey keys)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, index, true, NULL, nkeys,
+										  keys);
+	HeapTuple	tuple;
+	List	   *found = NIL;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = palloc(sizeof(FormData_pg_depend));
+
+		*form = *(Form_pg_depend) GETSTRUCT(tuple);
+		found = lappend(found, form);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/*
+ * What an object and its parts depend on, as pg_depend has it now: a list of
+ * Form_pg_depend in the order of the index on the dependent object, copied
+ * into the caller's memory context, so that the caller may well change the
+ * catalogs as it goes along.  Locks pg_depend in AccessShareLock meanwhile.
+ */
+List *
+sv_catalog_references(Oid class_id, Oid object)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(class_id));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object));
+	return read_dependencies(DependDependerIndexId, 2, keys);
+}
+
+/*
+ * What depends on an object: on one part of it such as a column, on the
+ * whole alone if sub_object is 0, on the whole or any part if it is -1.  A
+ * list like that of sv_catalog_references(), in the order of the index on the
+ * referenced object; locks likewise.
+ */
+List *
+sv_catalog_dependents(Oid class_id, Oid object, int32 sub_object)
+{
+	ScanKeyData keys[3];
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(class_id));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object));
+	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber,
+				F_INT4EQ, Int32GetDatum(sub_object));
+	return read_dependencies(DependReferenceIndexId, sub_object < 0 ? 2 : 3,
+							 keys);
+}
+
 /*
  * The OIDs of the objects of one catalog that stand in a schema, whatever
  * that is a schema of.
@@ -241,27 +302,16 @@ relation_oid(const char *name)
 List *
 sv_catalog_objects_of_schema(Oid schema, Oid class_id)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	List	   *objects = NIL;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(NamespaceRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(schema));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_dependents(NamespaceRelationId, schema, -1))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 
 		if (form->classid == class_id)
 			objects = lappend_oid(objects, form->objid);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	list_sort(objects, list_oid_cmp);
 	return objects;
 }

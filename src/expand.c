@@ -475,29 +475,18 @@ owner_of_default(HTAB *doomed, Oid attrdef)
 static ObjectAddress
 owner_by_dependency(HTAB *doomed, const ObjectAddress *object)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	ObjectAddress owner;
+	ListCell   *lc;
 
 	ObjectAddressSet(owner, InvalidOid, InvalidOid);
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object->classId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object->objectId));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_references(object->classId, object->objectId))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 
 		if (form->deptype == DEPENDENCY_INTERNAL &&
 			find_doomed(doomed, form->refclassid, form->refobjid, 0))
 			ObjectAddressSet(owner, form->refclassid, form->refobjid);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return owner;
 }
 
@@ -757,21 +746,12 @@ mark_needed(HTAB *doomed, Oid class_id, Oid object, int32 sub_object)
 static bool
 mark_referenced(HTAB *doomed, const ObjectAddress *object)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	bool		news = false;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object->classId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object->objectId));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_references(object->classId, object->objectId))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 
 		if (form->refclassid != NamespaceRelationId &&
 			(object->objectSubId == 0 ||
@@ -779,8 +759,6 @@ mark_referenced(HTAB *doomed, const ObjectAddress *object)
 			news |= mark_needed(doomed, form->refclassid, form->refobjid,
 								form->refobjsubid);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return news;
 }
 
@@ -843,35 +821,23 @@ inherits_needed(HTAB *doomed, const ObjectAddress *column)
 static bool
 serves_needed_column(HTAB *doomed, const ObjectAddress *unit)
 {
-	Relation	catalog;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
+	ListCell   *lc;
 
 	if (unit->classId == ConstraintRelationId ?
 		strchr("pux", constraint_type(unit->objectId)) == NULL :
 		unit->classId != RelationRelationId || unit->objectSubId != 0 ||
 		!is_index(unit->objectId))
 		return false;
-	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(unit->classId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(unit->objectId));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_references(unit->classId, unit->objectId))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 		Doomed	   *column = find_doomed(doomed, form->refclassid,
 										 form->refobjid, form->refobjsubid);
 
-		found = form->refobjsubid && column && column->needed;
+		if (form->refobjsubid && column && column->needed)
+			return true;
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return found;
+	return false;
 }
 
 /* an object as a unit's part is told from the list of all */
@@ -1835,31 +1801,18 @@ pick_commands(PlannedStmt *pstmt, bool (*test) (const AlterTableCmd *))
 static List *
 retained_views_on(Oid relation, AttrNumber number)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[3];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	List	   *views = NIL;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(relation));
-	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber,
-				F_INT4EQ, Int32GetDatum(number));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  3, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_dependents(RelationRelationId, relation, number))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 		Oid			view = form->classid == RewriteRelationId ?
 		sv_contract_owning_relation(form->classid, form->objid) : InvalidOid;
 
 		if (OidIsValid(view) && get_rel_namespace(view) == sv_retain_schema())
 			views = list_append_unique_oid(views, view);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return views;
 }
 

@@ -21,18 +21,14 @@
  */
 #include "schemaver.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/sysattr.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -74,33 +70,21 @@ is_seen_view(Oid view, Oid relation, List **columns)
 static Oid
 find_view(Oid relation, List **columns)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			view = InvalidOid;
 	Oid			last = InvalidOid;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(relation));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  2, keys);
-	while (!OidIsValid(view) && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_dependents(RelationRelationId, relation, -1))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 
 		/* a view depends on each of its columns */
 		if (form->classid != RelationRelationId || form->objid == last)
 			continue;
 		last = form->objid;
 		if (is_seen_view(form->objid, relation, columns))
-			view = form->objid;
+			return form->objid;
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return view;
+	return InvalidOid;
 }
 
 static SvRecast *

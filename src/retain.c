@@ -1403,28 +1403,17 @@ sv_retain_return_identity(Oid relation, AttrNumber number, Oid sequence,
 Oid
 sv_retain_type_of(Oid function)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	Oid			type = InvalidOid;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(function));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_references(ProcedureRelationId, function))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 
 		if (form->deptype == DEPENDENCY_INTERNAL &&
 			form->refclassid == TypeRelationId)
 			type = form->refobjid;
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return type;
 }
 
@@ -1586,29 +1575,18 @@ is_unique_index(Oid index)
 static List *
 hidden_columns_of(Oid index, Oid relation)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	List	   *columns = NIL;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(index));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_references(RelationRelationId, index))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 
 		if (form->refclassid == RelationRelationId &&
 			form->refobjid == relation && form->refobjsubid > 0 &&
 			sv_is_hidden(get_attname(relation, form->refobjsubid, false)))
 			columns = lappend_int(columns, form->refobjsubid);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return columns;
 }
 
@@ -1950,21 +1928,12 @@ sv_retain_add_unused(List *unused, ObjectAddresses *addresses)
 List *
 sv_retain_parts_of(const ObjectAddress *whole)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	List	   *parts = NIL;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(whole->classId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(whole->objectId));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_dependents(whole->classId, whole->objectId, -1))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 
 		if (whole->classId == RelationRelationId &&
 			(form->classid == RelationRelationId ?
@@ -1977,8 +1946,6 @@ sv_retain_parts_of(const ObjectAddress *whole)
 			!is_among(form->classid, form->objid, parts))
 			parts = add_address(parts, form->classid, form->objid, 0);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return parts;
 }
 

@@ -611,31 +611,19 @@ compare_attached(const ListCell *a, const ListCell *b)
 static void
 find_dependents(Retype *retype)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[3];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	int			nestlevel = sv_contract_enter();
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(retype->relation));
-	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber,
-				F_INT4EQ, Int32GetDatum(retype->old_number));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  3, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_dependents(RelationRelationId, retype->relation,
+									  retype->old_number))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 		ObjectAddress object;
 
 		ObjectAddressSubSet(object, form->classid, form->objid,
 							form->objsubid);
 		note_dependent(retype, &object, form->deptype);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	sv_contract_leave(nestlevel);
 	list_sort(retype->attached, compare_attached);
 }

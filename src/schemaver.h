@@ -422,6 +422,9 @@ extern void sv_catalog_note_rename(const char *schema, const char *name,
 								   const char *new_name);
 extern bool sv_catalog_is_base_schema(const SvProduct *product,
 									  const char *schema);
+extern List *sv_catalog_references(Oid class_id, Oid object);
+extern List *sv_catalog_dependents(Oid class_id, Oid object,
+								   int32 sub_object);
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
 extern bool sv_catalog_is_version_schema(List *products, const char *name);
 extern List *sv_catalog_text_list(ArrayType *array);

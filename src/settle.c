@@ -17,7 +17,6 @@
  */
 #include "schemaver.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/reloptions.h"
@@ -41,7 +40,6 @@
 #include "rewrite/prs2lock.h"
 #include "rewrite/rewriteSupport.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -411,29 +409,18 @@ goes_along(List *pairs, const Pair *pair, Form_pg_depend form)
 static bool
 is_in_use(List *pairs, const Pair *pair, Oid class_id, Oid object)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(class_id));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  2, keys);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_dependents(class_id, object, -1))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 
-		found = !goes_along(pairs, pair, form) ||
+		if (!goes_along(pairs, pair, form) ||
 			(form->deptype == DEPENDENCY_INTERNAL &&
-			 is_in_use(pairs, pair, form->classid, form->objid));
+			 is_in_use(pairs, pair, form->classid, form->objid)))
+			return true;
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return found;
+	return false;
 }
 
 /* is an object among what was put away and stays so? */
@@ -460,30 +447,18 @@ is_kept(List *pairs, List *put_away, Oid class_id, Oid object)
 static bool
 stands_on_kept(List *pairs, List *put_away, Oid view)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
+	Oid			rule = get_rewrite_oid(view, ViewSelectRuleName, false);
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(RewriteRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(get_rewrite_oid(view,
-														  ViewSelectRuleName,
-														  false)));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_references(RewriteRelationId, rule))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 
-		found = form->refobjid != view &&
-			is_kept(pairs, put_away, form->refclassid, form->refobjid);
+		if (form->refobjid != view &&
+			is_kept(pairs, put_away, form->refclassid, form->refobjid))
+			return true;
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return found;
+	return false;
 }
 
 /* only what leaves nothing behind may go */

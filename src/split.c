@@ -27,7 +27,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
@@ -433,22 +432,14 @@ read_dependent(SvStanding *all, Oid relation, AttrNumber number,
 static void
 read_column(SvStanding *all, Oid relation, AttrNumber number)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[3];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(relation));
-	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber,
-				F_INT4EQ, Int32GetDatum(number));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  number == InvalidAttrNumber ? 2 : 3, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	/* a view is taken with all of its columns */
+	foreach(lc, sv_catalog_dependents(RelationRelationId, relation,
+									  number == InvalidAttrNumber ? -1 :
+									  number))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 		ObjectAddress object;
 
 		ObjectAddressSet(object, form->classid, form->objid);
@@ -457,8 +448,6 @@ read_column(SvStanding *all, Oid relation, AttrNumber number)
 			form->classid == StatisticExtRelationId)
 			read_dependent(all, relation, number, &object);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 }
 
 /*

@@ -38,13 +38,10 @@
  */
 #include "schemaver.h"
 
-#include "access/genam.h"
 #include "access/relation.h"
-#include "access/table.h"
 #include "access/transam.h"
 #include "access/tupdesc.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
@@ -73,7 +70,6 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/expandeddatum.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -1658,21 +1654,12 @@ sv_sync_tables(void)
 	Oid			function = LookupFuncName(list_make2(makeString(SV_SCHEMA),
 													 makeString("sync")),
 										  0, NULL, false);
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	List	   *tables = NIL;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(function));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, sv_catalog_dependents(ProcedureRelationId, function, -1))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 		Oid			table = form->classid == TriggerRelationId ?
 		sv_contract_owning_relation(TriggerRelationId, form->objid) :
 		InvalidOid;
@@ -1680,8 +1667,6 @@ sv_sync_tables(void)
 		if (OidIsValid(table) && !get_rel_relispartition(table))
 			tables = list_append_unique_oid(tables, table);
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return tables;
 }
 
