@@ -117,15 +117,6 @@ version_label(const SvRelease *release)
 	return label;
 }
 
-/* is the name free for a relation, and for the row type that it may have? */
-static bool
-is_free_name(const char *name)
-{
-	return !OidIsValid(get_relname_relid(name, archive_schema())) &&
-		!SearchSysCacheExists2(TYPENAMENSP, CStringGetDatum(name),
-							   ObjectIdGetDatum(archive_schema()));
-}
-
 /* <table>_<column>_<version>, with a number behind if that is taken */
 static char *
 free_archive_name(const char *table, const char *column,
@@ -134,7 +125,7 @@ free_archive_name(const char *table, const char *column,
 	char	   *label = version_label(release);
 	char	   *name = makeObjectName(table, column, label);
 
-	for (int i = 1; !is_free_name(name); i++)
+	for (int i = 1; !sv_retain_is_free_name(name, archive_schema()); i++)
 		name = makeObjectName(table, column, psprintf("%s_%d", label, i));
 	return name;
 }
@@ -669,7 +660,8 @@ keep_object(Oid class_id, Oid object, const char *label)
 	class_id == RelationRelationId ? get_rel_name(object) : NULL;
 	char	   *free_name = name;
 
-	for (int i = 1; name && !is_free_name(free_name); i++)
+	for (int i = 1; name &&
+		 !sv_retain_is_free_name(free_name, archive_schema()); i++)
 		free_name = makeObjectName(name, NULL, i == 1 ? label :
 								   psprintf("%s_%d", label, i - 1));
 	if (free_name != name && class_id == TypeRelationId)
@@ -690,16 +682,14 @@ add_references(List *found, const ObjectAddress *object, List *schemas)
 	{
 		Form_pg_depend form = lfirst(lc);
 		Oid			referenced = form->refobjid;
-		ObjectAddress *address;
 
 		if (form->refclassid == TypeRelationId &&
 			OidIsValid(get_element_type(referenced)))
 			referenced = get_element_type(referenced);
 		if (!list_member_oid(schemas, schema_of(form->refclassid, referenced)))
 			continue;
-		address = palloc(sizeof(ObjectAddress));
-		ObjectAddressSet(*address, form->refclassid, referenced);
-		found = lappend(found, address);
+		found = lappend(found, sv_catalog_address(form->refclassid,
+												  referenced, 0));
 	}
 	return found;
 }
@@ -737,12 +727,8 @@ keep_references(List *archives, List *retiring)
 	ListCell   *lc;
 
 	foreach(lc, archives)
-	{
-		ObjectAddress *address = palloc(sizeof(ObjectAddress));
-
-		ObjectAddressSet(*address, RelationRelationId, lfirst_oid(lc));
-		todo = lappend(todo, address);
-	}
+		todo = lappend(todo, sv_catalog_address(RelationRelationId,
+												lfirst_oid(lc), 0));
 	/* the list grows while it is gone through */
 	for (int i = 0; schemas && i < list_length(todo); i++)
 	{

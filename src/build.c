@@ -46,7 +46,6 @@
 #include "utils/resowner.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 /* what the trial of an index has shown */
 typedef struct Model
@@ -278,18 +277,6 @@ check_primary_key(Oid relation)
 						get_rel_name(relation))));
 }
 
-static bool
-is_not_null(Oid relation, const char *column)
-{
-	HeapTuple	tuple = SearchSysCacheAttName(relation, column);
-	bool		result = HeapTupleIsValid(tuple) &&
-	((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return result;
-}
-
 /* a name for the CHECK that nothing in the table has */
 static char *
 pending_name(Oid relation, const char *column)
@@ -310,7 +297,7 @@ leave_not_null(Oid relation, const char *column)
 {
 	char	   *check;
 
-	if (is_not_null(relation, column) ||
+	if (sv_catalog_is_not_null(relation, get_attnum(relation, column)) ||
 		sv_defer_has(SV_JOB_NOTNULL, relation, column))
 		return;
 	if (sv_defer_has(SV_JOB_BACKFILL, relation, column))

@@ -25,6 +25,7 @@
 #include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_depend.h"
@@ -232,6 +233,18 @@ relation_oid(const char *name)
 						SV_SCHEMA, name)));
 	}
 	return relation;
+}
+
+/*
+ * An address of its own, for lists of them.
+ */
+ObjectAddress *
+sv_catalog_address(Oid class_id, Oid object, int32 sub_object)
+{
+	ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+	ObjectAddressSubSet(*address, class_id, object, sub_object);
+	return address;
 }
 
 /* copies of the rows of pg_depend that some keys find by an index */
@@ -472,6 +485,22 @@ sv_catalog_text_list(ArrayType *array)
 			strings = lappend(strings, TextDatumGetCString(elements[i]));
 	}
 	return strings;
+}
+
+/*
+ * Is a text among those of a list?
+ */
+bool
+sv_catalog_has_text(List *strings, const char *string)
+{
+	ListCell   *lc;
+
+	foreach(lc, strings)
+	{
+		if (strcmp(lfirst(lc), string) == 0)
+			return true;
+	}
+	return false;
 }
 
 static List *
@@ -1823,19 +1852,6 @@ cancel_jobs_of(const SvRelease *release)
  * What the row triggers of tables were told: the rows of db_sync
  */
 
-static bool
-is_among(List *strings, const char *string)
-{
-	ListCell   *lc;
-
-	foreach(lc, strings)
-	{
-		if (strcmp(lfirst(lc), string) == 0)
-			return true;
-	}
-	return false;
-}
-
 /*
  * Take out the row of a table, and those of tables that are gone, as far as
  * they were of the same product: nobody else takes these out meanwhile.
@@ -1856,7 +1872,7 @@ forget_synced(Oid relation, const char *product)
 														  Sync_arguments)));
 
 		if (other == relation ||
-			(product && is_among(arguments, product) &&
+			(product && sv_catalog_has_text(arguments, product) &&
 			 !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(other))))
 			CatalogTupleDelete(scan.table, &tuple->t_self);
 	}
@@ -2015,6 +2031,57 @@ sv_catalog_relation_name(Oid relation)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
 									  get_rel_name(relation));
+}
+
+/*
+ * The options of a relation, which must exist, as pg_class has them: a copy,
+ * 0 if it has none.
+ */
+Datum
+sv_catalog_relation_options(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	bool		isnull;
+	Datum		options = SysCacheGetAttr(RELOID, tuple,
+										  Anum_pg_class_reloptions, &isnull);
+
+	options = isnull ? (Datum) 0 :
+		PointerGetDatum(PG_DETOAST_DATUM_COPY(options));
+	ReleaseSysCache(tuple);
+	return options;
+}
+
+/*
+ * Is a column marked NOT NULL?  One that does not exist is not.
+ */
+bool
+sv_catalog_is_not_null(Oid relation, AttrNumber number)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
+										Int16GetDatum(number));
+	bool		notnull = HeapTupleIsValid(tuple) &&
+	((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return notnull;
+}
+
+/*
+ * Does a table have the column of a parent, which alone can change it?  It
+ * has none that does not exist.
+ */
+bool
+sv_catalog_is_inherited(Oid relation, AttrNumber number)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
+										Int16GetDatum(number));
+	bool		inherited = HeapTupleIsValid(tuple) &&
+	((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount > 0;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return inherited;
 }
 
 /*

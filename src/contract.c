@@ -2749,6 +2749,20 @@ sv_contract_remember_default(Oid attrdef)
 	MemoryContextSwitchTo(context);
 }
 
+/*
+ * The text of an expression over a relation's row (Vars of varno 1), as the
+ * columns are called now.  What the search path finds is not qualified: see
+ * sv_contract_enter().
+ */
+char *
+sv_contract_expression_text(Node *expression, Oid relation)
+{
+	return deparse_expression(expression,
+							  deparse_context_for(get_rel_name(relation),
+												  relation),
+							  false, false);
+}
+
 /* a remembered default in today's names, or the text as it was */
 static char *
 lost_default(const SvPart *then, Oid relation)
@@ -2760,10 +2774,7 @@ lost_default(const SvPart *then, Oid relation)
 		LostDefault *lost = lfirst(lc);
 
 		if (lost->attrdef == then->object)
-			return deparse_expression(lost->expression,
-									  deparse_context_for(get_rel_name(relation),
-														  relation),
-									  false, false);
+			return sv_contract_expression_text(lost->expression, relation);
 	}
 	return then->expression;
 }
@@ -2859,9 +2870,11 @@ is_renamed(const SvEntry *entry, const SvEntry *now)
 	return false;
 }
 
-/* does a constraint's text say that it is NOT VALID? */
-static bool
-is_not_valid(const char *text)
+/*
+ * Does a constraint's text say that it is NOT VALID?  NULL does not.
+ */
+bool
+sv_contract_is_not_valid(const char *text)
 {
 	static const char mark[] = " NOT VALID";
 	size_t		length = text ? strlen(text) : 0;
@@ -2881,7 +2894,8 @@ adopt_texts(List *then_parts, List *now_parts)
 		SvPart	   *then = OidIsValid(now->object) ?
 		part_by_object(then_parts, now->object) : NULL;
 
-		if (then && now->expression == NULL && !is_not_valid(then->expression))
+		if (then && now->expression == NULL &&
+			!sv_contract_is_not_valid(then->expression))
 			now->expression = then->expression;
 	}
 }

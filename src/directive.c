@@ -39,7 +39,6 @@
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 /* one directive, looked up */
@@ -212,10 +211,7 @@ parse_told(Told *told, const SvEntry *entry)
 	(void) add_inputs(node, &told->inputs);
 	told->text =
 		sv_sync_check(told->relation,
-					  deparse_expression(node,
-										 deparse_context_for(get_rel_name(told->relation),
-															 told->relation),
-										 false, false),
+					  sv_contract_expression_text(node, told->relation),
 					  type, typmod, told->directive->expression);
 	error_context_stack = callback.previous;
 	relation_close(table, NoLock);

@@ -151,10 +151,9 @@ see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 	if (in_trial && access == OAT_DROP)
 	{
 		MemoryContext context = MemoryContextSwitchTo(migration.context);
-		ObjectAddress *address = palloc(sizeof(ObjectAddress));
 
-		ObjectAddressSubSet(*address, class_id, object, sub_object);
-		trial = lappend(trial, address);
+		trial = lappend(trial, sv_catalog_address(class_id, object,
+												  sub_object));
 		MemoryContextSwitchTo(context);
 	}
 	if (next_object_access)

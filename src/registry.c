@@ -488,19 +488,6 @@ own_path(void)
 		GetConfigOptionResetString("search_path");
 }
 
-static bool
-contains(List *strings, const char *string)
-{
-	ListCell   *lc;
-
-	foreach(lc, strings)
-	{
-		if (strcmp(lfirst(lc), string) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* version schemas, base schemas, and what of a path is neither */
 static char *
 compose_path(const SvProduct *product, const SvRelease *release,
@@ -516,11 +503,12 @@ compose_path(const SvProduct *product, const SvRelease *release,
 	foreach(lc, rest)
 	{
 		char	   *name = lfirst(lc);
-		bool		ours = contains(names, name);
+		bool		ours = sv_catalog_has_text(names, name);
 		ListCell   *lc2;
 
 		foreach(lc2, releases)
-			ours |= contains(((SvRelease *) lfirst(lc2))->schemas, name);
+			ours |= sv_catalog_has_text(((SvRelease *) lfirst(lc2))->schemas,
+										name);
 		if (!ours)
 			names = lappend(names, name);
 	}

@@ -415,16 +415,13 @@ dependents_of(Oid type)
 	foreach(lc, sv_catalog_dependents(TypeRelationId, type, -1))
 	{
 		Form_pg_depend form = lfirst(lc);
-		ObjectAddress *address;
 
 		/* what is put away stands in nobody's way and stays with the type */
 		if (form->deptype == DEPENDENCY_AUTO ||
 			form->deptype == DEPENDENCY_INTERNAL)
 			continue;
-		address = palloc(sizeof(ObjectAddress));
-		ObjectAddressSubSet(*address, form->classid, form->objid,
-							form->objsubid);
-		found = lappend(found, address);
+		found = lappend(found, sv_catalog_address(form->classid, form->objid,
+												  form->objsubid));
 	}
 	return found;
 }
@@ -587,19 +584,6 @@ parse_command(const char *text)
 						 castNode(AlterTableStmt, raw->stmt)->cmds);
 }
 
-/* a column of a parent follows it by itself */
-static bool
-is_inherited(const ObjectAddress *column)
-{
-	HeapTuple	tuple = SearchSysCache2(ATTNUM,
-										ObjectIdGetDatum(column->objectId),
-										Int16GetDatum(column->objectSubId));
-	bool		result = ((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount > 0;
-
-	ReleaseSysCache(tuple);
-	return result;
-}
-
 static void
 change_column(Relabel *relabel, const ObjectAddress *column)
 {
@@ -610,7 +594,8 @@ change_column(Relabel *relabel, const ObjectAddress *column)
 								   false);
 	char	   *text;
 
-	if (is_inherited(column))
+	/* a column of a parent follows it by itself */
+	if (sv_catalog_is_inherited(column->objectId, column->objectSubId))
 		return;
 	text = psprintf("ALTER TABLE %s ALTER COLUMN %s TYPE %s USING %s",
 					sv_catalog_relation_name(column->objectId),

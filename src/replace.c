@@ -170,20 +170,6 @@ read_rules(Oid view)
 	return rules;
 }
 
-static Datum
-read_options(Oid relation)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	bool		isnull;
-	Datum		options = SysCacheGetAttr(RELOID, tuple,
-										  Anum_pg_class_reloptions, &isnull);
-
-	options = isnull ? (Datum) 0 :
-		PointerGetDatum(PG_DETOAST_DATUM_COPY(options));
-	ReleaseSysCache(tuple);
-	return options;
-}
-
 static OldView *
 read_view(Oid view)
 {
@@ -194,7 +180,7 @@ read_view(Oid view)
 	result->columns = CreateTupleDescCopyConstr(RelationGetDescr(relation));
 	relation_close(relation, NoLock);
 	result->rules = read_rules(view);
-	result->options = read_options(view);
+	result->options = sv_catalog_relation_options(view);
 	return result;
 }
 
@@ -444,35 +430,30 @@ copy_rights(const OldView *old, Oid view)
 	}
 }
 
-static ObjectAddress *
-make_address(Oid class_id, Oid object)
-{
-	ObjectAddress *address = palloc(sizeof(ObjectAddress));
-
-	ObjectAddressSet(*address, class_id, object);
-	return address;
-}
-
 /* the view, its rules and its triggers stand in nobody's way */
 static void
 soften(const OldView *old, Oid view)
 {
-	List	   *parts = list_make1(make_address(RelationRelationId, view));
+	List	   *parts = list_make1(sv_catalog_address(RelationRelationId,
+														view, 0));
 	Relation	relation = relation_open(view, AccessShareLock);
+	TriggerDesc *triggers = relation->trigdesc;
 	ListCell   *lc;
 
-	for (int i = 0; relation->trigdesc &&
-		 i < relation->trigdesc->numtriggers; i++)
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
 		parts = lappend(parts,
-						make_address(TriggerRelationId,
-									 relation->trigdesc->triggers[i].tgoid));
+						sv_catalog_address(TriggerRelationId,
+										   triggers->triggers[i].tgoid, 0));
 	relation_close(relation, NoLock);
 	foreach(lc, old->rules)
+	{
+		OldRule    *rule = lfirst(lc);
+
 		parts = lappend(parts,
-						make_address(RewriteRelationId,
-									 get_rewrite_oid(view,
-													 ((OldRule *) lfirst(lc))->name,
-													 false)));
+						sv_catalog_address(RewriteRelationId,
+										   get_rewrite_oid(view, rule->name,
+														   false), 0));
+	}
 	sv_retain_soften(parts);
 }
 

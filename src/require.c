@@ -56,7 +56,6 @@
 #include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 typedef enum MissingValue
@@ -423,19 +422,6 @@ value_of_default(Oid relation, AttrNumber column)
 	return NULL;
 }
 
-static bool
-is_not_null(Oid relation, AttrNumber column)
-{
-	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
-										Int16GetDatum(column));
-	bool		notnull = HeapTupleIsValid(tuple) &&
-	((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return notnull;
-}
-
 /* may an expression give NULL, as far as can be told? */
 static bool
 may_be_null(Node *node, Oid *relation)
@@ -449,7 +435,7 @@ may_be_null(Node *node, Oid *relation)
 		case T_CoalesceExpr:
 			return may_be_null(llast(((CoalesceExpr *) node)->args), relation);
 		case T_Var:
-			return !is_not_null(*relation, ((Var *) node)->varattno);
+			return !sv_catalog_is_not_null(*relation, ((Var *) node)->varattno);
 		case T_CaseExpr:
 			if (((CaseExpr *) node)->defresult == NULL)
 				return true;
@@ -602,20 +588,11 @@ find_directive(const SvProduct *product, const SvScript *script,
  * Filling in
  */
 
-static char *
-shown_text(Node *node, Oid relation)
-{
-	return deparse_expression(node,
-							  deparse_context_for(get_rel_name(relation),
-												  relation),
-							  false, false);
-}
-
 /* a tree over the columns of a table as text that means the same for all */
 static char *
 text_of(Node *node, Oid relation, AttrNumber column)
 {
-	char	   *text = shown_text(node, relation);
+	char	   *text = sv_contract_expression_text(node, relation);
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
@@ -731,7 +708,8 @@ sv_require_is_filled(Oid relation, AttrNumber column, bool known)
 			!pair->newest_is_new)
 			return true;
 	}
-	return is_checked(relation, column) && !is_not_null(relation, column);
+	return is_checked(relation, column) &&
+		!sv_catalog_is_not_null(relation, column);
 }
 
 /*
@@ -1006,7 +984,7 @@ settle_column(const SvProduct *product, const SvRelease *from,
 	if (value)
 	{
 		note_value(missing, contain_volatile_functions(value) ?
-				   shown_text(value, relation) :
+				   sv_contract_expression_text(value, relation) :
 				   text_of(value, relation, missing->column), source);
 		drop_checks(relation, missing->column);
 		fill_in(product, missing, value, keeps);
@@ -1304,7 +1282,7 @@ drop_undemanded(const SvProduct *product, Oid relation, const char *column)
 	const SvEntry *entry = sv_catalog_entry_of(current, relation);
 	const SvPart *part = sv_contract_column_at(entry, number);
 
-	if (part && !part->notnull && is_not_null(relation, number))
+	if (part && !part->notnull && sv_catalog_is_not_null(relation, number))
 		run_as_owner(relation,
 					 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL",
 							  sv_catalog_relation_name(relation),
@@ -1489,7 +1467,7 @@ sv_require_shift(const SvProduct *product, const SvRelease *from,
 		Relaxed		relaxed = {relation, column->number, NULL};
 
 		if (!column->notnull || column->number == 0 ||
-			is_not_null(relation, column->number) ||
+			sv_catalog_is_not_null(relation, column->number) ||
 			is_checked(relation, column->number) ||
 			is_left_to_job(relation, column->name) ||
 			(is_computed(relation, column->number) &&

@@ -219,9 +219,11 @@ sv_retain_loosen(Oid class_id, Oid object, Oid relation, AttrNumber number)
  * Names
  */
 
-/* is the name free for a relation, and for the row type that it may have? */
-static bool
-is_free_name(const char *name, Oid schema)
+/*
+ * Is the name free for a relation, and for the row type that it may have?
+ */
+bool
+sv_retain_is_free_name(const char *name, Oid schema)
 {
 	return !OidIsValid(get_relname_relid(name, schema)) &&
 		!SearchSysCacheExists2(TYPENAMENSP, CStringGetDatum(name),
@@ -234,7 +236,7 @@ free_relation_name(const char *name, Oid schema)
 {
 	char	   *result = pstrdup(name);
 
-	for (int i = 1; !is_free_name(result, schema); i++)
+	for (int i = 1; !sv_retain_is_free_name(result, schema); i++)
 		result = makeObjectName(name, NULL, psprintf("%d", i));
 	return result;
 }
@@ -1150,11 +1152,13 @@ typedef struct Follower
 	bool		is_index;
 } Follower;
 
-/* a name that nothing has in any schema, for something on its way */
-static char *
-passing_name(Oid relation)
+/*
+ * A name that nothing has in any schema, for something on its way.
+ */
+char *
+sv_retain_passing_name(Oid object)
 {
-	return psprintf("schemaver shift %u", relation);
+	return psprintf("schemaver shift %u", object);
 }
 
 /*
@@ -1182,7 +1186,7 @@ add_follower(List *followers, Oid oid, char *name, bool is_index)
 
 	if (strcmp(get_rel_name(oid), name) == 0)
 		return followers;
-	RenameRelationInternal(oid, passing_name(oid), true, is_index);
+	RenameRelationInternal(oid, sv_retain_passing_name(oid), true, is_index);
 	CommandCounterIncrement();
 	follower = palloc(sizeof(Follower));
 	follower->oid = oid;
@@ -1358,8 +1362,12 @@ sv_retain_hide_sequence(Oid sequence)
 	sv_contract_touch(RelationRelationId, sequence);
 }
 
-static void
-set_identity(Oid relation, AttrNumber number, char identity)
+/*
+ * Let a column be an identity of a kind, of none if that is '\0'.  Changes the
+ * catalog alone; the table must be locked.
+ */
+void
+sv_retain_set_identity(Oid relation, AttrNumber number, char identity)
 {
 	Relation	catalog = table_open(AttributeRelationId, RowExclusiveLock);
 	HeapTuple	tuple = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(relation),
@@ -1378,7 +1386,7 @@ void
 sv_retain_end_identity(Oid relation, AttrNumber number, Oid sequence)
 {
 	LockRelationOid(relation, AccessExclusiveLock);
-	set_identity(relation, number, '\0');
+	sv_retain_set_identity(relation, number, '\0');
 	set_ownership(sequence, DEPENDENCY_INTERNAL, DEPENDENCY_AUTO);
 	sv_contract_touch(RelationRelationId, relation);
 }
@@ -1391,7 +1399,7 @@ sv_retain_return_identity(Oid relation, AttrNumber number, Oid sequence,
 						  char identity)
 {
 	LockRelationOid(relation, AccessExclusiveLock);
-	set_identity(relation, number, identity);
+	sv_retain_set_identity(relation, number, identity);
 	set_ownership(sequence, DEPENDENCY_AUTO, DEPENDENCY_INTERNAL);
 	sv_contract_touch(RelationRelationId, relation);
 }
@@ -1530,10 +1538,7 @@ is_part_needed(Oid object, List *releases)
 static List *
 add_address(List *objects, Oid class_id, Oid object, int32 sub_object)
 {
-	ObjectAddress *address = palloc(sizeof(ObjectAddress));
-
-	ObjectAddressSubSet(*address, class_id, object, sub_object);
-	return lappend(objects, address);
+	return lappend(objects, sv_catalog_address(class_id, object, sub_object));
 }
 
 /* begin to look for all that has a hidden name in a catalog */
@@ -2079,14 +2084,7 @@ is_not_null(Oid relation, List *columns)
 
 	foreach(lc, columns)
 	{
-		HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
-											Int16GetDatum(lfirst_int(lc)));
-		bool		notnull = HeapTupleIsValid(tuple) &&
-		((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-
-		if (HeapTupleIsValid(tuple))
-			ReleaseSysCache(tuple);
-		if (!notnull)
+		if (!sv_catalog_is_not_null(relation, lfirst_int(lc)))
 			return false;
 	}
 	return true;
@@ -2134,24 +2132,11 @@ sv_retain_return_indexes(Oid relation)
 		former = sv_catalog_former_name(get_namespace_name(schema), name);
 		if (former == NULL)
 			former = name + strlen(SV_HIDDEN_PREFIX);
-		if (!is_free_name(former, schema))
+		if (!sv_retain_is_free_name(former, schema))
 			continue;
 		rename_index(index, former);
 		sv_contract_touch(RelationRelationId, relation);
 	}
-}
-
-/* does the table have the column of a parent, which alone can change it? */
-static bool
-is_inherited(Oid relation, AttrNumber number)
-{
-	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
-										Int16GetDatum(number));
-	bool		inherited =
-	((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount > 0;
-
-	ReleaseSysCache(tuple);
-	return inherited;
 }
 
 /*
@@ -2163,7 +2148,7 @@ sv_retain_return_column(Oid relation, AttrNumber number, const char *name)
 {
 	RenameStmt *rename = makeNode(RenameStmt);
 
-	if (is_inherited(relation, number))
+	if (sv_catalog_is_inherited(relation, number))
 		return;
 	rename->renameType = OBJECT_COLUMN;
 	rename->relationType = OBJECT_TABLE;
@@ -2191,7 +2176,8 @@ move_back(Oid relation, Oid schema, const char *name)
 	if (strcmp(get_rel_name(relation), name) != 0)
 	{
 		/* by way of a name that neither schema has */
-		RenameRelationInternal(relation, passing_name(relation), true, false);
+		RenameRelationInternal(relation, sv_retain_passing_name(relation),
+							   true, false);
 		CommandCounterIncrement();
 	}
 	table = relation_open(relation, AccessExclusiveLock);

@@ -135,10 +135,7 @@ static char *
 expression_text(Node *expression, Oid relation)
 {
 	int			nestlevel = sv_contract_enter();
-	char	   *text = deparse_expression(expression,
-										  deparse_context_for(get_rel_name(relation),
-															  relation),
-										  false, false);
+	char	   *text = sv_contract_expression_text(expression, relation);
 
 	sv_contract_leave(nestlevel);
 	return text;
@@ -671,20 +668,10 @@ can_defer(const Retype *retype)
 	return sv_defer_can(retype->relation, retype->name);
 }
 
-static bool
-is_not_valid(const char *clause)
-{
-	static const char mark[] = " NOT VALID";
-	size_t		length = strlen(clause);
-
-	return length >= sizeof(mark) - 1 &&
-		strcmp(clause + length - (sizeof(mark) - 1), mark) == 0;
-}
-
 static void
 leave_constraint(const Attached *attached)
 {
-	bool		is_valid = !is_not_valid(attached->clause);
+	bool		is_valid = !sv_contract_is_not_valid(attached->clause);
 
 	sv_defer_add(SV_JOB_REPLACE, attached->relation, attached->name,
 				 is_valid ? psprintf("%s NOT VALID", attached->clause) :
@@ -781,15 +768,13 @@ soften(const Retype *retype)
 	foreach(lc, retype->attached)
 	{
 		Attached   *attached = lfirst(lc);
-		ObjectAddress *key;
 
 		if (attached->class_id == StatisticExtRelationId ||
 			(!retype->deferred && (strchr("puxi", attached->flavour) == NULL ||
 								   is_made_now(attached))))
 			continue;
-		key = palloc(sizeof(ObjectAddress));
-		ObjectAddressSet(*key, attached->class_id, attached->object);
-		objects = lappend(objects, key);
+		objects = lappend(objects, sv_catalog_address(attached->class_id,
+													  attached->object, 0));
 	}
 	sv_retain_soften(objects);
 }
@@ -984,20 +969,6 @@ move_sequence(Oid sequence, Oid table, AttrNumber from, AttrNumber to)
 	CommandCounterIncrement();
 }
 
-static void
-set_identity(Oid relation, AttrNumber number, char identity)
-{
-	Relation	catalog = table_open(AttributeRelationId, RowExclusiveLock);
-	HeapTuple	tuple = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(relation),
-											Int16GetDatum(number));
-	Form_pg_attribute form = (Form_pg_attribute) GETSTRUCT(tuple);
-
-	form->attidentity = identity;
-	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-	table_close(catalog, RowExclusiveLock);
-	CommandCounterIncrement();
-}
-
 /* sequences that a column owns, identity included: OIDs */
 static List *
 owned_sequences(Oid relation, AttrNumber number)
@@ -1043,8 +1014,8 @@ move_default(const Retype *retype, AttrNumber number, List *sequences)
 	}
 	if (retype->identity && !retype->deferred)
 	{
-		set_identity(retype->relation, retype->old_number, '\0');
-		set_identity(retype->relation, number, retype->identity);
+		sv_retain_set_identity(retype->relation, retype->old_number, '\0');
+		sv_retain_set_identity(retype->relation, number, retype->identity);
 	}
 	if (retype->default_value)
 		run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
@@ -1130,8 +1101,8 @@ sv_retype_move_sequences(Oid relation, AttrNumber from, AttrNumber to,
 	}
 	if (identity == ' ')
 		return;
-	set_identity(relation, from, '\0');
-	set_identity(relation, to, identity);
+	sv_retain_set_identity(relation, from, '\0');
+	sv_retain_set_identity(relation, to, identity);
 }
 
 /* a large table's rows are compared with the other table by a job */
@@ -1139,7 +1110,7 @@ static void
 make_one(const Attached *attached)
 {
 	if (attached->flavour == CONSTRAINT_FOREIGN &&
-		!is_not_valid(attached->clause) &&
+		!sv_contract_is_not_valid(attached->clause) &&
 		sv_defer_can(attached->relation, NULL))
 	{
 		run(psprintf("%s NOT VALID", attached->definition));

@@ -422,12 +422,15 @@ extern void sv_catalog_note_rename(const char *schema, const char *name,
 								   const char *new_name);
 extern bool sv_catalog_is_base_schema(const SvProduct *product,
 									  const char *schema);
+extern ObjectAddress *sv_catalog_address(Oid class_id, Oid object,
+										 int32 sub_object);
 extern List *sv_catalog_references(Oid class_id, Oid object);
 extern List *sv_catalog_dependents(Oid class_id, Oid object,
 								   int32 sub_object);
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
 extern bool sv_catalog_is_version_schema(List *products, const char *name);
 extern List *sv_catalog_text_list(ArrayType *array);
+extern bool sv_catalog_has_text(List *strings, const char *string);
 extern void sv_catalog_note_synced(Oid relation, List *arguments,
 								   const char *product);
 extern List *sv_catalog_synced(Oid relation);
@@ -435,6 +438,9 @@ extern List *sv_catalog_synced_tables(void);
 extern List *sv_catalog_key(Relation table);
 extern Oid	sv_catalog_relation_owner(Oid relation);
 extern char *sv_catalog_relation_name(Oid relation);
+extern Datum sv_catalog_relation_options(Oid relation);
+extern bool sv_catalog_is_not_null(Oid relation, AttrNumber number);
+extern bool sv_catalog_is_inherited(Oid relation, AttrNumber number);
 
 /*-------------------------------------------------------------------------
  * contract.c: contracts: take, store, compare with the catalogs
@@ -510,6 +516,8 @@ extern bool sv_contract_touched_rights(void);
 
 extern List *sv_contract_required(Relation relation);
 extern char *sv_contract_pending_check(Oid relation, AttrNumber column);
+extern char *sv_contract_expression_text(Node *expression, Oid relation);
+extern bool sv_contract_is_not_valid(const char *text);
 extern char *sv_contract_default_text(Oid attrdef);
 extern void sv_contract_remember_default(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
@@ -647,7 +655,9 @@ extern void sv_sequence_init(void);
  *-------------------------------------------------------------------------
  */
 extern Oid	sv_retain_schema(void);
+extern bool sv_retain_is_free_name(const char *name, Oid schema);
 extern char *sv_retain_free_name(const char *name);
+extern char *sv_retain_passing_name(Oid object);
 extern void sv_retain_run(const char *text);
 extern void sv_retain_soften(List *objects);
 extern void sv_retain_loosen(Oid class_id, Oid object, Oid relation,
@@ -664,6 +674,8 @@ extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 extern bool sv_retain_is_hidden_trigger(Oid trigger);
 extern void sv_retain_retarget_triggers(Oid function, Oid other);
 extern void sv_retain_hide_sequence(Oid sequence);
+extern void sv_retain_set_identity(Oid relation, AttrNumber number,
+								   char identity);
 extern void sv_retain_end_identity(Oid relation, AttrNumber number,
 								   Oid sequence);
 extern void sv_retain_return_identity(Oid relation, AttrNumber number,

@@ -101,20 +101,6 @@ find_twin_function(const SvPutAway *old)
 	return twin;
 }
 
-static Datum
-read_options(Oid relation)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	bool		isnull;
-	Datum		options = SysCacheGetAttr(RELOID, tuple,
-										  Anum_pg_class_reloptions, &isnull);
-
-	options = isnull ? (Datum) 0 :
-		PointerGetDatum(PG_DETOAST_DATUM_COPY(options));
-	ReleaseSysCache(tuple);
-	return options;
-}
-
 /* what a function of ruleutils tells of an object */
 static char *
 tell(PGFunction function, Oid object)
@@ -237,7 +223,7 @@ static char *
 tell_relation(Oid view)
 {
 	Relation	relation = relation_open(view, AccessShareLock);
-	Datum		options = read_options(view);
+	Datum		options = sv_catalog_relation_options(view);
 	StringInfoData text;
 
 	initStringInfo(&text);

@@ -228,15 +228,7 @@ goes_along(const Shift *shift, const SvEntry *entry)
 static bool
 is_inherited(const SvEntry *table, AttrNumber number)
 {
-	HeapTuple	tuple = SearchSysCache2(ATTNUM,
-										ObjectIdGetDatum(table->physical),
-										Int16GetDatum(number));
-	bool		result = HeapTupleIsValid(tuple) &&
-	((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount > 0;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return result;
+	return sv_catalog_is_inherited(table->physical, number);
 }
 
 /* and so does a constraint */
@@ -756,12 +748,6 @@ rename_part(const Pair *pair, const SvPart *part, const char *from,
 					 quote_identifier(to)));
 }
 
-static char *
-passing_name(Oid object)
-{
-	return psprintf("schemaver shift %u", object);
-}
-
 /*
  * Constraints, triggers and labels that have another name give theirs up
  * first, since two may have swapped them, in different tables too; with
@@ -783,7 +769,7 @@ rename_parts(const Pair *pair, List *coming, List *nows, bool finish)
 			 is_inherited_constraint(now)))
 			continue;
 		rename_part(pair, part, now->name, finish ? part->name :
-					passing_name(part->object));
+					sv_retain_passing_name(part->object));
 	}
 }
 
@@ -827,6 +813,7 @@ rename_objects(const Shift *shift)
 	{
 		SvEntry    *coming = lfirst(lc);
 		SvEntry    *now = sv_contract_resolve(coming);
+		char	   *passing;
 		char	   *schema;
 
 		if (now == NULL || now->physical != coming->physical ||
@@ -842,9 +829,10 @@ rename_objects(const Shift *shift)
 		}
 		if (strcmp(now->name, coming->name) == 0 || sv_is_hidden(now->name))
 			continue;
+		passing = sv_retain_passing_name(coming->physical);
 		run(psprintf("ALTER %s RENAME TO %s",
 					 alter_target(coming, schema, now->name),
-					 quote_identifier(passing_name(coming->physical))));
+					 quote_identifier(passing)));
 		renamed = lappend(renamed, coming);
 	}
 	foreach(lc, renamed)
@@ -853,7 +841,7 @@ rename_objects(const Shift *shift)
 
 		run(psprintf("ALTER %s RENAME TO %s",
 					 alter_target(coming, coming->schema,
-								  passing_name(coming->physical)),
+								  sv_retain_passing_name(coming->physical)),
 					 quote_identifier(coming->name)));
 	}
 }
@@ -908,7 +896,7 @@ return_sequence_names(const Shift *shift)
 			strcmp(now->name, coming->name) == 0)
 			continue;
 		sv_retain_return_sequence(coming->physical,
-								  passing_name(coming->physical));
+								  sv_retain_passing_name(coming->physical));
 		renamed = lappend(renamed, coming);
 	}
 	foreach(lc, renamed)
@@ -1064,10 +1052,7 @@ wanted_default(const Shift *shift, Oid relation, const SvPart *column)
 
 		if (shown->relation == relation &&
 			strcmp(shown->column, column->name) == 0)
-			return deparse_expression(shown->expression,
-									  deparse_context_for(get_rel_name(relation),
-														  relation),
-									  false, false);
+			return sv_contract_expression_text(shown->expression, relation);
 	}
 	return column->expression;
 }

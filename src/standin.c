@@ -72,15 +72,14 @@ read_references(Oid function)
 	foreach(lc, sv_catalog_references(ProcedureRelationId, function))
 	{
 		Form_pg_depend form = lfirst(lc);
-		ObjectAddress *reference;
 
 		if (form->refclassid == NamespaceRelationId ||
 			form->refclassid == ExtensionRelationId)
 			continue;
-		reference = palloc(sizeof(ObjectAddress));
-		ObjectAddressSubSet(*reference, form->refclassid, form->refobjid,
-							form->refobjsubid);
-		references = lappend(references, reference);
+		references = lappend(references,
+							 sv_catalog_address(form->refclassid,
+												form->refobjid,
+												form->refobjsubid));
 	}
 	return references;
 }

@@ -140,16 +140,6 @@ numbers_of(Oid relation, List *names)
 	return numbers;
 }
 
-static bool
-is_not_valid(const char *definition)
-{
-	static const char mark[] = " NOT VALID";
-	size_t		length = strlen(definition);
-
-	return length >= sizeof(mark) - 1 &&
-		strcmp(definition + length - (sizeof(mark) - 1), mark) == 0;
-}
-
 /* what a release knows of a constraint, NULL if nothing */
 static SvPart *
 part_of(const SvRelease *release, Oid relation, Oid constraint)
@@ -186,7 +176,7 @@ note_key(Form_pg_constraint form, const SvPart *part)
 	key->referenced_columns = numbers_of(key->referenced,
 										 constraint->pk_attrs);
 	key->set_columns = numbers_of(key->relation, constraint->fk_del_set_cols);
-	key->is_valid = part->type == NULL || !is_not_valid(part->type);
+	key->is_valid = part->type == NULL || !sv_contract_is_not_valid(part->type);
 	key->comment = GetComment(form->oid, ConstraintRelationId, 0);
 	return key;
 }
@@ -560,15 +550,6 @@ depends_on(Oid class_id, Oid object, Oid relation, AttrNumber number)
 	return false;
 }
 
-static ObjectAddress *
-make_address(Oid class_id, Oid object, int32 sub_object)
-{
-	ObjectAddress *address = palloc(sizeof(ObjectAddress));
-
-	ObjectAddressSubSet(*address, class_id, object, sub_object);
-	return address;
-}
-
 /*
  * Put a key or another index of a table away under a hidden name, with no
  * other object that depends on it.
@@ -577,7 +558,7 @@ void
 sv_swap_hide_index(Oid class_id, Oid object)
 {
 	sv_retain_unique(class_id, object);
-	sv_retain_soften(list_make1(make_address(class_id, object, 0)));
+	sv_retain_soften(list_make1(sv_catalog_address(class_id, object, 0)));
 }
 
 /* indexes of a column without a constraint, but those left to jobs */
@@ -637,8 +618,8 @@ sv_swap_put_aside(Oid relation, AttrNumber number, const char *successor,
 				  const SvRelease *to, List *pending)
 {
 	Oid			attrdef = GetAttrDefaultOid(relation, number);
-	List	   *objects = list_make1(make_address(RelationRelationId, relation,
-												  number));
+	List	   *objects = list_make1(sv_catalog_address(RelationRelationId,
+														  relation, number));
 
 	drop_checks(relation, number, pending);
 	hide_indexes(relation, number, pending);
@@ -646,8 +627,9 @@ sv_swap_put_aside(Oid relation, AttrNumber number, const char *successor,
 		sv_sync_relax(relation, number, to->version);
 	sv_retain_hide_column(relation, number);
 	if (OidIsValid(attrdef))
-		objects = lappend(objects, make_address(AttrDefaultRelationId,
-												attrdef, 0));
+		objects = lappend(objects,
+						  sv_catalog_address(AttrDefaultRelationId, attrdef,
+											 0));
 	sv_retain_soften(objects);
 	sv_contract_touch(RelationRelationId, relation);
 }

@@ -78,7 +78,6 @@
 #include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
-#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 #define ARGS_PER_PAIR	7
@@ -388,16 +387,6 @@ parse_with_context(Relation relation, const char *text, Oid type,
 	return node;
 }
 
-/* the text of a tree over a relation's row, under pinned settings */
-static char *
-deparse(Oid relation, Node *node)
-{
-	return deparse_expression(node,
-							  deparse_context_for(get_rel_name(relation),
-												  relation),
-							  false, false);
-}
-
 /*
  * Parse an expression over a relation's row, for a column of a type.  Errors
  * are raised for what does not parse or does not fit the type, for volatile
@@ -417,7 +406,7 @@ sv_sync_check(Oid relation, const char *expression, Oid type, int32 typmod,
 	Node	   *node = parse_with_context(table, expression, type, typmod,
 										  what);
 	int			nestlevel = enter_pinned();
-	char	   *text = deparse(relation, node);
+	char	   *text = sv_contract_expression_text(node, relation);
 
 	leave_pinned(nestlevel);
 	relation_close(table, NoLock);
@@ -2395,13 +2384,17 @@ freeze_pair(Relation relation, SvSyncPair *pair)
 	{
 		frozen->up = parse_direction(relation, pair->up, frozen->new_column,
 									 pair, true);
-		frozen->up_text = deparse(RelationGetRelid(relation), frozen->up);
+		frozen->up_text =
+			sv_contract_expression_text(frozen->up,
+										RelationGetRelid(relation));
 	}
 	if (pair->down[0] != '\0')
 	{
 		frozen->down = parse_direction(relation, pair->down,
 									   frozen->old_column, pair, false);
-		frozen->down_text = deparse(RelationGetRelid(relation), frozen->down);
+		frozen->down_text =
+			sv_contract_expression_text(frozen->down,
+										RelationGetRelid(relation));
 	}
 	return frozen;
 }
@@ -2471,7 +2464,7 @@ thaw_text(Oid relation, Node *node, const char *frozen_text, char *text)
 		return text;
 	if (mentions_dropped(relation, node))
 		return "";
-	now = deparse(relation, node);
+	now = sv_contract_expression_text(node, relation);
 	return strcmp(now, frozen_text) == 0 ? text : now;
 }
 
