@@ -1053,7 +1053,10 @@ is_fed(const Run *run, const Step *step)
 	return false;
 }
 
-/* did the writer leave out his side, and the other has a default? */
+/*
+ * Did the writer leave out his side, and the other has a default?  A NULL in
+ * spite of a default of his own is one that he has written.
+ */
 static bool
 is_left_out(const Run *run, const Step *step)
 {
@@ -1061,6 +1064,8 @@ is_left_out(const Run *run, const Step *step)
 
 	return forward->source != InvalidAttrNumber &&
 		is_null(run, forward->source) && !is_null(run, forward->target) &&
+		!TupleDescAttr(run->row->tts_tupleDescriptor,
+					   forward->source - 1)->atthasdef &&
 		!is_fed(run, step);
 }
 

@@ -84,6 +84,7 @@ INSERT INTO parent VALUES (1, 'x', 3) ON CONFLICT (id) DO UPDATE SET age = 11
 	RETURNING id, age;
 INSERT INTO parent VALUES (1, 'x', 3) ON CONFLICT ON CONSTRAINT parent_pkey DO NOTHING;
 INSERT INTO parent (name, age) VALUES ('y', 0);
+INSERT INTO parent (name, age) VALUES ('y', NULL);
 INSERT INTO child (parent_id) VALUES (12345);
 DELETE FROM parent WHERE id = 900;
 SELECT count(*) FROM child WHERE parent_id = 900;

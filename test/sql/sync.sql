@@ -118,6 +118,7 @@ INSERT INTO filled (id) VALUES (1);
 INSERT INTO filled (id, old_one) VALUES (2, 2);
 SELECT as_version('2');
 INSERT INTO filled (id) VALUES (3);
+-- NULL in spite of a default is what the writer has written
 INSERT INTO filled (id, new_one) VALUES (4, NULL);
 ALTER TABLE filled ALTER old_one SET DEFAULT 8;
 INSERT INTO filled (id, new_one) VALUES (5, NULL);
