@@ -1551,13 +1551,29 @@ leave_parts(const Shift *shift, const Pair *pair)
 	return_identities(shift, pair);
 }
 
-/* what is in relations takes on the names of "to" */
+/* the pairs as they are now, of some relations only unless that is NIL */
+static List *
+pairs_of(const Shift *shift, List *relations)
+{
+	List	   *pairs = NIL;
+	ListCell   *lc;
+
+	foreach(lc, make_pairs(shift, shift->coming))
+	{
+		if (relations == NIL ||
+			list_member_oid(relations, ((Pair *) lfirst(lc))->now->physical))
+			pairs = lappend(pairs, lfirst(lc));
+	}
+	return pairs;
+}
+
+/* what is in relations, or in all if they are NIL, takes on the names of "to" */
 static void
-rename_within(List *pairs)
+rename_within(const Shift *shift, List *relations)
 {
 	ListCell   *lc;
 
-	foreach(lc, pairs)
+	foreach(lc, pairs_of(shift, relations))
 	{
 		Pair	   *pair = lfirst(lc);
 
@@ -1565,8 +1581,8 @@ rename_within(List *pairs)
 			pair->now->kind != RELKIND_SEQUENCE)
 			rename_columns(pair);
 	}
-	rename_all_parts(pairs, false);
-	rename_all_parts(pairs, true);
+	rename_all_parts(pairs_of(shift, relations), false);
+	rename_all_parts(pairs_of(shift, relations), true);
 }
 
 /* the newest supported version, but for "to", that has an object: its entry */
@@ -1608,13 +1624,8 @@ fit_returned(const Shift *shift)
 		leave_parts(shift, pair);
 		returned = lappend_oid(returned, pair->coming->physical);
 	}
-	foreach(lc, make_pairs(shift, shift->coming))
-	{
-		Pair	   *pair = lfirst(lc);
-
-		if (list_member_oid(returned, pair->coming->physical))
-			rename_within(list_make1(pair));
-	}
+	if (returned != NIL)
+		rename_within(shift, returned);
 }
 
 /*
@@ -1645,7 +1656,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	foreach(lc, make_pairs(&shift, shift.coming))
 		leave_parts(&shift, lfirst(lc));
 	rename_objects(&shift);
-	rename_within(make_pairs(&shift, shift.coming));
+	rename_within(&shift, NIL);
 	return_objects(&shift);
 	fit_returned(&shift);
 	foreach(lc, make_pairs(&shift, shift.coming))
