@@ -449,8 +449,8 @@ sv_jobs_needing(const SvProduct *product, const SvRelease *release)
  * a worker if the transaction commits.  The caller fills in product, release,
  * kind, relid, name, and what else the kind has.
  */
-void
-sv_jobs_add(SvJob *job)
+static void
+add_job(SvJob *job)
 {
 	if (!OidIsValid(sv_work_find_relation(job)))
 		elog(ERROR, "a job's relation does not exist");
@@ -473,7 +473,7 @@ sv_jobs_add_deferred(const SvProduct *product, const SvRelease *release)
 
 		job->product_id = product->id;
 		job->release_id = release->id;
-		sv_jobs_add(job);
+		add_job(job);
 	}
 }
 
@@ -571,8 +571,8 @@ failed_text(List *jobs)
  * are not finished?  If one of them has failed *failed is a sentence that
  * says which and why, else NULL.  Cheap where there is none at all.
  */
-bool
-sv_jobs_pending(int32 release_id, char **failed)
+static bool
+has_pending(int32 release_id, char **failed)
 {
 	List	   *jobs = pending_jobs(release_id);
 
@@ -602,7 +602,7 @@ sv_jobs_check_ready(const SvProduct *product, const SvRelease *release)
 	if (!sv_catalog_has_jobs())
 		return;
 	sv_jobs_resume();
-	if (!sv_jobs_pending(release->id, &failed))
+	if (!has_pending(release->id, &failed))
 		return;
 	if (is_resting(product, linitial(sv_work_pending(product, release))))
 		report_resting(product, release);

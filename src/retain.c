@@ -672,10 +672,7 @@ sv_retain_prepare_heir(Oid parent, Oid child)
 	}
 	relation_close(relation, NoLock);
 	if (any)
-		run_utility(linitial_node(RawStmt,
-								  raw_parser(text.data,
-											 RAW_PARSE_DEFAULT))->stmt,
-					text.data);
+		sv_retain_run(text.data);
 	return any;
 }
 
@@ -1247,9 +1244,7 @@ sv_retain_disinherit(Oid relation, Oid parent)
 	SvIdentity	identity;
 
 	sv_catalog_become_owner(&identity);
-	run_utility(linitial_node(RawStmt,
-							  raw_parser(text, RAW_PARSE_DEFAULT))->stmt,
-				text);
+	sv_retain_run(text);
 	sv_catalog_become_caller(&identity);
 }
 

@@ -1088,7 +1088,6 @@ extern const char *sv_work_run(int32 id, bool foreground);
  *-------------------------------------------------------------------------
  */
 extern void sv_jobs_init(void);
-extern void sv_jobs_add(SvJob *job);
 extern void sv_jobs_add_deferred(const SvProduct *product,
 								 const SvRelease *release);
 extern void sv_jobs_forget(const SvProduct *product,
@@ -1098,7 +1097,6 @@ extern void sv_jobs_stop(const SvProduct *product);
 extern SvJob *sv_jobs_needing(const SvProduct *product,
 							  const SvRelease *release);
 extern void sv_jobs_resume(void);
-extern bool sv_jobs_pending(int32 release_id, char **failed);
 extern void sv_jobs_check_ready(const SvProduct *product,
 								const SvRelease *release);
 
