@@ -14,8 +14,12 @@ bench_register()
 	report "register() or unregister(), warm connection" \
 		"$(median "${times[@]}")" '< 1' ms
 
+	sql -c 'ALTER SYSTEM SET max_connections = 5100'
+	restart_server server
 	hold 5000 shop/1
 	live=$(sql -c "SELECT count(*) FROM schemaver.instances")
 	report "sessions registered at the same time" "$live" '== 5000'
 	release
+	sql -c 'ALTER SYSTEM RESET max_connections'
+	restart_server server
 }

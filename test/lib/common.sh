@@ -261,6 +261,14 @@ start_server()
 	export PATH=$bindir:$PATH
 }
 
+# restart_server NAME: for settings that need it
+restart_server()
+{
+	as_owner "$bindir/pg_ctl" -D "$scratch/$1" -l "$scratch/$1.log" -s -w \
+		-m fast restart ||
+		{ tail -n 40 "$scratch/$1.log" >&2; die "the server did not restart"; }
+}
+
 # stop_server NAME
 stop_server()
 {
