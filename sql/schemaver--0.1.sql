@@ -449,6 +449,23 @@ COMMENT ON FUNCTION schemaver.sync() IS
 	'the trigger that computes the columns that the writer''s version does not write; its arguments are seven for each pair of columns: old column, new column, up, down, product, version, new or old';
 
 --
+-- key.c: unique keys that only older versions still have
+--
+
+CREATE DOMAIN schemaver.first AS boolean;
+
+COMMENT ON DOMAIN schemaver.first IS
+	'the mark at the end of a unique key that the newest version has dropped: true in the first row with its values, null in others';
+
+CREATE FUNCTION schemaver.is_first(VARIADIC "any")
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'schemaver_is_first'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION schemaver.is_first("any") IS
+	'within schemaver.sync(): true if no row has these values of a unique key yet, else null; what newer versions write is marked by it';
+
+--
 -- archive.c: where retire() keeps what would be lost, if it shall
 --
 -- Everybody may look into the schema: who may read a table there is told by

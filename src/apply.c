@@ -478,13 +478,11 @@ rehearse_statement(Migration *migration)
 	sv_contract_look_again();
 }
 
-/* run the statements as the caller; settings they make end with them */
 static void
-run_statements(Migration *migration)
+run_each(Migration *migration)
 {
 	ListCell   *lc;
 
-	SPI_connect();
 	foreach(lc, migration->script->statements)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -495,8 +493,29 @@ run_statements(Migration *migration)
 		else
 			run_statement(migration->statement);
 	}
-	SPI_finish();
 	migration->statement = NULL;
+}
+
+/*
+ * Run the statements as the caller, but not as the version that his session
+ * may be registered under; settings they make end with them.
+ */
+static void
+run_statements(Migration *migration)
+{
+	bool		aside = sv_registry_set_aside(true);
+
+	SPI_connect();
+	PG_TRY();
+	{
+		run_each(migration);
+	}
+	PG_FINALLY();
+	{
+		(void) sv_registry_set_aside(aside);
+	}
+	PG_END_TRY();
+	SPI_finish();
 }
 
 /* as in run_statements(), with the path and the context of a script */

@@ -1379,7 +1379,8 @@ forget_pairs(List *dropped)
 
 			if ((pair->old_column[0] == '\0' ||
 				 get_attnum(object->objectId, pair->old_column) > 0) &&
-				get_attnum(object->objectId, pair->new_column) > 0)
+				(pair->new_column[0] == '\0' ||
+				 get_attnum(object->objectId, pair->new_column) > 0))
 				left = lappend(left, pair);
 		}
 		if (list_length(left) < list_length(pairs))
@@ -1898,6 +1899,21 @@ mend_triggers(const SvProduct *product)
 	return mended;
 }
 
+/* unique keys hold for all rows again, where they can */
+static int
+mend_keys(const SvProduct *product)
+{
+	int			mended = 0;
+
+	if (product->current == 0)
+		return 0;
+	sv_contract_collect_begin();
+	mended = sv_key_tighten_all(sv_catalog_release(product,
+												   product->current));
+	sv_contract_collect_end();
+	return mended;
+}
+
 /*
  * schemaver.reconcile(product) returns integer
  */
@@ -1912,6 +1928,7 @@ schemaver_reconcile(PG_FUNCTION_ARGS)
 								 text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
 	sv_registry_lock_product(product->id);
 	product = sv_catalog_product_by_id(product->id);
-	changed = reconcile_product(product);
+	changed = mend_keys(product);
+	changed += reconcile_product(product);
 	PG_RETURN_INT32(changed + mend_triggers(product));
 }

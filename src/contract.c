@@ -566,12 +566,9 @@ sv_contract_move(Oid class_id, Oid from, Oid to)
 	sv_contract_touch(class_id, to);
 }
 
-/*
- * Let contracts that know a trigger know another one of the same table
- * instead, which does its work from now on.
- */
-void
-sv_contract_move_trigger(Oid from, Oid to, const char *name)
+/* link one kind of parts of all entries to another object */
+static void
+move_parts(char kind, Oid from, Oid to, const char *name)
 {
 	ListCell   *lc;
 	ListCell   *lp;
@@ -581,23 +578,47 @@ sv_contract_move_trigger(Oid from, Oid to, const char *name)
 		SvEntry    *entry = sv_catalog_entry(lfirst_int(lc));
 		Loaded	   *known;
 
-		foreach(lp, entry->triggers)
+		foreach(lp, kind == SV_PART_TRIGGER ? entry->triggers :
+				entry->constraints)
 		{
-			SvPart	   *trigger = lfirst(lp);
+			SvPart	   *part = lfirst(lp);
 
-			if (trigger->object != from)
+			if (part->object != from)
 				continue;
-			trigger->object = to;
-			trigger->physical_name = pstrdup(name);
+			part->object = to;
+			part->physical_name = pstrdup(name);
 		}
 		sv_catalog_relink_entry(entry);
-		known = hash_search(loaded, &entry->id, HASH_FIND, NULL);
+		known = loaded ?
+			hash_search(loaded, &entry->id, HASH_FIND, NULL) : NULL;
 		if (known)
 		{
 			known->entry = NULL;
 			known->is_judged = false;
 		}
 	}
+}
+
+/*
+ * Let contracts that know a trigger know another one of the same table
+ * instead, which does its work from now on.
+ */
+void
+sv_contract_move_trigger(Oid from, Oid to, const char *name)
+{
+	move_parts(SV_PART_TRIGGER, from, to, name);
+}
+
+/*
+ * Let contracts that know a constraint, or a unique index without one, know
+ * another one of the same table instead.
+ */
+void
+sv_contract_move_constraint(Oid from, Oid to)
+{
+	char	   *name = get_constraint_name(to);
+
+	move_parts(SV_PART_CONSTRAINT, from, to, name ? name : get_rel_name(to));
 }
 
 /*
@@ -842,6 +863,31 @@ read_columns(SvEntry *entry, Relation relation)
 	demand_required(entry, relation);
 }
 
+/*
+ * Is a column the mark that key.c adds to a unique key?
+ */
+bool
+sv_contract_is_mark(Oid relation, AttrNumber number)
+{
+	char	   *name = get_attname(relation, number, true);
+
+	return name && sv_is_hidden(name) &&
+		get_atttype(relation, number) ==
+		GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+						CStringGetDatum("first"),
+						ObjectIdGetDatum(get_namespace_oid(SV_SCHEMA, true)));
+}
+
+/* the columns of a unique key as those know it that do not know its mark */
+static List *
+without_mark(Oid relation, List *columns)
+{
+	if (list_length(columns) > 1 &&
+		sv_contract_is_mark(relation, llast_int(columns)))
+		return list_delete_last(columns);
+	return columns;
+}
+
 /* conkey of a constraint, as a list */
 static List *
 constraint_columns(HeapTuple tuple, Relation catalog)
@@ -890,6 +936,8 @@ read_constraints(SvEntry *entry, Oid relation, Oid domain)
 		part->object = form->oid;
 		part->flavour = form->contype;
 		part->columns = constraint_columns(tuple, catalog);
+		if (form->contype == CONSTRAINT_UNIQUE)
+			part->columns = without_mark(relation, part->columns);
 		entry->constraints = lappend(entry->constraints, part);
 	}
 	systable_endscan(scan);
@@ -924,6 +972,8 @@ read_unique_indexes(SvEntry *entry, Relation relation)
 			for (int i = 0; i < form->indnkeyatts; i++)
 				part->columns = lappend_int(part->columns,
 											form->indkey.values[i]);
+			part->columns = without_mark(RelationGetRelid(relation),
+										 part->columns);
 			/* zero stands for an expression, and here for a predicate */
 			if (!heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
 				part->columns = lappend_int(part->columns, 0);

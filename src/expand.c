@@ -1304,6 +1304,52 @@ note_kept(const char *description, const ObjectAddress *unit)
 						description, now);
 }
 
+/* what was noted to be put away has become another object */
+static void
+note_replaced(Oid class_id, Oid from, Oid to)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration.put_away)
+	{
+		SvPutAway  *put_away = lfirst(lc);
+
+		if (put_away->class_id == class_id && put_away->object == from)
+			put_away->object = to;
+	}
+}
+
+/* unique keys that were put away do not hold the newest version back */
+static void
+loosen_keys(List *kept)
+{
+	ListCell   *lc;
+
+	foreach(lc, kept)
+	{
+		ObjectAddress *unit = lfirst(lc);
+		Oid			loosened;
+		Oid			table;
+
+		if (unit->classId == ConstraintRelationId ?
+			!OidIsValid(get_constraint_index(unit->objectId)) :
+			unit->classId != RelationRelationId || unit->objectSubId != 0 ||
+			!is_index(unit->objectId))
+			continue;
+		sv_expand_follow_names();
+		loosened = sv_key_loosen(migration.product, migration.from, false,
+								 unit->classId, unit->objectId);
+		if (!OidIsValid(loosened))
+			continue;
+		note_replaced(unit->classId, unit->objectId, loosened);
+		table = IndexGetRelation(unit->classId == ConstraintRelationId ?
+								 get_constraint_index(loosened) : loosened,
+								 false);
+		add_hiding(table);
+		sv_expand_freeze(table);
+	}
+}
+
 /* put away what is needed, drop the rest of what the statement would drop */
 static void
 replace_drop(HTAB *doomed)
@@ -1348,6 +1394,7 @@ replace_drop(HTAB *doomed)
 						relation_of(lfirst(lc)), "drops %s",
 						getObjectDescription(lfirst(lc), false));
 	drop_others(others);
+	loosen_keys(kept);
 }
 
 /*
@@ -1641,9 +1688,11 @@ turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
  * Types of columns
  */
 
-/* remember what the columns of a table are computed from, by their numbers */
-static void
-freeze(Oid relation)
+/*
+ * Remember what the columns of a table are computed from, by their numbers.
+ */
+void
+sv_expand_freeze(Oid relation)
 {
 	MemoryContext context = MemoryContextSwitchTo(migration.context);
 	SvSyncFrozen *frozen = sv_sync_freeze(relation);
@@ -1682,7 +1731,7 @@ sv_expand_follow_names(void)
 		if (synced->frozen == NULL || get_rel_name(synced->relation) == NULL)
 			continue;
 		sv_sync_thaw(synced->frozen);
-		freeze(synced->relation);
+		sv_expand_freeze(synced->relation);
 	}
 }
 
@@ -1866,7 +1915,7 @@ turn_type_commands(Oid relation, List *commands)
 							 is_column_in_use(relation, number)))
 		{
 			add_hiding(relation);
-			freeze(relation);
+			sv_expand_freeze(relation);
 		}
 		else
 		{
@@ -1979,7 +2028,7 @@ keep_labels(const AlterEnumStmt *statement)
 								   used_releases(migration.releases)))
 	{
 		add_hiding(lfirst_oid(lc));
-		freeze(lfirst_oid(lc));
+		sv_expand_freeze(lfirst_oid(lc));
 	}
 }
 
@@ -2682,11 +2731,11 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	foreach(lc, migration.hiding)
 		sv_contract_touch(RelationRelationId, lfirst_oid(lc));
 	foreach(lc, sv_sync_tables())
-		freeze(lfirst_oid(lc));
+		sv_expand_freeze(lfirst_oid(lc));
 	foreach(lc, script ? sv_directive_split(product, from, script) : NIL)
 	{
 		add_hiding(lfirst_oid(lc));
-		freeze(lfirst_oid(lc));
+		sv_expand_freeze(lfirst_oid(lc));
 	}
 }
 

@@ -80,6 +80,7 @@ typedef struct Change
 
 /* the session's registration, NULL if it has none */
 static Registration *session = NULL;
+static bool is_set_aside = false;	/* it does not count for now */
 
 /* what came with the connection, whether or not it is in force now */
 static Registration *connection = NULL;
@@ -793,14 +794,31 @@ sv_registry_schemas(void)
 
 /*
  * What this session is registered under: the id of the release, its product
- * and version; 0 and NULLs if nothing.  They last as long as the registration.
+ * and version; 0 and NULLs if nothing, or while sv_registry_set_aside() says
+ * so.  They last as long as the registration.
  */
 int32
 sv_registry_session(const char **product, const SvVersion **version)
 {
-	*product = session ? session->product : NULL;
-	*version = session ? session->version : NULL;
-	return session ? session->release_id : 0;
+	bool		counts = session && !is_set_aside;
+
+	*product = counts ? session->product : NULL;
+	*version = counts ? session->version : NULL;
+	return counts ? session->release_id : 0;
+}
+
+/*
+ * Should this session's registration count for what it writes?  A migration's
+ * script is nobody's old version, whoever runs it.  Returns what was said
+ * before, for the caller to say again, after an error too.
+ */
+bool
+sv_registry_set_aside(bool aside)
+{
+	bool		before = is_set_aside;
+
+	is_set_aside = aside;
+	return before;
 }
 
 /*
@@ -1139,7 +1157,7 @@ schemaver_writes_as(PG_FUNCTION_ARGS)
 
 	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
 		PG_RETURN_BOOL(true);
-	if (session == NULL ||
+	if (session == NULL || is_set_aside ||
 		strlen(session->product) != VARSIZE_ANY_EXHDR(product) ||
 		memcmp(session->product, VARDATA_ANY(product),
 			   VARSIZE_ANY_EXHDR(product)) != 0)

@@ -258,9 +258,12 @@ hidden_relation_name(const char *name, Oid schema)
 							  schema);
 }
 
-/* the name for a hidden column, free in the relation and all its heirs */
-static char *
-hidden_column_name(Oid relation, const char *column)
+/*
+ * The name for a hidden column, free in the relation and all its heirs; in the
+ * caller's memory context.
+ */
+char *
+sv_retain_hidden_column(Oid relation, const char *column)
 {
 	char	   *hidden = makeObjectName(SV_HIDDEN_NAME, column, NULL);
 	List	   *heirs = find_all_inheritors(relation, NoLock, NULL);
@@ -341,9 +344,24 @@ child_constraints(Oid constraint)
 	return children;
 }
 
+/* is the last column of an index a mark, which key.c has added? */
+static bool
+has_mark(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+	bool		found =
+		sv_contract_is_mark(form->indrelid,
+							form->indkey.values[form->indnkeyatts - 1]);
+
+	ReleaseSysCache(tuple);
+	return found;
+}
+
 /*
  * Turn a primary key into a unique constraint, or that back.  The one demands
- * NOT NULL, which is the caller's business; the other does not.
+ * NOT NULL, which is the caller's business; the other does not.  A loosened key
+ * is no primary one.
  */
 void
 sv_retain_change_key(Oid constraint, bool primary)
@@ -356,7 +374,8 @@ sv_retain_change_key(Oid constraint, bool primary)
 	HeapTuple	index;
 	ListCell   *lc;
 
-	if (form->contype != (primary ? CONSTRAINT_UNIQUE : CONSTRAINT_PRIMARY))
+	if (form->contype != (primary ? CONSTRAINT_UNIQUE : CONSTRAINT_PRIMARY) ||
+		(primary && has_mark(form->conindid)))
 		return;
 	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
 	form->contype = primary ? CONSTRAINT_PRIMARY : CONSTRAINT_UNIQUE;
@@ -602,7 +621,7 @@ sv_retain_hide_column(Oid relation, AttrNumber number)
 	rename->relationType = OBJECT_TABLE;
 	rename->relation = range_of(relation);
 	rename->subname = column;
-	rename->newname = hidden_column_name(relation, column);
+	rename->newname = sv_retain_hidden_column(relation, column);
 	rename->behavior = DROP_RESTRICT;
 
 	/* whoever may drop the column, by CASCADE, need not own the table */
@@ -1680,6 +1699,34 @@ add_unused_triggers(List *objects, const SvProduct *product, List *releases)
 	return objects;
 }
 
+/* is a column the mark of a unique key that a version needs? */
+static bool
+is_mark_needed(Oid relation, AttrNumber number, List *releases)
+{
+	Relation	table;
+	bool		needed = false;
+	ListCell   *lc;
+
+	if (!sv_contract_is_mark(relation, number))
+		return false;
+	table = relation_open(relation, AccessShareLock);
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Oid			index = lfirst_oid(lc);
+		Oid			constraint = get_index_constraint(index);
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID,
+											ObjectIdGetDatum(index));
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+		needed |= form->indkey.values[form->indnkeyatts - 1] == number &&
+			is_part_needed(OidIsValid(constraint) ? constraint : index,
+						   releases);
+		ReleaseSysCache(tuple);
+	}
+	relation_close(table, AccessShareLock);
+	return needed;
+}
+
 static List *
 add_unused_columns(List *objects, const SvProduct *product, List *releases)
 {
@@ -1696,7 +1743,8 @@ add_unused_columns(List *objects, const SvProduct *product, List *releases)
 		if (!form->attisdropped && form->attinhcount == 0 &&
 			sv_contract_is_table(get_rel_relkind(form->attrelid)) &&
 			is_in_base_schema(form->attrelid, product) &&
-			!is_column_needed(form->attrelid, form->attnum, releases))
+			!is_column_needed(form->attrelid, form->attnum, releases) &&
+			!is_mark_needed(form->attrelid, form->attnum, releases))
 			objects = add_address(objects, RelationRelationId,
 								  form->attrelid, form->attnum);
 	}

@@ -25,6 +25,7 @@
 #include "nodes/pg_list.h"
 #include "nodes/plannodes.h"
 #include "nodes/primnodes.h"
+#include "storage/itemptr.h"
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/relcache.h"
@@ -512,6 +513,8 @@ extern void sv_contract_touch_all(void);
 extern void sv_contract_touch_rights(void);
 extern void sv_contract_move(Oid class_id, Oid from, Oid to);
 extern void sv_contract_move_trigger(Oid from, Oid to, const char *name);
+extern void sv_contract_move_constraint(Oid from, Oid to);
+extern bool sv_contract_is_mark(Oid relation, AttrNumber number);
 extern bool sv_contract_touched_rights(void);
 
 extern List *sv_contract_required(Relation relation);
@@ -588,6 +591,7 @@ extern int	sv_registry_count(const SvRelease *release);
 extern List *sv_registry_schemas(void);
 extern int32 sv_registry_session(const char **product,
 								 const SvVersion **version);
+extern bool sv_registry_set_aside(bool aside);
 extern void sv_registry_lock_product(int32 product_id);
 
 /* set by _PG_init: mends a product after a restore, or DDL by hand */
@@ -657,6 +661,7 @@ extern void sv_sequence_init(void);
 extern Oid	sv_retain_schema(void);
 extern bool sv_retain_is_free_name(const char *name, Oid schema);
 extern char *sv_retain_free_name(const char *name);
+extern char *sv_retain_hidden_column(Oid relation, const char *column);
 extern char *sv_retain_passing_name(Oid object);
 extern void sv_retain_run(const char *text);
 extern void sv_retain_soften(List *objects);
@@ -733,6 +738,14 @@ typedef struct SvSyncDirection
 	Bitmapset  *inputs;			/* numbers of the columns that it mentions */
 } SvSyncDirection;
 
+/* which column of which row the trigger is computing */
+typedef struct SvSyncComputing
+{
+	Oid			relation;
+	AttrNumber	column;
+	ItemPointerData row;		/* where an UPDATE has found it, or invalid */
+} SvSyncComputing;
+
 /* what has become of a table's trigger since a migration has set it */
 typedef enum SvSyncState
 {
@@ -755,6 +768,7 @@ extern void sv_sync_place(Oid relation);
 extern Node *sv_sync_parse(const char *text);
 extern Node *sv_sync_expression(Relation relation, const char *text, Oid type,
 								int32 typmod);
+extern bool sv_sync_is_computed(Oid relation, const char *column);
 extern bool sv_sync_fills(Oid relation, AttrNumber number,
 						  const SvVersion *version);
 extern void sv_sync_relax(Oid relation, AttrNumber number,
@@ -764,6 +778,7 @@ extern void sv_sync_ease(Oid relation, AttrNumber number,
 extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
 						   int32 typmod, const char *what);
 extern bool sv_sync_is_about_data(int sqlerrcode);
+extern const SvSyncComputing *sv_sync_computing(void);
 extern bool sv_sync_gives_value(Oid relation, const char *expression,
 								const char *column, List **inputs);
 extern SvSyncFrozen *sv_sync_freeze(Oid relation);
@@ -866,6 +881,18 @@ extern void sv_require_shift(const SvProduct *product, const SvRelease *from,
 extern bool sv_require_demand(Oid relation, AttrNumber number);
 extern List *sv_require_unneeded(const SvProduct *product);
 extern void sv_require_free(const SvProduct *product, Oid relation);
+
+/*-------------------------------------------------------------------------
+ * key.c: unique keys that only older versions still have
+ *-------------------------------------------------------------------------
+ */
+extern void sv_key_init(void);
+extern bool sv_key_is_loose(Oid class_id, Oid object);
+extern Oid	sv_key_loosen(const SvProduct *product, const SvRelease *last,
+						  bool is_newer, Oid class_id, Oid object);
+extern Oid	sv_key_tighten(Oid class_id, Oid object, bool force);
+extern int	sv_key_tighten_all(const SvRelease *current);
+extern void sv_key_drop(Oid class_id, Oid object);
 
 /*-------------------------------------------------------------------------
  * archive.c: keep what would be lost with retired versions
@@ -1128,6 +1155,7 @@ extern void sv_expand_init(void);
 extern void sv_expand_begin(const SvProduct *product, const SvRelease *from,
 							const SvRelease *to, List *releases,
 							const SvScript *script);
+extern void sv_expand_freeze(Oid relation);
 extern void sv_expand_follow_names(void);
 extern void sv_expand_end(void);
 extern void sv_expand_settle(void);

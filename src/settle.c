@@ -524,7 +524,10 @@ unique_columns(Oid index, bool *immediate)
 	form = (Form_pg_index) GETSTRUCT(tuple);
 	*immediate = form->indimmediate;
 	for (int i = 0; is_plain_unique(form, tuple) && i < form->indnkeyatts; i++)
-		columns = lappend_int(columns, form->indkey.values[i]);
+	{
+		if (!sv_contract_is_mark(form->indrelid, form->indkey.values[i]))
+			columns = lappend_int(columns, form->indkey.values[i]);
+	}
 	ReleaseSysCache(tuple);
 	list_sort(columns, list_int_cmp);
 	return columns;
@@ -562,7 +565,6 @@ settle_unique(const SvPutAway *old)
 	get_constraint_index(old->object) : old->object;
 	Pair		pair = {old, InvalidOid, NULL, false};
 	SvPutAway	whole = *old;
-	ObjectAddress address;
 	Oid			table;
 
 	if (!OidIsValid(index) || get_rel_name(index) == NULL ||
@@ -575,9 +577,7 @@ settle_unique(const SvPutAway *old)
 		is_in_use(NIL, &pair, old->class_id, old->object))
 		return;
 	sv_contract_touch(RelationRelationId, table);
-	ObjectAddressSet(address, old->class_id, old->object);
-	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
-	CommandCounterIncrement();
+	sv_key_drop(old->class_id, old->object);
 	sv_contract_touch_dropped(old->class_id, old->object);
 }
 

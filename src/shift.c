@@ -971,6 +971,82 @@ return_parts(const Pair *pair)
 	}
 }
 
+static Oid
+key_class(const SvPart *key)
+{
+	return key->flavour == 'i' ? RelationRelationId : ConstraintRelationId;
+}
+
+/*
+ * A unique key that is back under its name holds for all.  Where rows have
+ * been written that it does not allow, that is an error on the way forward, as
+ * in the script; to go back must be possible, and they stay exempt.
+ */
+static bool
+tighten_keys(const Pair *pair, bool forward)
+{
+	bool		any = false;
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->constraints)
+	{
+		SvPart	   *key = lfirst(lc);
+		Oid			object = key->object;
+
+		if (strchr("pui", key->flavour) &&
+			part_on(pair->now->constraints, object))
+			key->object = sv_key_tighten(key_class(key), object, forward);
+		any |= key->object != object;
+	}
+	return any;
+}
+
+/* one that was put away does not hold back the version that has none such */
+static bool
+loosen_keys(const Shift *shift, const Pair *pair, bool forward)
+{
+	bool		any = false;
+	ListCell   *lc;
+
+	foreach(lc, pair->going ? pair->going->constraints : NIL)
+	{
+		SvPart	   *key = lfirst(lc);
+		SvPart	   *now = part_on(pair->now->constraints, key->object);
+		Oid			loosened;
+
+		if (now == NULL || !sv_is_hidden(now->name) ||
+			strchr("pui", now->flavour) == NULL ||
+			part_on(pair->coming->constraints, key->object))
+			continue;
+		loosened = sv_key_loosen(shift->product, forward ? shift->from :
+								 shift->to, !forward, key_class(now),
+								 key->object);
+		if (OidIsValid(loosened))
+			key->object = loosened;
+		any |= OidIsValid(loosened);
+	}
+	return any;
+}
+
+/* keys of tables whose columns all have the names that they are to have */
+static void
+settle_keys(const Shift *shift, List *pairs, bool forward)
+{
+	ListCell   *lc;
+
+	foreach(lc, pairs)
+	{
+		Pair	   *pair = lfirst(lc);
+		bool		tightened;
+
+		if (!sv_contract_is_table(pair->now->kind))
+			continue;
+		tightened = tighten_keys(pair, forward);
+		if (loosen_keys(shift, pair, forward) || tightened)
+			sv_expand_freeze(pair->now->physical);
+	}
+}
+
 /* columns have got other names, by which the row trigger knows them */
 static void
 follow_pairs(List *pairs)
@@ -1667,6 +1743,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 			return_parts(pair);
 	}
 	follow_pairs(make_pairs(&shift, shift.coming));
+	settle_keys(&shift, make_pairs(&shift, shift.coming), forward);
 	foreach(lc, standing)
 		sv_split_return(lfirst(lc));
 	sv_swap_return_keys(keys, shift.pending, forward);
@@ -1839,4 +1916,5 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 		restore_keys(pair);
 	}
 	SPI_finish();
+	(void) sv_key_tighten_all(current);
 }

@@ -31,6 +31,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
 #include "utils/varlena.h"
 
@@ -502,6 +503,10 @@ gather_synced_table(ProductFacts *product, Oid table)
 		SvSyncPair *pair = lfirst(lc);
 		SyncFacts  *synced = palloc(sizeof(SyncFacts));
 
+		/* the mark of a key has no other column beside it */
+		if (sv_contract_is_mark(table, get_attnum(table, pair->old_column)) ||
+			sv_contract_is_mark(table, get_attnum(table, pair->new_column)))
+			continue;
 		synced->table = sv_catalog_relation_name(table);
 		synced->old_column = pair->old_column[0] == '\0' ? NULL :
 			pstrdup(quote_identifier(pair->old_column));

@@ -195,6 +195,9 @@ static HTAB *plans = NULL;
 static Shown *innermost = NULL;
 static Moved *moved = NULL;
 
+/* what is being computed */
+static SvSyncComputing computing;
+
 PG_FUNCTION_INFO_V1(schemaver_sync);
 
 /*
@@ -1030,6 +1033,7 @@ compute(Run *run, const Step *step, const Direction *direction,
 
 	run->failing = step;
 	run->direction = direction;
+	computing.column = direction->target;
 	value = ExecEvalExprSwitchContext(state, run->econtext, &isnull);
 	if (isnull && keeps)
 		return;
@@ -1266,6 +1270,16 @@ explain_error(Run *run, ErrorData *error, TupleTableSlot *before)
 }
 
 /*
+ * For functions in an expression of a pair: what is being computed, NULL if
+ * nothing is.
+ */
+const SvSyncComputing *
+sv_sync_computing(void)
+{
+	return OidIsValid(computing.relation) ? &computing : NULL;
+}
+
+/*
  * Compute what is to be computed in the row that was copied.  "before" is
  * NULL for a new row, "first" the first step for a changed one.
  */
@@ -1273,7 +1287,12 @@ static void
 compute_row(Run *run, TupleTableSlot *before, int first)
 {
 	MemoryContext oldcontext = CurrentMemoryContext;
+	SvSyncComputing outer = computing;
 
+	computing.relation = run->plan->relation;
+	ItemPointerSetInvalid(&computing.row);
+	if (before)
+		computing.row = before->tts_tid;
 	PG_TRY();
 	{
 		if (before)
@@ -1285,6 +1304,7 @@ compute_row(Run *run, TupleTableSlot *before, int first)
 	{
 		ErrorData  *error;
 
+		computing = outer;
 		MemoryContextSwitchTo(oldcontext);
 		error = CopyErrorData();
 		if (!sv_sync_is_about_data(error->sqlerrcode))
@@ -1294,6 +1314,7 @@ compute_row(Run *run, TupleTableSlot *before, int first)
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+	computing = outer;
 }
 
 /* the computed row as a tuple in the caller's memory context */
@@ -1689,6 +1710,32 @@ sv_sync_pairs(Oid relation)
 	pairs = read_pairs(table);
 	relation_close(table, AccessShareLock);
 	return pairs;
+}
+
+/*
+ * Is a column of a table computed in what this session writes?
+ */
+bool
+sv_sync_is_computed(Oid relation, const char *column)
+{
+	const char *product;
+	const SvVersion *version;
+	ListCell   *lc;
+
+	(void) sv_registry_session(&product, &version);
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+		bool		is_other = product == NULL ||
+			strcmp(product, pair->product) != 0;
+		bool		as_old = is_other ? !pair->newest_is_new :
+			sv_version_compare(version, sv_version_parse(pair->label)) <= 0;
+
+		if (strcmp(as_old ? pair->new_column : pair->old_column,
+				   column) == 0 && (as_old ? pair->up : pair->down)[0])
+			return true;
+	}
+	return false;
 }
 
 /* the column on the other side of a pair, NULL if it is none of the pair */

@@ -324,6 +324,14 @@ check_relaxed(Verification *verification, const SvEntry *entry)
 						psprintf("The primary key %s is only a unique constraint, whose columns may be null.",
 								 quote_identifier(then->name)),
 						"Make its columns NOT NULL.");
+		if (constraint && strchr("pui", constraint->flavour) &&
+			sv_key_is_loose(constraint->flavour == 'i' ? RelationRelationId :
+							ConstraintRelationId, constraint->object))
+			add_relaxed(verification, entry,
+						psprintf("The unique key %s does not hold for all rows: other versions may have written duplicates.",
+								 quote_identifier(then->name)),
+						psprintf("Delete duplicates, then call schemaver.reconcile(%s).",
+								 quote_literal_cstr(verification->product->name)));
 	}
 }
 

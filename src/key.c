@@ -1,0 +1,706 @@
+/*-------------------------------------------------------------------------
+ *
+ * key.c
+ *	  A unique key that only older versions still have does not hold the
+ *	  newest one back.
+ *
+ * An older version's ON CONFLICT needs an index that is unique over its
+ * columns, and goes on finding by it what is there.  The newest version has
+ * dropped the key and may write the same values again.  So a key that was put
+ * away is made anew, loosened: with one more column at its end, the mark.  It
+ * is true in the row that was the first one with its values, and in others
+ * null, which is distinct from everything.
+ *
+ * Rules kept here:
+ *
+ * - Rows have a mark by its default, so older versions are held to the key
+ *	 among all marked rows, as ever.  For what the newest version writes a pair
+ *	 of sync.c computes the mark, by schemaver.is_first().
+ * - The planner is told that ON CONFLICT (a, b) means (a, b, mark) where no
+ *	 other key is over these columns, in sessions of versions that know the key.
+ * - The server cannot add a column to an index, so this makes another one,
+ *	 and contracts are linked to that.  A table for which that takes long keeps
+ *	 the key as it was, and so does one whose key more stands on.
+ * - The way back is the same: where no row is without its mark, the key is
+ *	 made anew without it.  Otherwise it stays loosened under its name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/attmap.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/skey.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/planner.h"
+#include "parser/parse_utilcmd.h"
+#include "parser/parsetree.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+static planner_hook_type next_planner = NULL;
+
+PG_FUNCTION_INFO_V1(schemaver_is_first);
+
+/*
+ * Keys
+ */
+
+static Oid
+index_of(Oid class_id, Oid object)
+{
+	return class_id == ConstraintRelationId ? get_constraint_index(object) :
+		object;
+}
+
+/* the mark of a loosened key, InvalidAttrNumber if it is none */
+static AttrNumber
+mark_of(Relation index)
+{
+	Form_pg_index form = index->rd_index;
+	AttrNumber	last = form->indkey.values[form->indnkeyatts - 1];
+
+	return form->indisunique && form->indnkeyatts > 1 && last > 0 &&
+		sv_contract_is_mark(form->indrelid, last) ? last :
+		InvalidAttrNumber;
+}
+
+/*
+ * Is a unique constraint or index loosened?
+ */
+bool
+sv_key_is_loose(Oid class_id, Oid object)
+{
+	Relation	index = try_relation_open(index_of(class_id, object),
+										  AccessShareLock);
+	bool		loose;
+
+	if (index == NULL)
+		return false;
+	loose = mark_of(index) != InvalidAttrNumber;
+	relation_close(index, AccessShareLock);
+	return loose;
+}
+
+/* does anything but a part of it, or what goes along, depend on it? */
+static bool
+is_stood_on(Oid class_id, Oid object)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_dependents(class_id, object, -1))
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (form->deptype == DEPENDENCY_NORMAL)
+			return true;
+	}
+	return false;
+}
+
+/* a plain table, small enough, that inherits nothing and has no heirs */
+static bool
+can_rebuild(Oid relation)
+{
+	return get_rel_relkind(relation) == RELKIND_RELATION &&
+		!get_rel_relispartition(relation) && !has_superclass(relation) &&
+		list_length(find_all_inheritors(relation, NoLock, NULL)) == 1 &&
+		sv_defer_is_inline(relation);
+}
+
+/* does an expression or predicate of an index mention a hidden column? */
+static bool
+speaks_of_hidden(Relation index)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_references(RelationRelationId,
+									  RelationGetRelid(index)))
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (form->refclassid == RelationRelationId &&
+			form->refobjid == index->rd_index->indrelid &&
+			form->refobjsubid > 0 &&
+			sv_is_hidden(get_attname(form->refobjid, form->refobjsubid,
+									 false)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+can_loosen(Relation index, Oid class_id, Oid object)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (!form->indisunique || !form->indisvalid || !form->indimmediate ||
+		form->indisprimary || form->indisexclusion || form->indisreplident ||
+		form->indnullsnotdistinct || form->indnkeyatts >= INDEX_MAX_KEYS ||
+		index->rd_rel->relam != BTREE_AM_OID || !can_rebuild(form->indrelid))
+		return false;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber	number = form->indkey.values[i];
+
+		if (number > 0 &&
+			sv_is_hidden(get_attname(form->indrelid, number, false)))
+			return false;
+	}
+	return !speaks_of_hidden(index) && !is_stood_on(class_id, object) &&
+		!is_stood_on(RelationRelationId, RelationGetRelid(index));
+}
+
+/*
+ * Making one anew
+ */
+
+/* the statement that makes an index like that, with its constraint */
+static IndexStmt *
+clone_statement(Relation index)
+{
+	Relation	table = relation_open(index->rd_index->indrelid, NoLock);
+	AttrMap    *same = make_attrmap(RelationGetDescr(table)->natts);
+	Oid			constraint;
+	IndexStmt  *statement;
+
+	for (int i = 0; i < same->maplen; i++)
+		same->attnums[i] = i + 1;
+	statement = generateClonedIndexStmt(NULL, index, same, &constraint);
+	statement->idxname = pstrdup(RelationGetRelationName(index));
+	relation_close(table, NoLock);
+	return statement;
+}
+
+/* drop a key whose place another one takes at once */
+static void
+drop_key(Oid class_id, Oid object)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, class_id, object);
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL |
+					PERFORM_DELETION_QUIETLY);
+	CommandCounterIncrement();
+}
+
+/* make the key in the place of another one that contracts know */
+static Oid
+make_key(Oid relation, IndexStmt *statement, Oid class_id, Oid former)
+{
+	ObjectAddress made;
+	Oid			object;
+
+	made = DefineIndex(relation, statement, InvalidOid, InvalidOid,
+					   InvalidOid, false, false, false, false, true);
+	CommandCounterIncrement();
+	object = class_id == ConstraintRelationId ?
+		get_index_constraint(made.objectId) : made.objectId;
+	sv_contract_move_constraint(former, object);
+	sv_contract_touch(RelationRelationId, relation);
+	return object;
+}
+
+/* what computes the mark of rows by versions that do not know the key */
+static SvSyncPair *
+make_pair(const SvProduct *product, const SvRelease *last, bool is_newer,
+		  Relation index, const char *mark)
+{
+	SvSyncPair *pair = palloc0(sizeof(SvSyncPair));
+	Oid			relation = index->rd_index->indrelid;
+	int			nestlevel = sv_contract_enter();
+	char	   *columns =
+		pg_get_indexdef_columns_extended(RelationGetRelid(index),
+										 RULE_INDEXDEF_KEYS_ONLY);
+	char	   *text = psprintf("%s.is_first(%s)", SV_SCHEMA, columns);
+
+	sv_contract_leave(nestlevel);
+	text = sv_sync_check(relation, text,
+						 get_atttype(relation, get_attnum(relation, mark)),
+						 -1, NULL);
+	pair->old_column = is_newer ? "" : pstrdup(mark);
+	pair->new_column = is_newer ? pstrdup(mark) : "";
+	pair->up = is_newer ? text : "";
+	pair->down = is_newer ? "" : text;
+	pair->product = product->name;
+	pair->label = last->label;
+	pair->newest_is_new = !is_newer;
+	return pair;
+}
+
+/*
+ * Add a pair where it computes the mark after all else that the mark depends
+ * on: pairs run in this order for those that write the old side, and the other
+ * way round for the others, whom nothing older concerns.
+ */
+static List *
+add_pair(List *pairs, SvSyncPair *pair)
+{
+	SvVersion  *last = sv_version_parse(pair->label);
+	int			position = 0;
+	ListCell   *lc;
+
+	if (pair->up[0] != '\0')
+		return lappend(pairs, pair);
+	foreach(lc, pairs)
+	{
+		SvSyncPair *other = lfirst(lc);
+
+		if (sv_version_compare(sv_version_parse(other->label), last) < 0)
+			position = foreach_current_index(lc) + 1;
+	}
+	return list_insert_nth(pairs, position, pair);
+}
+
+/*
+ * Loosen a unique constraint or index that was put away: it holds for the
+ * supported versions up to "last", or else for those after it, and does not
+ * hold back the others, of which the current one is.  Returns the one that has
+ * taken its place, InvalidOid if it has to stay as it is.  The caller has
+ * locked the table in AccessExclusiveLock, and contracts are collecting; all
+ * is done as the extension's owner.
+ */
+Oid
+sv_key_loosen(const SvProduct *product, const SvRelease *last, bool is_newer,
+			  Oid class_id, Oid object)
+{
+	Relation	index = relation_open(index_of(class_id, object),
+									  AccessExclusiveLock);
+	Oid			relation = index->rd_index->indrelid;
+	SvIdentity	identity;
+	IndexStmt  *statement;
+	IndexElem  *element = makeNode(IndexElem);
+	SvSyncPair *pair;
+
+	if (mark_of(index) || !can_loosen(index, class_id, object))
+	{
+		relation_close(index, NoLock);
+		return InvalidOid;
+	}
+	sv_catalog_become_owner(&identity);
+	element->name =
+		sv_retain_hidden_column(relation, RelationGetRelationName(index) +
+								strlen(SV_HIDDEN_PREFIX));
+	sv_retain_run(psprintf("ALTER TABLE %s ADD COLUMN %s %s.first DEFAULT true",
+						   sv_catalog_relation_name(relation),
+						   quote_identifier(element->name), SV_SCHEMA));
+	statement = clone_statement(index);
+	statement->indexParams = lappend(statement->indexParams, element);
+	pair = make_pair(product, last, is_newer, index, element->name);
+	relation_close(index, NoLock);
+	drop_key(class_id, object);
+	object = make_key(relation, statement, class_id, object);
+	sv_sync_set(relation, add_pair(sv_sync_pairs(relation), pair));
+	sv_catalog_become_caller(&identity);
+	sv_observe_note(SV_NOTE_EFFECT, relation,
+					"lets other versions write duplicates: column %s marks the first rows",
+					element->name);
+	return object;
+}
+
+/* nothing computes the mark any more, and it goes; the key goes with it */
+static void
+drop_mark(Oid relation, AttrNumber number)
+{
+	char	   *mark = get_attname(relation, number, false);
+	List	   *left = NIL;
+	ObjectAddress address;
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->old_column, mark) != 0 &&
+			strcmp(pair->new_column, mark) != 0)
+			left = lappend(left, pair);
+	}
+	sv_sync_set(relation, left);
+	ObjectAddressSubSet(address, RelationRelationId, relation, number);
+	performDeletion(&address, DROP_CASCADE, PERFORM_DELETION_INTERNAL |
+					PERFORM_DELETION_QUIETLY);
+	CommandCounterIncrement();
+}
+
+/*
+ * Drop a unique constraint or index, and its mark if it is loosened.  The
+ * caller has locked the table in AccessExclusiveLock.
+ */
+void
+sv_key_drop(Oid class_id, Oid object)
+{
+	Oid			index_id = index_of(class_id, object);
+	Relation	index = relation_open(index_id, AccessExclusiveLock);
+	Oid			relation = index->rd_index->indrelid;
+	AttrNumber	mark = mark_of(index);
+	SvIdentity	identity;
+
+	relation_close(index, NoLock);
+	sv_catalog_become_owner(&identity);
+	if (mark)
+		drop_mark(relation, mark);
+	else
+		drop_key(class_id, object);
+	sv_catalog_become_caller(&identity);
+}
+
+/* is there a row that is not the first one with its values? */
+static bool
+has_duplicates(Oid relation, AttrNumber mark)
+{
+	bool		found;
+
+	SPI_connect();
+	if (SPI_execute(psprintf("SELECT FROM ONLY %s WHERE %s IS NULL LIMIT 1",
+							 sv_catalog_relation_name(relation),
+							 quote_identifier(get_attname(relation, mark,
+														  false))),
+					false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for duplicates");
+	found = SPI_processed > 0;
+	SPI_finish();
+	return found;
+}
+
+/*
+ * Make a loosened unique constraint or index hold for all again.  Where rows
+ * stand against it nothing is done, or with "force" they are an error.
+ * Returns the one that has taken its place, the same object if there was
+ * nothing to do or nothing that can be done.  Locks the table in
+ * AccessExclusiveLock if there is.
+ */
+Oid
+sv_key_tighten(Oid class_id, Oid object, bool force)
+{
+	Oid			index_id = index_of(class_id, object);
+	Oid			relation = IndexGetRelation(index_id, true);
+	Relation	index;
+	AttrNumber	mark;
+	IndexStmt  *statement;
+	SvIdentity	identity;
+
+	if (!OidIsValid(relation) || !sv_key_is_loose(class_id, object))
+		return object;
+	LockRelationOid(relation, AccessExclusiveLock);
+	index = relation_open(index_id, AccessExclusiveLock);
+	mark = mark_of(index);
+	statement = clone_statement(index);
+	statement->indexParams = list_delete_last(statement->indexParams);
+	relation_close(index, NoLock);
+	sv_catalog_become_owner(&identity);
+	if (can_rebuild(relation) && (force || !has_duplicates(relation, mark)))
+	{
+		drop_mark(relation, mark);
+		object = make_key(relation, statement, class_id, object);
+	}
+	sv_catalog_become_caller(&identity);
+	return object;
+}
+
+/*
+ * Make all keys hold for all again that the current version knows, whose rows
+ * allow it.  Returns how many there were.  Locks their tables in
+ * AccessExclusiveLock.
+ */
+int
+sv_key_tighten_all(const SvRelease *current)
+{
+	int			tightened = 0;
+	ListCell   *lt;
+	ListCell   *lc;
+
+	foreach(lt, sv_catalog_synced_tables())
+	{
+		SvEntry    *entry = sv_catalog_entry_of(current, lfirst_oid(lt));
+
+		foreach(lc, entry ? entry->constraints : NIL)
+		{
+			SvPart	   *key = lfirst(lc);
+			Oid			class_id = key->flavour == 'i' ? RelationRelationId :
+			ConstraintRelationId;
+
+			if (strchr("pui", key->flavour) == NULL ||
+				sv_key_tighten(class_id, key->object, false) == key->object)
+				continue;
+			tightened++;
+		}
+	}
+	return tightened;
+}
+
+/*
+ * Is it the first one?
+ */
+
+/* the key of a table with that mark, NULL if there is none */
+static Relation
+open_key(Relation table, AttrNumber mark)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (mark_of(index) == mark)
+			return index;
+		index_close(index, AccessShareLock);
+	}
+	return NULL;
+}
+
+static void
+set_scan_key(ScanKey key, Relation index, int column, Datum value)
+{
+	Oid			type = index->rd_opcintype[column];
+	Oid			operator = get_opfamily_member(index->rd_opfamily[column],
+											   type, type,
+											   BTEqualStrategyNumber);
+
+	ScanKeyEntryInitialize(key, 0, column + 1, BTEqualStrategyNumber,
+						   InvalidOid, index->rd_indcollation[column],
+						   get_opcode(operator), value);
+}
+
+/* wait for whoever has not ended yet what the scan has found */
+static void
+wait_for_other(Relation table, const SnapshotData *dirty, TransactionId other,
+			   ItemPointer tid)
+{
+	if (dirty->speculativeToken)
+		SpeculativeInsertionWait(dirty->xmin, dirty->speculativeToken);
+	else
+		XactLockTableWait(other, table, tid, XLTW_InsertIndex);
+}
+
+/*
+ * Is there a row with these values and the mark, but the one at "self"?  Waits
+ * for the end of a transaction that is about to make or delete one, as an
+ * insertion into a unique index does.
+ */
+static bool
+is_there(Relation table, Relation index, ScanKey keys, int nkeys,
+		 ItemPointer self)
+{
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	SnapshotData dirty;
+	IndexScanDesc scan;
+	bool		found = false;
+
+	InitDirtySnapshot(dirty);
+	scan = index_beginscan(table, index, &dirty, nkeys, 0);
+	index_rescan(scan, keys, nkeys, NULL, 0);
+	while (!found && index_getnext_slot(scan, ForwardScanDirection, slot))
+	{
+		TransactionId other = TransactionIdIsValid(dirty.xmin) ? dirty.xmin :
+			dirty.xmax;
+
+		if (ItemPointerIsValid(self) &&
+			ItemPointerEquals(self, &slot->tts_tid))
+			continue;
+		found = !TransactionIdIsValid(other);
+		if (!found)
+		{
+			ItemPointerData tid = slot->tts_tid;
+
+			ExecClearTuple(slot);
+			wait_for_other(table, &dirty, other, &tid);
+			index_rescan(scan, keys, nkeys, NULL, 0);
+		}
+	}
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	return found;
+}
+
+/* the values of a key, and the mark; false if one is null */
+static bool
+set_scan_keys(ScanKey keys, Relation index, FunctionCallInfo fcinfo)
+{
+	int			nvalues = index->rd_index->indnkeyatts - 1;
+
+	if (PG_NARGS() != nvalues)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("schemaver.is_first() has %d values for the %d columns of key \"%s\"",
+						PG_NARGS(), nvalues,
+						RelationGetRelationName(index))));
+	for (int i = 0; i < nvalues; i++)
+	{
+		if (PG_ARGISNULL(i))
+			return false;
+		set_scan_key(&keys[i], index, i, PG_GETARG_DATUM(i));
+	}
+	set_scan_key(&keys[nvalues], index, nvalues, BoolGetDatum(true));
+	return true;
+}
+
+/*
+ * schemaver.is_first(VARIADIC "any") returns boolean
+ *
+ * For the mark that schemaver.sync() computes: true if the row is the first
+ * one with these values of the key, NULL if there is one already.
+ */
+Datum
+schemaver_is_first(PG_FUNCTION_ARGS)
+{
+	const SvSyncComputing *computing = sv_sync_computing();
+	ScanKeyData keys[INDEX_MAX_KEYS];
+	ItemPointerData self;
+	Relation	table;
+	Relation	index;
+	bool		taken;
+
+	if (computing == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schemaver.is_first() must be called by the trigger schemaver.sync()")));
+	self = computing->row;
+	table = table_open(computing->relation, NoLock);
+	index = open_key(table, computing->column);
+	taken = index && set_scan_keys(keys, index, fcinfo) &&
+		is_there(table, index, keys, PG_NARGS() + 1, &self);
+	if (index)
+		index_close(index, AccessShareLock);
+	table_close(table, NoLock);
+	if (taken)
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(true);
+}
+
+/*
+ * Planning
+ */
+
+/* the columns that ON CONFLICT or an index is over; zero for expressions */
+static List *
+conflict_columns(const OnConflictExpr *conflict)
+{
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, conflict->arbiterElems)
+	{
+		Node	   *node = ((InferenceElem *) lfirst(lc))->expr;
+
+		columns = list_append_unique_int(columns, IsA(node, Var) ?
+										 ((Var *) node)->varattno : 0);
+	}
+	list_sort(columns, list_int_cmp);
+	return columns;
+}
+
+/* the same of an index, without its mark */
+static List *
+index_columns(Relation index, AttrNumber mark)
+{
+	Form_pg_index form = index->rd_index;
+	List	   *columns = NIL;
+
+	for (int i = 0; i < form->indnkeyatts - (mark ? 1 : 0); i++)
+		columns = list_append_unique_int(columns, form->indkey.values[i]);
+	list_sort(columns, list_int_cmp);
+	return columns;
+}
+
+/*
+ * The mark of the loosened key that ON CONFLICT over these columns means,
+ * InvalidAttrNumber if there is none, or another key that it may mean.
+ */
+static AttrNumber
+find_mark(Relation table, List *columns)
+{
+	AttrNumber	found = InvalidAttrNumber;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		AttrNumber	mark = mark_of(index);
+		bool		fits = index->rd_index->indisunique &&
+			equal(columns, index_columns(index, mark));
+
+		index_close(index, NoLock);
+		if (fits && mark == InvalidAttrNumber)
+			return InvalidAttrNumber;
+		if (fits)
+			found = mark;
+	}
+	return found;
+}
+
+/* add the mark to what ON CONFLICT is over */
+static void
+add_mark(Query *query)
+{
+	OnConflictExpr *conflict = query->onConflict;
+	RangeTblEntry *target;
+	Relation	table;
+	AttrNumber	mark = InvalidAttrNumber;
+
+	if (query->commandType != CMD_INSERT || conflict == NULL ||
+		conflict->arbiterElems == NIL)
+		return;
+	target = rt_fetch(query->resultRelation, query->rtable);
+	table = table_open(target->relid, NoLock);
+	if (table->trigdesc && table->trigdesc->trig_insert_before_row)
+		mark = find_mark(table, conflict_columns(conflict));
+
+	/* to whoever does not know the key, there is none */
+	if (mark &&
+		!sv_sync_is_computed(target->relid,
+							 get_attname(target->relid, mark, false)))
+	{
+		InferenceElem *element = makeNode(InferenceElem);
+
+		element->expr = (Node *)
+			makeVar(query->resultRelation, mark,
+					get_atttype(target->relid, mark), -1, InvalidOid, 0);
+		conflict->arbiterElems = lappend(conflict->arbiterElems, element);
+	}
+	table_close(table, NoLock);
+}
+
+static PlannedStmt *
+plan_query(Query *query, const char *text, int options, ParamListInfo params)
+{
+	ListCell   *lc;
+
+	add_mark(query);
+	foreach(lc, query->cteList)
+		add_mark(castNode(Query,
+						  ((CommonTableExpr *) lfirst(lc))->ctequery));
+	return next_planner ? next_planner(query, text, options, params) :
+		standard_planner(query, text, options, params);
+}
+
+/*
+ * Have ON CONFLICT find loosened keys.
+ */
+void
+sv_key_init(void)
+{
+	next_planner = planner_hook;
+	planner_hook = plan_query;
+}

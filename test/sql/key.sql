@@ -1,0 +1,219 @@
+--
+-- Unique keys that a script drops: they hold for the versions that know them,
+-- and do not hold back those that do not
+--
+-- In a database of its own, since a product cannot be dropped.
+--
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_key;
+\c sv_key
+SET client_min_messages = warning;
+CREATE EXTENSION schemaver;
+CREATE SCHEMA key;
+SET search_path = key;
+SELECT schemaver.create_product('key', ARRAY['key']);
+CREATE ROLE sv_key_app;
+GRANT USAGE ON SCHEMA key TO sv_key_app;
+\pset format unaligned
+\pset tuples_only on
+
+CREATE TABLE reply (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	"to" int NOT NULL, comment int, n int NOT NULL DEFAULT 0,
+	CONSTRAINT reply_key UNIQUE ("to", comment) INCLUDE (n) WITH (fillfactor = 70));
+CREATE TABLE word (w text PRIMARY KEY, lang text, n int DEFAULT 1);
+CREATE UNIQUE INDEX word_lower ON word (lower(w), (lang || '')) WHERE n > 0;
+COMMENT ON INDEX word_lower IS 'no word twice';
+GRANT SELECT, INSERT, UPDATE, DELETE ON reply, word TO sv_key_app;
+INSERT INTO reply ("to", comment) VALUES (1, 1), (1, 2), (1, NULL);
+INSERT INTO word VALUES ('a', 'x'), ('b', 'x');
+SELECT schemaver.baseline('1.0.0');
+CREATE VIEW public.keys AS SELECT conname, pg_get_constraintdef(oid)
+	FROM pg_constraint
+	WHERE conrelid::regclass::text IN ('key.reply', 'key.word')
+	UNION ALL SELECT relname, pg_get_indexdef(oid) FROM pg_class
+	WHERE relname LIKE '%word_lower%';
+CREATE VIEW public.columns AS SELECT attrelid::regclass AS relation, attname,
+	atttypid::regtype::text AS type FROM pg_attribute
+	WHERE attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'r'
+	AND relnamespace = 'key'::regnamespace) AND attnum > 0 AND NOT attisdropped
+	AND (attname ~ '^schemaver_' OR atttypid::regtype::text ~ 'schemaver');
+SELECT schemaver.apply('SELECT 1', '1.0.1');
+
+-- a session of the version before goes on through it
+SELECT schemaver.register('1.0.1');
+PREPARE up AS INSERT INTO reply ("to", comment) VALUES ($1, $2)
+	ON CONFLICT ("to", comment) DO UPDATE SET n = reply.n + 1
+	RETURNING "to", comment, n;
+PREPARE named AS INSERT INTO reply ("to", comment) VALUES ($1, $2)
+	ON CONFLICT ON CONSTRAINT reply_key DO UPDATE SET n = reply.n + 10
+	RETURNING "to", comment, n;
+PREPARE cte AS WITH new AS (INSERT INTO reply ("to", comment) VALUES ($1, $2)
+	ON CONFLICT (comment, "to") DO NOTHING RETURNING "to", comment)
+	SELECT count(*) FROM new;
+PREPARE word AS INSERT INTO word VALUES ($1, $2)
+	ON CONFLICT (lower(w), (lang || '')) WHERE n > 0 DO UPDATE SET n = word.n + 1
+	RETURNING *;
+EXECUTE up(1, 1);
+EXECUTE named(1, 1);
+EXECUTE cte(1, 1);
+EXECUTE word('A', 'x');
+-- its session may run the script: what that writes is the newest version's
+SELECT schemaver.apply($$
+	ALTER TABLE reply DROP CONSTRAINT reply_key;
+	INSERT INTO reply ("to", comment) VALUES (1, 1), (2, 2), (2, 2), (3, NULL), (3, NULL);
+	DROP INDEX word_lower;
+	ALTER TABLE word DROP CONSTRAINT word_pkey;
+	INSERT INTO word VALUES ('B', 'x'), ('b', 'y'), ('b', 'y'), ('c', NULL);
+$$);
+TABLE public.keys;
+EXECUTE up(1, 1);
+EXECUTE named(1, 1);
+EXECUTE cte(1, 1);
+EXECUTE up(2, 2);
+EXECUTE up(3, NULL);
+EXECUTE up(4, 4);
+EXECUTE word('A', 'x');
+EXECUTE word('B', 'y');
+INSERT INTO reply ("to", comment) VALUES (2, 2);
+UPDATE reply SET comment = 4, "to" = 4 WHERE comment = 2 AND n = 1;
+INSERT INTO word VALUES ('a');
+SELECT "to", comment, count(*) FROM reply GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT schemaver.unregister();
+
+-- the newest version, by an ordinary role
+SELECT schemaver.register('1.1.0');
+SET ROLE sv_key_app;
+INSERT INTO reply ("to", comment) VALUES (4, 4), (4, 4), (5, 5) RETURNING "to", comment, n;
+INSERT INTO reply ("to", comment) SELECT 6, 6 FROM generate_series(1, 3);
+UPDATE reply SET comment = 5, "to" = 5 WHERE comment = 6;
+COPY reply ("to", comment) FROM stdin;
+7	7
+7	7
+\.
+MERGE INTO reply r USING (VALUES (8, 8), (8, 8)) AS s (a, b) ON r."to" = s.a
+	WHEN NOT MATCHED THEN INSERT ("to", comment) VALUES (a, b);
+INSERT INTO reply ("to", comment) VALUES (7, 7) ON CONFLICT DO NOTHING RETURNING "to";
+INSERT INTO reply ("to", comment) VALUES (7, 7) ON CONFLICT ("to", comment) DO NOTHING;
+RESET ROLE;
+SELECT * FROM reply WHERE "to" = 5;
+SELECT schemaver.unregister();
+SELECT schemaver.is_first(1);
+SELECT regexp_replace(line, '[0-9]+ kB', 'n kB', 'g') FROM schemaver.status() AS line
+	WHERE line ~ 'Retained|In step|word|reply';
+SELECT schemaver.verify(deep => true);
+
+-- the first one goes: another one may be the first
+DELETE FROM reply WHERE comment = 8;
+SELECT schemaver.register('1.0.1');
+SET ROLE sv_key_app;
+EXECUTE up(8, 8);
+EXECUTE up(8, 8);
+EXECUTE up(7, 7);
+RESET ROLE;
+SELECT schemaver.unregister();
+
+-- later migrations: names of the columns follow
+SELECT schemaver.apply('ALTER TABLE reply RENAME "to" TO recipient; ALTER TABLE reply ALTER comment TYPE bigint', '1.2.0');
+SELECT schemaver.register('1.0.1');
+EXECUTE up(8, 8);
+EXECUTE named(9, 9);
+EXECUTE named(9, 9);
+SELECT schemaver.unregister();
+INSERT INTO reply (recipient, comment) VALUES (9, 9), (9, 9);
+SELECT schemaver.register('1.1.0');
+INSERT INTO reply ("to", comment) VALUES (9, 9);
+SELECT schemaver.unregister();
+SELECT schemaver.verify(deep => true);
+
+-- back: what was written may stand against the keys
+SELECT schemaver.rollback('1.0.1');
+SELECT schemaver.register('1.0.1');
+EXECUTE up(9, 9);
+EXECUTE named(9, 9);
+INSERT INTO reply ("to", comment) VALUES (9, 9);
+SELECT schemaver.unregister();
+INSERT INTO reply ("to", comment) VALUES (9, 9);
+SELECT (v).finding, (v).detail FROM schemaver.verify() AS v;
+SELECT schemaver.reconcile();
+DELETE FROM reply a USING reply b WHERE a.comment = b.comment AND a."to" = b."to" AND a.id > b.id;
+DELETE FROM word a USING word b WHERE lower(a.w) = lower(b.w) AND a.ctid > b.ctid;
+SELECT schemaver.reconcile() > 0;
+TABLE public.keys;
+SELECT (v).finding, (v).detail FROM schemaver.verify() AS v;
+SELECT schemaver.apply(script, version) FROM schemaver.history
+	WHERE version::text = '1.1.0' AND action = 'apply';
+SELECT schemaver.apply(script, version) FROM schemaver.history
+	WHERE version::text = '1.2.0' AND action = 'apply';
+SELECT schemaver.register('1.0.1');
+EXECUTE up(9, 9);
+SELECT schemaver.unregister();
+INSERT INTO reply (recipient, comment) VALUES (9, 9);
+SELECT schemaver.retire('1.1.0');
+TABLE public.keys;
+SELECT * FROM public.columns ORDER BY 1, 2;
+SELECT tgname FROM pg_trigger WHERE tgrelid IN ('reply'::regclass, 'word'::regclass) AND NOT tgisinternal;
+SELECT schemaver.verify(deep => true);
+
+-- a key that the newer version has brought does not hold back the older one
+TRUNCATE reply, word;
+SELECT schemaver.apply('ALTER TABLE word ADD UNIQUE (w), ADD PRIMARY KEY (n); CREATE UNIQUE INDEX ON reply (recipient, n)', '2.0.0');
+SELECT schemaver.register('2.0.0');
+INSERT INTO word VALUES ('a', 'b', 1);
+INSERT INTO reply (recipient) VALUES (1);
+PREPARE two AS INSERT INTO word VALUES ($1, NULL, $2) ON CONFLICT (w) DO UPDATE SET lang = 'two' RETURNING *;
+EXECUTE two('a', 2);
+SELECT schemaver.rollback('1.2.0');
+EXECUTE two('a', 2);
+INSERT INTO word VALUES ('z', 'b', 1) ON CONFLICT (n) DO UPDATE SET lang = 'n' RETURNING *;
+SELECT schemaver.unregister();
+INSERT INTO word VALUES ('a', 'b', 1), ('a', 'b', NULL);
+INSERT INTO reply (recipient) VALUES (1), (1);
+SELECT schemaver.register('2.0.0');
+EXECUTE two('a', 2);
+INSERT INTO word VALUES ('a', 'b', 7);
+SELECT schemaver.unregister();
+SELECT (v).finding, (v).detail FROM schemaver.verify(deep => true) AS v;
+SELECT schemaver.apply(script, version) FROM schemaver.history
+	WHERE version::text = '2.0.0' AND action = 'apply';
+DELETE FROM word WHERE lang = 'b';
+DELETE FROM reply;
+SELECT schemaver.apply(script, version) FROM schemaver.history
+	WHERE version::text = '2.0.0' AND action = 'apply';
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'key' ORDER BY indexname;
+SELECT schemaver.retire('1.2.0');
+SELECT schemaver.verify(deep => true);
+
+-- made again in the same script; on a table too large for it; names of 63 bytes
+CREATE TABLE large (id int UNIQUE, a int);
+INSERT INTO large SELECT i, i FROM generate_series(1, 3000) AS i;
+CREATE TABLE "A ""long"" name of a table that has nearly all of 63 bytes, or so"
+	("The ""column"" with a name that is as long as it can be: 63 bytes" int
+	CONSTRAINT "A ""constraint"" that has a name as long as it can be: 63 bytes" UNIQUE);
+SELECT schemaver.apply('SELECT 2', '2.1.0');
+SELECT schemaver.register('2.1.0');
+SELECT schemaver.unregister();
+SELECT schemaver.apply($$
+	ALTER TABLE word DROP CONSTRAINT word_w_key;
+	ALTER TABLE word ADD CONSTRAINT word_w_key UNIQUE (w);
+	ALTER TABLE word DROP CONSTRAINT word_pkey, ADD PRIMARY KEY (w, n);
+	DROP INDEX reply_recipient_n_idx;
+	ALTER TABLE "A ""long"" name of a table that has nearly all of 63 bytes, or so"
+		DROP CONSTRAINT "A ""constraint"" that has a name as long as it can be: 63 bytes";
+$$, '2.2.0');
+SELECT * FROM public.columns ORDER BY 1, 2;
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'key' ORDER BY indexname;
+SET schemaver.inline_pages = 0;
+SELECT schemaver.apply('ALTER TABLE large DROP CONSTRAINT large_id_key', '2.3.0');
+RESET schemaver.inline_pages;
+INSERT INTO large VALUES (1);
+SELECT schemaver.verify(deep => true);
+SELECT schemaver.rollback('2.1.0');
+SELECT schemaver.verify(deep => true);
+SELECT schemaver.retire('2.3.0');
+SELECT schemaver.retire('2.2.0');
+SELECT * FROM public.columns ORDER BY 1, 2;
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'key' ORDER BY indexname;
+SELECT schemaver.verify(deep => true);
+\c :home
+DROP DATABASE sv_key;
+DROP ROLE sv_key_app;
