@@ -1903,13 +1903,14 @@ mend_triggers(const SvProduct *product)
 static int
 mend_keys(const SvProduct *product)
 {
-	int			mended = 0;
+	SvRelease  *current;
+	int			mended;
 
 	if (product->current == 0)
 		return 0;
 	sv_contract_collect_begin();
-	mended = sv_key_tighten_all(sv_catalog_release(product,
-												   product->current));
+	current = sv_catalog_release(product, product->current);
+	mended = sv_key_tighten_all(current, true);
 	sv_contract_collect_end();
 	return mended;
 }

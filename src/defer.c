@@ -42,7 +42,7 @@ static int	inline_pages = 1000;
 /* the order in which jobs are to be done */
 static const char *const kinds[] = {
 	SV_JOB_BACKFILL, SV_JOB_NOTNULL, SV_JOB_INDEX, SV_JOB_ATTACH,
-	SV_JOB_RELAX, SV_JOB_REPLACE, SV_JOB_VALIDATE
+	SV_JOB_RELAX, SV_JOB_REPLACE, SV_JOB_LOOSEN, SV_JOB_VALIDATE
 };
 
 /* the migration that runs, NULL product if none */
@@ -212,16 +212,26 @@ is_built_upon(Oid relation, const char *column)
 }
 
 /*
- * Is work on all rows of a table to be left to jobs?  It is for large tables
- * of the product's base schemas that were there before the migration, are no
- * part of an inheritance tree, and that nothing later in the script builds
- * upon; "column" is the one whose values are to change, or NULL.
+ * Is a table one whose rows jobs see to?  That are large tables of the
+ * product's base schemas that were there before the migration and are no part
+ * of an inheritance tree.
+ */
+bool
+sv_defer_is_left(Oid relation)
+{
+	return deferring.script && is_deferrable(relation) &&
+		!sv_defer_is_inline(relation);
+}
+
+/*
+ * Is work on all rows of a table to be left to jobs?  It is for such a one
+ * that nothing later in the script builds upon; "column" is the one whose
+ * values are to change, or NULL.
  */
 bool
 sv_defer_can(Oid relation, const char *column)
 {
-	return deferring.script && is_deferrable(relation) &&
-		!sv_defer_is_inline(relation) && !is_built_upon(relation, column);
+	return sv_defer_is_left(relation) && !is_built_upon(relation, column);
 }
 
 /*
@@ -528,6 +538,9 @@ is_obsolete(const SvJob *job)
 		name = get_rel_name(index);
 		return name == NULL || sv_is_hidden(name);
 	}
+	if (strcmp(job->kind, SV_JOB_LOOSEN) == 0)
+		return !OidIsValid(get_relname_relid(job->name,
+											 get_rel_namespace(job->relid)));
 	return strcmp(job->kind, SV_JOB_VALIDATE) != 0 &&
 		get_attnum(job->relid, job->name) == InvalidAttrNumber;
 }

@@ -1328,7 +1328,7 @@ loosen_keys(List *kept)
 	foreach(lc, kept)
 	{
 		ObjectAddress *unit = lfirst(lc);
-		Oid			loosened;
+		Oid			object = unit->objectId;
 		Oid			table;
 
 		if (unit->classId == ConstraintRelationId ?
@@ -1337,13 +1337,12 @@ loosen_keys(List *kept)
 			!is_index(unit->objectId))
 			continue;
 		sv_expand_follow_names();
-		loosened = sv_key_loosen(migration.product, migration.from, false,
-								 unit->classId, unit->objectId);
-		if (!OidIsValid(loosened))
+		if (!sv_key_loosen(migration.product, migration.from, false,
+						   unit->classId, &object))
 			continue;
-		note_replaced(unit->classId, unit->objectId, loosened);
+		note_replaced(unit->classId, unit->objectId, object);
 		table = IndexGetRelation(unit->classId == ConstraintRelationId ?
-								 get_constraint_index(loosened) : loosened,
+								 get_constraint_index(object) : object,
 								 false);
 		add_hiding(table);
 		sv_expand_freeze(table);

@@ -19,8 +19,9 @@
  * - The planner is told that ON CONFLICT (a, b) means (a, b, mark) where no
  *	 other key is over these columns, in sessions of versions that know the key.
  * - The server cannot add a column to an index, so this makes another one,
- *	 and contracts are linked to that.  A table for which that takes long keeps
- *	 the key as it was, and so does one whose key more stands on.
+ *	 and contracts are linked to that.  For a large table a job does it beside
+ *	 the application's traffic; the key is as it was until then.  It stays so
+ *	 where more stands on it, or rows are in several tables.
  * - The way back is the same: where no row is without its mark, the key is
  *	 made anew without it.  Otherwise it stays loosened under its name.
  *
@@ -45,6 +46,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "commands/tablecmds.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "nodes/makefuncs.h"
@@ -119,14 +121,13 @@ is_stood_on(Oid class_id, Oid object)
 	return false;
 }
 
-/* a plain table, small enough, that inherits nothing and has no heirs */
+/* a plain table that inherits nothing and has no heirs */
 static bool
-can_rebuild(Oid relation)
+stands_alone(Oid relation)
 {
 	return get_rel_relkind(relation) == RELKIND_RELATION &&
 		!get_rel_relispartition(relation) && !has_superclass(relation) &&
-		list_length(find_all_inheritors(relation, NoLock, NULL)) == 1 &&
-		sv_defer_is_inline(relation);
+		list_length(find_all_inheritors(relation, NoLock, NULL)) == 1;
 }
 
 /* does an expression or predicate of an index mention a hidden column? */
@@ -158,7 +159,7 @@ can_loosen(Relation index, Oid class_id, Oid object)
 	if (!form->indisunique || !form->indisvalid || !form->indimmediate ||
 		form->indisprimary || form->indisexclusion || form->indisreplident ||
 		form->indnullsnotdistinct || form->indnkeyatts >= INDEX_MAX_KEYS ||
-		index->rd_rel->relam != BTREE_AM_OID || !can_rebuild(form->indrelid))
+		index->rd_rel->relam != BTREE_AM_OID || !stands_alone(form->indrelid))
 		return false;
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
@@ -193,6 +194,35 @@ clone_statement(Relation index)
 	return statement;
 }
 
+static void
+append_mark(IndexStmt *statement, const char *mark)
+{
+	IndexElem  *element = makeNode(IndexElem);
+
+	element->name = pstrdup(mark);
+	statement->indexParams = lappend(statement->indexParams, element);
+}
+
+/*
+ * The statement that makes an index like that with a mark at its end, of which
+ * no constraint is made, for the caller to complete.  In the current memory
+ * context; the caller has locked the index.
+ */
+IndexStmt *
+sv_key_statement(Oid index_id, const char *mark)
+{
+	Relation	index = relation_open(index_id, NoLock);
+	IndexStmt  *statement = clone_statement(index);
+
+	statement->isconstraint = false;
+	statement->relation =
+		makeRangeVar(get_namespace_name(RelationGetNamespace(index)),
+					 get_rel_name(index->rd_index->indrelid), -1);
+	append_mark(statement, mark);
+	relation_close(index, NoLock);
+	return statement;
+}
+
 /* drop a key whose place another one takes at once */
 static void
 drop_key(Oid class_id, Oid object)
@@ -220,6 +250,37 @@ make_key(Oid relation, IndexStmt *statement, Oid class_id, Oid former)
 	sv_contract_move_constraint(former, object);
 	sv_contract_touch(RelationRelationId, relation);
 	return object;
+}
+
+/*
+ * Let an index that was built for it take the place of a unique constraint or
+ * index.  Returns the new one.  The caller has locked the table in
+ * AccessExclusiveLock, and contracts are collecting.
+ */
+Oid
+sv_key_exchange(Oid class_id, Oid object, Oid index)
+{
+	Oid			relation = IndexGetRelation(index, false);
+	char	   *name = get_rel_name(index_of(class_id, object));
+	SvIdentity	identity;
+	Oid			made = index;
+
+	sv_catalog_become_owner(&identity);
+	drop_key(class_id, object);
+	if (class_id == ConstraintRelationId)
+		sv_retain_run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s",
+							   sv_catalog_relation_name(relation),
+							   quote_identifier(name),
+							   quote_identifier(get_rel_name(index))));
+	else
+		RenameRelationInternal(index, name, true, true);
+	CommandCounterIncrement();
+	if (class_id == ConstraintRelationId)
+		made = get_relation_constraint_oid(relation, name, false);
+	sv_catalog_become_caller(&identity);
+	sv_contract_move_constraint(object, made);
+	sv_contract_touch(RelationRelationId, relation);
+	return made;
 }
 
 /* what computes the mark of rows by versions that do not know the key */
@@ -273,50 +334,89 @@ add_pair(List *pairs, SvSyncPair *pair)
 	return list_insert_nth(pairs, position, pair);
 }
 
+/* does a job see to it already? */
+static bool
+has_job(Oid relation, const char *key)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (strcmp(job->kind, SV_JOB_LOOSEN) == 0 && job->relid == relation &&
+			strcmp(job->name, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* give the table the mark of a key, and what computes it; its name */
+static char *
+add_mark_column(const SvProduct *product, const SvRelease *last,
+				bool is_newer, Relation index)
+{
+	Oid			relation = index->rd_index->indrelid;
+	char	   *mark =
+	sv_retain_hidden_column(relation, RelationGetRelationName(index) +
+							strlen(SV_HIDDEN_PREFIX));
+
+	sv_retain_run(psprintf("ALTER TABLE %s ADD COLUMN %s %s.first DEFAULT true",
+						   sv_catalog_relation_name(relation),
+						   quote_identifier(mark), SV_SCHEMA));
+	sv_sync_set(relation, add_pair(sv_sync_pairs(relation),
+								   make_pair(product, last, is_newer, index,
+											 mark)));
+	sv_contract_touch(RelationRelationId, relation);
+	return mark;
+}
+
 /*
  * Loosen a unique constraint or index that was put away: it holds for the
  * supported versions up to "last", or else for those after it, and does not
- * hold back the others, of which the current one is.  Returns the one that has
- * taken its place, InvalidOid if it has to stay as it is.  The caller has
- * locked the table in AccessExclusiveLock, and contracts are collecting; all
- * is done as the extension's owner.
+ * hold back the others, of which the current one is.  *object becomes the one
+ * that has taken its place, unless a job will do that.  Returns whether the
+ * table has got another column; if not, the key has to stay as it is.
+ * The caller has locked the table in AccessExclusiveLock, and contracts are
+ * collecting; all is done as the extension's owner.
  */
-Oid
+bool
 sv_key_loosen(const SvProduct *product, const SvRelease *last, bool is_newer,
-			  Oid class_id, Oid object)
+			  Oid class_id, Oid *object)
 {
-	Relation	index = relation_open(index_of(class_id, object),
+	Relation	index = relation_open(index_of(class_id, *object),
 									  AccessExclusiveLock);
 	Oid			relation = index->rd_index->indrelid;
+	char	   *name = pstrdup(RelationGetRelationName(index));
+	bool		at_once = sv_defer_is_inline(relation);
 	SvIdentity	identity;
 	IndexStmt  *statement;
-	IndexElem  *element = makeNode(IndexElem);
-	SvSyncPair *pair;
+	char	   *mark;
 
-	if (mark_of(index) || !can_loosen(index, class_id, object))
+	if (mark_of(index) || !can_loosen(index, class_id, *object) ||
+		(!at_once && (is_newer || !sv_defer_is_left(relation) ||
+					  has_job(relation, name))))
 	{
 		relation_close(index, NoLock);
-		return InvalidOid;
+		return false;
 	}
 	sv_catalog_become_owner(&identity);
-	element->name =
-		sv_retain_hidden_column(relation, RelationGetRelationName(index) +
-								strlen(SV_HIDDEN_PREFIX));
-	sv_retain_run(psprintf("ALTER TABLE %s ADD COLUMN %s %s.first DEFAULT true",
-						   sv_catalog_relation_name(relation),
-						   quote_identifier(element->name), SV_SCHEMA));
+	mark = add_mark_column(product, last, is_newer, index);
 	statement = clone_statement(index);
-	statement->indexParams = lappend(statement->indexParams, element);
-	pair = make_pair(product, last, is_newer, index, element->name);
+	append_mark(statement, mark);
 	relation_close(index, NoLock);
-	drop_key(class_id, object);
-	object = make_key(relation, statement, class_id, object);
-	sv_sync_set(relation, add_pair(sv_sync_pairs(relation), pair));
+	if (at_once)
+	{
+		drop_key(class_id, *object);
+		*object = make_key(relation, statement, class_id, *object);
+	}
+	else
+		sv_defer_add(SV_JOB_LOOSEN, relation, name, mark, NULL);
 	sv_catalog_become_caller(&identity);
 	sv_observe_note(SV_NOTE_EFFECT, relation,
 					"lets other versions write duplicates: column %s marks the first rows",
-					element->name);
-	return object;
+					mark);
+	return true;
 }
 
 /* nothing computes the mark any more, and it goes; the key goes with it */
@@ -385,7 +485,8 @@ has_duplicates(Oid relation, AttrNumber mark)
 
 /*
  * Make a loosened unique constraint or index hold for all again.  Where rows
- * stand against it nothing is done, or with "force" they are an error.
+ * stand against it nothing is done, or with "force" they are an error.  All
+ * rows are read under the lock, and an index is built.
  * Returns the one that has taken its place, the same object if there was
  * nothing to do or nothing that can be done.  Locks the table in
  * AccessExclusiveLock if there is.
@@ -409,7 +510,8 @@ sv_key_tighten(Oid class_id, Oid object, bool force)
 	statement->indexParams = list_delete_last(statement->indexParams);
 	relation_close(index, NoLock);
 	sv_catalog_become_owner(&identity);
-	if (can_rebuild(relation) && (force || !has_duplicates(relation, mark)))
+	if (stands_alone(relation) &&
+		(force || !has_duplicates(relation, mark)))
 	{
 		drop_mark(relation, mark);
 		object = make_key(relation, statement, class_id, object);
@@ -420,11 +522,11 @@ sv_key_tighten(Oid class_id, Oid object, bool force)
 
 /*
  * Make all keys hold for all again that the current version knows, whose rows
- * allow it.  Returns how many there were.  Locks their tables in
- * AccessExclusiveLock.
+ * allow it; those of large tables if any size will do.  Returns how many there
+ * were.  Locks their tables in AccessExclusiveLock.
  */
 int
-sv_key_tighten_all(const SvRelease *current)
+sv_key_tighten_all(const SvRelease *current, bool any_size)
 {
 	int			tightened = 0;
 	ListCell   *lt;
@@ -432,7 +534,8 @@ sv_key_tighten_all(const SvRelease *current)
 
 	foreach(lt, sv_catalog_synced_tables())
 	{
-		SvEntry    *entry = sv_catalog_entry_of(current, lfirst_oid(lt));
+		SvEntry    *entry = any_size || sv_defer_is_inline(lfirst_oid(lt)) ?
+		sv_catalog_entry_of(current, lfirst_oid(lt)) : NULL;
 
 		foreach(lc, entry ? entry->constraints : NIL)
 		{

@@ -1623,7 +1623,26 @@ is_left_to_job(Oid index)
 		SvJob	   *job = lfirst(lc);
 
 		if (strcmp(job->name, name) == 0 ||
-			(job->condition && strcmp(job->condition, name) == 0))
+			(job->condition && strcmp(job->condition, name) == 0) ||
+			(strcmp(job->kind, SV_JOB_LOOSEN) == 0 &&
+			 strcmp(psprintf(SV_JOB_NAME "_%d", job->id), name) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* is there a job that will add a mark of that name to a key? */
+static bool
+is_mark_of_job(const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (strcmp(job->kind, SV_JOB_LOOSEN) == 0 &&
+			strcmp(job->text, name) == 0)
 			return true;
 	}
 	return false;
@@ -1709,6 +1728,8 @@ is_mark_needed(Oid relation, AttrNumber number, List *releases)
 
 	if (!sv_contract_is_mark(relation, number))
 		return false;
+	if (is_mark_of_job(get_attname(relation, number, false)))
+		return true;
 	table = relation_open(relation, AccessShareLock);
 	foreach(lc, RelationGetIndexList(table))
 	{

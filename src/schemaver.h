@@ -297,6 +297,7 @@ typedef struct SvHistory
 #define SV_JOB_INDEX		"index"
 #define SV_JOB_ATTACH		"attach"
 #define SV_JOB_RELAX		"relax"
+#define SV_JOB_LOOSEN		"loosen"
 #define SV_JOB_REPLACE		"replace"
 #define SV_JOB_VALIDATE		"validate"
 
@@ -826,6 +827,7 @@ extern void sv_defer_at(const SvStatement *statement);
 extern void sv_defer_end(void);
 extern void sv_defer_forget(void);
 extern bool sv_defer_is_inline(Oid relation);
+extern bool sv_defer_is_left(Oid relation);
 extern bool sv_defer_can(Oid relation, const char *column);
 extern bool sv_defer_conflicts(Node *statement, Oid relation, bool pending);
 extern void sv_defer_add(const char *kind, Oid relation, const char *name,
@@ -888,10 +890,12 @@ extern void sv_require_free(const SvProduct *product, Oid relation);
  */
 extern void sv_key_init(void);
 extern bool sv_key_is_loose(Oid class_id, Oid object);
-extern Oid	sv_key_loosen(const SvProduct *product, const SvRelease *last,
-						  bool is_newer, Oid class_id, Oid object);
+extern bool sv_key_loosen(const SvProduct *product, const SvRelease *last,
+						  bool is_newer, Oid class_id, Oid *object);
+extern IndexStmt *sv_key_statement(Oid index, const char *mark);
+extern Oid	sv_key_exchange(Oid class_id, Oid object, Oid index);
 extern Oid	sv_key_tighten(Oid class_id, Oid object, bool force);
-extern int	sv_key_tighten_all(const SvRelease *current);
+extern int	sv_key_tighten_all(const SvRelease *current, bool any_size);
 extern void sv_key_drop(Oid class_id, Oid object);
 
 /*-------------------------------------------------------------------------

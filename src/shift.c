@@ -994,7 +994,8 @@ tighten_keys(const Pair *pair, bool forward)
 		Oid			object = key->object;
 
 		if (strchr("pui", key->flavour) &&
-			part_on(pair->now->constraints, object))
+			part_on(pair->now->constraints, object) &&
+			sv_defer_is_inline(pair->now->physical))
 			key->object = sv_key_tighten(key_class(key), object, forward);
 		any |= key->object != object;
 	}
@@ -1012,18 +1013,14 @@ loosen_keys(const Shift *shift, const Pair *pair, bool forward)
 	{
 		SvPart	   *key = lfirst(lc);
 		SvPart	   *now = part_on(pair->now->constraints, key->object);
-		Oid			loosened;
 
 		if (now == NULL || !sv_is_hidden(now->name) ||
 			strchr("pui", now->flavour) == NULL ||
 			part_on(pair->coming->constraints, key->object))
 			continue;
-		loosened = sv_key_loosen(shift->product, forward ? shift->from :
-								 shift->to, !forward, key_class(now),
-								 key->object);
-		if (OidIsValid(loosened))
-			key->object = loosened;
-		any |= OidIsValid(loosened);
+		any |= sv_key_loosen(shift->product, forward ? shift->from :
+							 shift->to, !forward, key_class(now),
+							 &key->object);
 	}
 	return any;
 }
@@ -1916,5 +1913,5 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 		restore_keys(pair);
 	}
 	SPI_finish();
-	(void) sv_key_tighten_all(current);
+	(void) sv_key_tighten_all(current, false);
 }

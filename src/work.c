@@ -1034,7 +1034,7 @@ step_look_for_index(Work *work)
  * leaves an invalid one, which goes first.
  */
 static void
-build_index(Work *work, const Build *build)
+build_index(Work *work, const Build *build, Step create)
 {
 	ErrorData  *problem;
 
@@ -1046,7 +1046,7 @@ build_index(Work *work, const Build *build)
 			return;
 		if (work->found == FOUND_BEGUN)
 			run_step(work, step_drop_leftover);
-		problem = try_step(work, step_create_index);
+		problem = try_step(work, create);
 		if (problem && !is_transient(problem))
 			ReThrowError(problem);
 		if (problem)
@@ -1088,7 +1088,7 @@ build_tree(Work *work, const Build *build)
 	List	   *partitions;
 	ListCell   *lc;
 
-	build_index(work, build);
+	build_index(work, build, step_create_index);
 	if (!build->partitioned)
 		return;
 	run_step(work, step_find_partitions);
@@ -1118,6 +1118,118 @@ do_index(Work *work)
 	build.name = pstrdup(work->job->name);
 	build.partitioned = work->relkind == RELKIND_PARTITIONED_TABLE;
 	build_tree(work, &build);
+}
+
+/*
+ * Keys that do not hold for all
+ */
+
+/* the index that will take the key's place */
+static char *
+loosened_name(const Work *work)
+{
+	return psprintf(SV_JOB_NAME "_%d", work->job->id);
+}
+
+/* the key, unless it has gone or was exchanged already */
+static bool
+find_key(const Work *work, ObjectAddress *key)
+{
+	return find_predecessor(work, key) &&
+		!sv_key_is_loose(key->classId, key->objectId);
+}
+
+static void
+step_look_for_key(Work *work)
+{
+	ObjectAddress key;
+
+	work->found = find_key(work, &key) &&
+		get_attnum(work->job->relid, work->job->text) > 0 ?
+		FOUND_NOTHING : FOUND_DONE;
+}
+
+/* as step_create_index(), of a statement like the key's own */
+static void
+step_create_loosened(Work *work)
+{
+	MemoryContext oldcontext;
+	IndexStmt  *statement;
+	ObjectAddress key;
+
+	if (!read_row(work))
+		return;
+	unlock_row(work);
+	if (!find_key(work, &key))
+		return;
+	oldcontext = MemoryContextSwitchTo(work->context);
+	statement = sv_key_statement(key.classId == ConstraintRelationId ?
+								 get_constraint_index(key.objectId) :
+								 key.objectId, work->job->text);
+	statement->idxname = work->build->name;
+	statement->concurrent = true;
+	set_local("lock_timeout", "0");
+	run_utility(work, (Node *) statement, "");
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* as sessions do, the views on a relation before that */
+static void
+lock_views(const Work *work, List *releases, const SvProduct *product)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_compat_views_on(product, releases, work->job->relid))
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+}
+
+/* views of older versions name the key by its index */
+static void
+step_exchange_key(Work *work)
+{
+	SvProduct  *product;
+	List	   *releases;
+	ObjectAddress key;
+	Oid			index;
+
+	if (!read_row(work))
+		return;
+
+	/* that the index is renamed is not worth telling */
+	set_local("client_min_messages", "warning");
+	product = sv_catalog_product_by_id(work->job->product_id);
+	releases = sv_catalog_releases(product, true);
+	lock_views(work, releases, product);
+	begin_change(work);
+	index = get_relname_relid(loosened_name(work),
+							  get_rel_namespace(work->job->relid));
+	if (OidIsValid(index) && find_key(work, &key))
+	{
+		(void) sv_key_exchange(key.classId, key.objectId, index);
+		(void) sv_compat_reconcile(product, releases);
+	}
+	end_change();
+}
+
+/*
+ * Build the index with the mark beside the one that holds for all, which gives
+ * way to it.
+ */
+static void
+do_loosen(Work *work)
+{
+	Build		build;
+
+	run_step(work, step_look_for_key);
+	if (work->stopped || work->found == FOUND_DONE)
+		return;
+	build.table = work->job->relid;
+	build.schema = pstrdup(work->job->schema);
+	build.table_name = pstrdup(work->job->relation);
+	build.name = loosened_name(work);
+	build.partitioned = false;
+	build_index(work, &build, step_create_loosened);
+	run_step(work, step_exchange_key);
 }
 
 /*
@@ -1670,6 +1782,7 @@ static const struct
 	{SV_JOB_ATTACH, do_attach},
 	{SV_JOB_RELAX, do_relax},
 	{SV_JOB_REPLACE, do_replace},
+	{SV_JOB_LOOSEN, do_loosen},
 	{SV_JOB_VALIDATE, do_validate}
 };
 

@@ -1,0 +1,254 @@
+# Unique keys of a large table go while the application works: ON CONFLICT of
+# the older version goes on, and the newest one may write duplicates as soon as
+# it is ready.  Through crashes in the middle of the job, a rollback, and
+# pg_dump and restore.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $rows = 200000;
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+session_preload_libraries = 'schemaver'
+restart_after_crash = on
+max_worker_processes = 16
+schemaver.inline_pages = 0
+deadlock_timeout = 200ms
+log_lock_waits = on
+});
+$node->start;
+
+my $table = q{CREATE TABLE reply (id bigint GENERATED ALWAYS AS IDENTITY
+	PRIMARY KEY, recipient int NOT NULL, comment int NOT NULL,
+	n int NOT NULL DEFAULT 0, CONSTRAINT reply_key UNIQUE (recipient, comment));
+	CREATE UNIQUE INDEX reply_both ON reply ((recipient + comment), n)
+		WHERE n > 1000};
+my $script = q{ALTER TABLE reply DROP CONSTRAINT reply_key;
+	DROP INDEX reply_both};
+
+sub fresh
+{
+	my ($database) = @_;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	$node->safe_psql($database, "CREATE EXTENSION schemaver; $table;
+		INSERT INTO reply (recipient, comment)
+			SELECT i % 1000, i / 1000 FROM generate_series(1, $rows) AS i;
+		SELECT schemaver.create_product('shop');
+		SELECT schemaver.baseline('1.0.0');
+		SELECT schemaver.register('1.0.0')");
+	return;
+}
+
+sub migrate
+{
+	my ($database) = @_;
+
+	return $node->safe_psql($database,
+		"SELECT schemaver.apply(\$\$$script\$\$, '2.0.0')");
+}
+
+sub ready
+{
+	my ($database) = @_;
+
+	return $node->safe_psql($database,
+		q{SELECT schemaver.wait_until_ready('2.0.0', timeout => '120 s')});
+}
+
+sub shape
+{
+	my ($database) = @_;
+
+	return $node->safe_psql($database, q{
+		SELECT attname, format_type(atttypid, atttypmod), attnotnull
+		FROM pg_attribute WHERE attrelid = 'reply'::regclass AND attnum > 0
+			AND NOT attisdropped ORDER BY attnum;
+		SELECT indexdef FROM pg_indexes WHERE tablename = 'reply' ORDER BY 1;
+		SELECT conname FROM pg_constraint WHERE conrelid = 'reply'::regclass
+		ORDER BY 1;
+		SELECT tgname FROM pg_trigger WHERE NOT tgisinternal});
+}
+
+# what an older version sees of its keys: marked rows are unique among them
+sub check
+{
+	my ($database, $what) = @_;
+
+	is( $node->safe_psql($database, q{
+			SELECT recipient, comment FROM reply
+			WHERE schemaver_retained_reply_key
+			GROUP BY 1, 2 HAVING count(*) > 1;
+			SELECT recipient, comment FROM reply GROUP BY 1, 2
+			HAVING count(schemaver_retained_reply_key) = 0
+				AND count(*) > 1 LIMIT 1}),
+		'', "$what: the first rows are marked, and no others");
+	is($node->safe_psql($database, 'SELECT schemaver.verify(deep => true)'),
+		'', "$what: nothing is found");
+	return;
+}
+
+$node->safe_psql('postgres', 'CREATE DATABASE plain');
+$node->safe_psql('plain', "$table; $script");
+
+append_to_file($node->basedir . '/old.sql', q{
+\set a random(0, 999)
+\set b random(0, 300)
+INSERT INTO reply (recipient, comment) VALUES (:a, :b)
+	ON CONFLICT (recipient, comment) DO UPDATE SET n = reply.n + 1;
+INSERT INTO reply (recipient, comment) VALUES (:b, :a)
+	ON CONFLICT ON CONSTRAINT reply_key DO NOTHING;
+SELECT n FROM reply WHERE recipient = :a AND comment = :b;
+INSERT INTO reply (recipient, comment, n) VALUES (:a, :b, 1000000 + :client_id)
+	ON CONFLICT (recipient, comment) DO UPDATE SET n = 0;
+});
+append_to_file($node->basedir . '/new.sql', q{
+\set a random(0, 999)
+\set b random(0, 300)
+INSERT INTO reply (recipient, comment) VALUES (:a, :b), (:a, :b);
+UPDATE reply SET n = n + 1 WHERE recipient = :a AND comment = :b;
+});
+
+sub start_clients
+{
+	my ($version, $file, $seconds, $out) = @_;
+
+	local $ENV{PGOPTIONS} = "-c schemaver.app=shop/$version";
+	return IPC::Run::start(
+		[
+			'pgbench', '-n', '-M', 'prepared', '-c', '4', '-T', $seconds,
+			'--max-tries=100', '-f', $node->basedir . "/$file.sql",
+			'-h', $node->host, '-p', $node->port, 'busy'
+		],
+		'>', $out, '2>&1');
+}
+
+# clients of one version that meet in a deadlock try again, as ever
+fresh('busy');
+my ($old_out, $new_out) = ('', '');
+my $old = start_clients('1.0.0', 'old', 12, \$old_out);
+sleep 2;
+my $log_position = -s $node->logfile;
+migrate('busy');
+ready('busy');
+my $new = start_clients('2.0.0', 'new', 4, \$new_out);
+$new->finish;
+$old->finish;
+like($old_out, qr/failed transactions: 0 /, 'older version: none failed');
+unlike($old_out, qr/ERROR|abort/, 'older version: no error');
+like($new_out, qr/failed transactions: 0 /, 'newest version: none failed');
+unlike($new_out, qr/ERROR|abort/, 'newest version: no error');
+unlike(
+	substr(slurp_file($node->logfile), $log_position),
+	qr/pgbench.*still waiting for (?!ShareLock on transaction)/,
+	'nobody waits for a table');
+check('busy', 'busy');
+$node->safe_psql('busy', q{SELECT schemaver.retire('1.0.0')});
+is(shape('busy'), shape('plain'), 'as plain psql makes it');
+
+# Crashes while the jobs are at work
+srand(42);
+fresh('crash');
+migrate('crash');
+for my $round (1 .. 4)
+{
+	my $pid;
+
+	for (1 .. 200)
+	{
+		$pid = $node->safe_psql('crash', q{
+			SELECT count(*) FROM schemaver.status();
+			SELECT min(pid) FROM pg_stat_activity
+			WHERE backend_type = 'schemaver jobs' AND datname = 'crash'});
+		$pid =~ s/^\d+\n//;
+		last if $pid;
+		usleep(10000);
+	}
+	last unless $pid;
+	usleep(int(rand(100000)));
+	if ($round % 2)
+	{
+		kill 'KILL', $pid;
+		$node->poll_query_until('postgres', 'SELECT true');
+	}
+	else
+	{
+		$node->stop('immediate');
+		$node->start;
+	}
+}
+ready('crash');
+cmp_ok($node->safe_psql('crash', 'SELECT max(attempts) FROM schemaver.jobs'),
+	'>', 1, 'crashes: jobs were interrupted');
+check('crash', 'crashes');
+
+# Dump and restore
+sub writes
+{
+	my ($database, $version, $statement) = @_;
+
+	my ($status, $out, $err) = $node->psql($database,
+		"SET client_min_messages = error;
+		DO \$\$BEGIN PERFORM schemaver.register('$version'); END\$\$; $statement");
+	$err =~ s/.*ERROR:  (duplicate key|there is no unique).*/$1/s;
+	return $out . $err;
+}
+
+my $upsert = 'INSERT INTO reply (recipient, comment) VALUES (7, 7)
+	ON CONFLICT (recipient, comment) DO UPDATE SET n = 42
+	RETURNING recipient, n';
+my $insert = 'INSERT INTO reply (recipient, comment) VALUES (7, 7)
+	RETURNING recipient';
+my $file = $node->basedir . '/dump';
+
+$node->safe_psql('crash', "SELECT schemaver.register('2.0.0'); $insert");
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $file, $node->connstr('crash') ],
+	'dump');
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+$node->command_ok([ 'pg_restore', '-d', $node->connstr('restored'), $file ],
+	'restore');
+is(writes('restored', '1.0.0', $upsert), '7|42', 'restored: ON CONFLICT');
+is(writes('restored', '1.0.0', $insert), 'duplicate key',
+	'restored: a duplicate of the older version');
+is(writes('restored', '2.0.0', $insert), '7',
+	'restored: a duplicate of the newest version');
+check('restored', 'restored');
+
+# Back while the job has yet to begin, and forward again
+fresh('back');
+$node->safe_psql('postgres', 'ALTER DATABASE back SET schemaver.job_workers = 0');
+migrate('back');
+is(writes('back', '1.0.0', $upsert), '7|42', 'not ready: ON CONFLICT');
+is($node->safe_psql('back', 'SELECT schemaver.verify(deep => true)'),
+	'', 'not ready: nothing is found');
+$node->safe_psql('back', q{SELECT schemaver.rollback('1.0.0')});
+is(writes('back', '1.0.0', $upsert), '7|42', 'back: ON CONFLICT');
+is(writes('back', '1.0.0', $insert), 'duplicate key', 'back: a duplicate');
+migrate('back');
+$node->safe_psql('back', 'CALL schemaver.run_jobs()');
+ready('back');
+is(writes('back', '2.0.0', $insert), '7', 'forward: a duplicate');
+is(writes('back', '1.0.0', $upsert), '7|42', 'forward: ON CONFLICT');
+check('back', 'forward');
+
+# What large tables hold can be made unique again when somebody asks for it
+$node->safe_psql('back', q{SELECT schemaver.rollback('1.0.0')});
+like($node->safe_psql('back', 'SELECT schemaver.verify()'),
+	qr/reply_key does not hold for all rows/, 'back again: it is told');
+is(writes('back', '1.0.0', $upsert), '7|42', 'back again: ON CONFLICT');
+$node->safe_psql('back', 'DELETE FROM reply WHERE recipient = 7 AND comment = 7;
+	SELECT schemaver.reconcile(); SELECT schemaver.retire(\'2.0.0\')');
+is($node->safe_psql('back', 'SELECT schemaver.verify(deep => true)'),
+	'', 'back again: nothing is found');
+is($node->safe_psql('back', q{SELECT count(*) FROM pg_attribute
+	WHERE attrelid = 'reply'::regclass AND attname ~ 'schemaver'}), 0,
+	'back again: nothing is left');
+
+$node->stop;
+done_testing();
