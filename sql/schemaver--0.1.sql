@@ -327,6 +327,7 @@ CREATE TABLE schemaver.db_job (
 	name		text NOT NULL,
 	definition	text,
 	condition	text,
+	late		boolean NOT NULL DEFAULT false,
 	leaf		text,
 	filenode	oid NOT NULL DEFAULT 0,
 	position	bigint NOT NULL DEFAULT 0,
@@ -871,7 +872,8 @@ CREATE VIEW schemaver.versions AS
 		NOT EXISTS (SELECT
 			FROM schemaver.db_job AS j
 				JOIN schemaver.db_schema_version AS n ON n.id = j.version_id
-			WHERE j.finished_on IS NULL AND j.product_id = v.product_id
+			WHERE j.finished_on IS NULL AND NOT j.late
+				AND j.product_id = v.product_id
 				AND n.version <= v.version) AS ready,
 		schemaver.full_schema(v.version, p.name) AS full_schema
 	FROM schemaver.db_schema_version AS v
@@ -908,7 +910,7 @@ COMMENT ON COLUMN schemaver.versions.retired_on IS
 COMMENT ON COLUMN schemaver.versions.instances IS
 	'number of live instances';
 COMMENT ON COLUMN schemaver.versions.ready IS
-	'whether all jobs that it needs are finished';
+	'whether all jobs that it needs are finished; what retire() has left is not needed';
 COMMENT ON COLUMN schemaver.versions.full_schema IS
 	'what the version expects of the schema, written as SQL';
 
@@ -1197,7 +1199,7 @@ CREATE VIEW schemaver.jobs AS
 		LEFT JOIN schemaver.db_schema_version AS v ON v.id = j.version_id;
 
 COMMENT ON VIEW schemaver.jobs IS
-	'background work that migrations have left, what is done included';
+	'background work that migrations and retire() have left, what is done included';
 COMMENT ON COLUMN schemaver.jobs.product IS
 	'name of the product';
 COMMENT ON COLUMN schemaver.jobs.version IS
@@ -1229,7 +1231,7 @@ COMMENT ON COLUMN schemaver.jobs.error IS
 COMMENT ON COLUMN schemaver.jobs.pid IS
 	'process ID of who does it; NULL if nobody does now';
 COMMENT ON COLUMN schemaver.jobs.created_on IS
-	'when the migration left it';
+	'when the migration, or retire(), left it';
 COMMENT ON COLUMN schemaver.jobs.started_on IS
 	'when it was first begun';
 COMMENT ON COLUMN schemaver.jobs.finished_on IS

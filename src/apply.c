@@ -809,7 +809,7 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 					release->label, migration->product->name,
 					finding->change),
 			 errdetail("No instance has ever registered under it.")));
-	sv_compat_retire(migration->product, list_make1(release), NIL, NULL,
+	sv_compat_retire(migration->product, list_make1(release), NIL, NIL, NULL,
 					 &migration->needed);
 }
 
@@ -883,7 +883,7 @@ retire_forgotten(Migration *migration)
 	migration->releases = supported;
 	if (forgotten == NIL)
 		return;
-	sv_compat_retire(migration->product, forgotten, supported, NULL,
+	sv_compat_retire(migration->product, forgotten, supported, NIL, NULL,
 					 &migration->needed);
 }
 
@@ -914,7 +914,7 @@ static void
 leave_jobs(const Migration *migration, const SvRelease *release)
 {
 	sv_build_rehearse(sv_defer_jobs());
-	sv_jobs_add_deferred(migration->product, release);
+	sv_jobs_add_deferred(migration->product, release, false);
 }
 
 /* the script has run: judge it, record the version, reconcile the others */
@@ -990,7 +990,9 @@ refuse_pending(const SvStatement *statement, const SvJob *job,
 
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("statement %d in line %d cannot be applied before version %s is ready",
+			 errmsg(job->late ?
+					"statement %d in line %d cannot be applied before the jobs of version %s are done" :
+					"statement %d in line %d cannot be applied before version %s is ready",
 					statement->number, statement->line,
 					release ? release->label : "before"),
 			 errdetail("Job %d, %s, is not done.", job->id,

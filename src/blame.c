@@ -10,6 +10,8 @@
  *
  * Runs in a subtransaction of its own, under the locks that the caller holds.
  *
+ * A row without a value is looked for in the same way.
+ *
  *-------------------------------------------------------------------------
  */
 #include "schemaver.h"
@@ -185,4 +187,51 @@ sv_blame_row(Oid relation, const char *column, const char *expression,
 		problem->message = psprintf("%s: %s", name_row(search),
 									problem->message);
 	ReThrowError(problem);
+}
+
+/* the first row of a table without a value in a column */
+static bool
+find_null(Search *search, Oid oid, const char *column)
+{
+	Relation	relation = table_open(oid, AccessShareLock);
+	AttrNumber	number = get_attnum(oid, column);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(relation, snapshot, 0, NULL);
+	TupleTableSlot *row = table_slot_create(relation, NULL);
+
+	search->relation = oid;
+	while (search->tuple == NULL &&
+		   table_scan_getnextslot(scan, ForwardScanDirection, row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (slot_attisnull(row, number))
+			search->tuple = ExecCopySlotHeapTuple(row);
+	}
+	ExecDropSingleTupleTableSlot(row);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(relation, NoLock);
+	return search->tuple != NULL;
+}
+
+/*
+ * An error that names the first row of a table, or of its heirs, that has no
+ * value in a column; returns if there is none.  Takes ACCESS SHARE locks.
+ */
+void
+sv_blame_null(Oid relation, const char *column)
+{
+	Search		search = {0};
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relation, AccessShareLock, NULL))
+	{
+		if (RELKIND_HAS_TABLE_AM(get_rel_relkind(lfirst_oid(lc))) &&
+			find_null(&search, lfirst_oid(lc), column))
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("%s: column \"%s\" of relation \"%s\" contains null values",
+							name_row(&search), column,
+							get_rel_name(relation))));
+	}
 }

@@ -99,7 +99,7 @@ enum job_columns
 {
 	Job_id = 1, Job_product, Job_release, Job_kind, Job_state, Job_schema,
 	Job_relation, Job_relation_id, Job_name, Job_definition, Job_condition,
-	Job_leaf, Job_filenode, Job_position, Job_blocks_done, Job_blocks,
+	Job_late, Job_leaf, Job_filenode, Job_position, Job_blocks_done, Job_blocks,
 	Job_rows, Job_busy, Job_attempts, Job_error, Job_created_on,
 	Job_started_on, Job_finished_on,
 	Job_columns = Job_finished_on
@@ -1656,6 +1656,7 @@ read_job(HeapTuple tuple, TableScan *scan)
 	job->name = get_text(tuple, scan, Job_name);
 	job->text = get_text(tuple, scan, Job_definition);
 	job->condition = get_text(tuple, scan, Job_condition);
+	job->late = DatumGetBool(get_value(tuple, scan, Job_late));
 	job->leaf = get_text(tuple, scan, Job_leaf);
 	job->filenode = DatumGetObjectId(get_value(tuple, scan, Job_filenode));
 	job->position = DatumGetInt64(get_value(tuple, scan, Job_position));
@@ -1783,6 +1784,7 @@ sv_catalog_create_job(SvJob *job)
 	set_text(values, nulls, Job_name, job->name);
 	set_text(values, nulls, Job_definition, job->text);
 	set_text(values, nulls, Job_condition, job->condition);
+	values[Job_late - 1] = BoolGetDatum(job->late);
 	values[Job_created_on - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	set_job_progress(job, values, nulls);
 	insert_row("db_job", values, nulls);
@@ -1812,7 +1814,7 @@ sv_catalog_update_job(const SvJob *job)
 		replace[i] = i + 1 != Job_id && i + 1 != Job_product &&
 			i + 1 != Job_release && i + 1 != Job_kind && i + 1 != Job_name &&
 			i + 1 != Job_definition && i + 1 != Job_condition &&
-			i + 1 != Job_created_on;
+			i + 1 != Job_late && i + 1 != Job_created_on;
 	set_job_progress(job, values, nulls);
 	CatalogTupleUpdate(scan.table, &tuple->t_self,
 					   heap_modify_tuple(tuple, RelationGetDescr(scan.table),

@@ -1580,13 +1580,14 @@ drop_views_of(const SvProduct *product, const SvRelease *release,
  * first, the rest in one deletion, since its parts may depend on each other;
  * objects of others that depend on any are an error.  Contracts must be
  * collecting: what this touches is for the caller to reconcile.  He holds the
- * releases' locks and the product's.  With an archive, tables go there
+ * releases' locks and the product's.  "gaps" is what sv_require_gaps() has told
+ * of and sv_require_look() has seen to.  With an archive, tables go there
  * instead; without, NULL.  *needed tells which relations are locked for it, a
  * list of SvNeededLock.
  */
 void
 sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
-				 SvArchive *archive, List **needed)
+				 List *gaps, SvArchive *archive, List **needed)
 {
 	ObjectAddresses *objects = new_object_addresses();
 	List	   *unused;
@@ -1617,7 +1618,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
 	sv_catalog_become_caller(&identity);
 	CommandCounterIncrement();
 	foreach(lc, excused)
-		sv_require_free(product, lfirst_oid(lc));
+		sv_require_free(product, lfirst_oid(lc), gaps);
 }
 
 /* all compatibility views, or those on one relation; ascending */

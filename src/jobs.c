@@ -437,7 +437,7 @@ sv_jobs_needing(const SvProduct *product, const SvRelease *release)
 		SvRelease  *later = job->product_id == product->id ?
 		sv_catalog_release(product, job->release_id) : NULL;
 
-		if (later && strcmp(job->kind, SV_JOB_VALIDATE) != 0 &&
+		if (later && !job->late && strcmp(job->kind, SV_JOB_VALIDATE) != 0 &&
 			sv_version_compare(later->version, release->version) > 0)
 			return job;
 	}
@@ -460,10 +460,12 @@ add_job(SvJob *job)
 }
 
 /*
- * Leave what the migration has deferred as jobs of a release.
+ * Leave what the migration has deferred as jobs of a release, which is ready
+ * without them if they are late.
  */
 void
-sv_jobs_add_deferred(const SvProduct *product, const SvRelease *release)
+sv_jobs_add_deferred(const SvProduct *product, const SvRelease *release,
+					 bool late)
 {
 	ListCell   *lc;
 
@@ -473,6 +475,7 @@ sv_jobs_add_deferred(const SvProduct *product, const SvRelease *release)
 
 		job->product_id = product->id;
 		job->release_id = release->id;
+		job->late = late;
 		add_job(job);
 	}
 }
@@ -567,17 +570,21 @@ failed_text(List *jobs)
 }
 
 /*
- * Is a release not ready, because jobs of its own or of versions before it
- * are not finished?  If one of them has failed *failed is a sentence that
- * says which and why, else NULL.  Cheap where there is none at all.
+ * The jobs of a release, and of versions before it, that are not finished and
+ * without which it is not ready.  Cheap where there is none at all.
  */
-static bool
-has_pending(int32 release_id, char **failed)
+static List *
+needed_jobs(int32 release_id)
 {
-	List	   *jobs = pending_jobs(release_id);
+	List	   *needed = NIL;
+	ListCell   *lc;
 
-	*failed = failed_text(jobs);
-	return jobs != NIL;
+	foreach(lc, pending_jobs(release_id))
+	{
+		if (!((SvJob *) lfirst(lc))->late)
+			needed = lappend(needed, lfirst(lc));
+	}
+	return needed;
 }
 
 static void
@@ -597,15 +604,18 @@ report_resting(const SvProduct *product, const SvRelease *release)
 void
 sv_jobs_check_ready(const SvProduct *product, const SvRelease *release)
 {
+	List	   *jobs;
 	char	   *failed;
 
 	if (!sv_catalog_has_jobs())
 		return;
 	sv_jobs_resume();
-	if (!has_pending(release->id, &failed))
+	jobs = needed_jobs(release->id);
+	if (jobs == NIL)
 		return;
-	if (is_resting(product, linitial(sv_work_pending(product, release))))
+	if (is_resting(product, linitial(jobs)))
 		report_resting(product, release);
+	failed = failed_text(jobs);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("version %s of product \"%s\" is not ready",
@@ -637,6 +647,20 @@ remaining(const Wait *wait)
 										   wait->give_up);
 }
 
+/* is the version ready, but for what jobs have yet to do? */
+static bool
+are_late(List *jobs)
+{
+	ListCell   *lc;
+
+	foreach(lc, jobs)
+	{
+		if (!((SvJob *) lfirst(lc))->late)
+			return false;
+	}
+	return true;
+}
+
 static void
 report_timeout(const Wait *wait, List *jobs)
 {
@@ -644,7 +668,9 @@ report_timeout(const Wait *wait, List *jobs)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("version %s of product \"%s\" is not ready after %s",
+			 errmsg(are_late(jobs) ?
+					"jobs of version %s of product \"%s\" are not done after %s" :
+					"version %s of product \"%s\" is not ready after %s",
 					wait->release->label, wait->product->name,
 					DatumGetCString(DirectFunctionCall1(interval_out,
 														IntervalPGetDatum(wait->timeout)))),
@@ -744,7 +770,9 @@ wait_until_ready(const Wait *wait)
 		if (failed)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("version %s of product \"%s\" does not become ready",
+					 errmsg(are_late(jobs) ?
+							"not all jobs of version %s of product \"%s\" can be done" :
+							"version %s of product \"%s\" does not become ready",
 							wait->release->label, wait->product->name),
 					 errdetail("%s", failed),
 					 errhint("Mend what it says, and call schemaver.retry() with the job's number.")));

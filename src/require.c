@@ -739,14 +739,14 @@ run_as_owner(Oid relation, const char *text)
 	sv_contract_touch(RelationRelationId, relation);
 }
 
-/* a name for the CHECK that nothing in the table or its heirs has */
+/* a name for a hidden CHECK that nothing in the table or its heirs has */
 static char *
-check_name(Oid relation, const char *column)
+check_name(Oid relation, const char *prefix, const char *column)
 {
-	char	   *name = makeObjectName(SV_REQUIRED_NAME, column, NULL);
+	char	   *name = makeObjectName(prefix, column, NULL);
 
 	for (int i = 1; OidIsValid(get_relation_constraint_oid(relation, name, true)); i++)
-		name = makeObjectName(SV_REQUIRED_NAME, column, psprintf("%d", i));
+		name = makeObjectName(prefix, column, psprintf("%d", i));
 	return name;
 }
 
@@ -809,7 +809,9 @@ relax(const SvProduct *product, const Relaxed *relaxed)
 	run_as_owner(relation,
 				 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL, ADD CONSTRAINT %s CHECK (%s IS NOT NULL OR %s.writes_as(%s, %s::%s.version[])) NOT VALID",
 						  sv_catalog_relation_name(relation), quoted,
-						  quote_identifier(check_name(relation, column)),
+						  quote_identifier(check_name(relation,
+													  SV_REQUIRED_NAME,
+													  column)),
 						  quoted, SV_SCHEMA,
 						  quote_literal_cstr(product->name),
 						  quote_literal_cstr(relaxed->versions), SV_SCHEMA));
@@ -1171,15 +1173,11 @@ unneeded_checks(const SvProduct *product, List *releases, Oid relation)
 	return unneeded;
 }
 
-/*
- * The tables of a product in which something is kept here for versions that
- * are not supported any more: a list of OIDs.
- */
-List *
-sv_require_unneeded(const SvProduct *product)
+/* the tables in a product's base schemas: a list of OIDs */
+static List *
+tables_of(const SvProduct *product)
 {
-	List	   *releases = sv_catalog_releases(product, true);
-	List	   *relations = NIL;
+	List	   *tables = NIL;
 	ListCell   *ls;
 	ListCell   *lr;
 
@@ -1190,16 +1188,35 @@ sv_require_unneeded(const SvProduct *product)
 		foreach(lr, OidIsValid(schema) ?
 				sv_catalog_objects_of_schema(schema, RelationRelationId) : NIL)
 		{
-			Oid			relation = lfirst_oid(lr);
+			char		relkind = get_rel_relkind(lfirst_oid(lr));
 
-			if (get_rel_relkind(relation) != RELKIND_RELATION &&
-				get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
-				continue;
-			if (unneeded_checks(product, releases, relation) != NIL ||
-				list_length(needed_pairs(product, releases, relation)) <
-				list_length(sv_sync_pairs(relation)))
-				relations = lappend_oid(relations, relation);
+			if (relkind == RELKIND_RELATION ||
+				relkind == RELKIND_PARTITIONED_TABLE)
+				tables = lappend_oid(tables, lfirst_oid(lr));
 		}
+	}
+	return tables;
+}
+
+/*
+ * The tables of a product in which something is kept here for versions that
+ * are not supported any more: a list of OIDs.
+ */
+List *
+sv_require_unneeded(const SvProduct *product)
+{
+	List	   *releases = sv_catalog_releases(product, true);
+	List	   *relations = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tables_of(product))
+	{
+		Oid			relation = lfirst_oid(lc);
+
+		if (unneeded_checks(product, releases, relation) != NIL ||
+			list_length(needed_pairs(product, releases, relation)) <
+			list_length(sv_sync_pairs(relation)))
+			relations = lappend_oid(relations, relation);
 	}
 	return relations;
 }
@@ -1230,9 +1247,76 @@ has_nulls(Oid relation, const char *column)
 	return result;
 }
 
-/* keys that the current contract calls primary keys are such again */
-static void
-promote_keys(const SvProduct *product, Oid relation)
+/*
+ * The columns of a product's large tables that will be NOT NULL for all when
+ * only these releases are supported: a list of SvGap.  To look through such a
+ * table takes too long for the lock under which that is set.
+ */
+List *
+sv_require_gaps(const SvProduct *product, List *staying)
+{
+	List	   *gaps = NIL;
+	ListCell   *lr;
+	ListCell   *lc;
+
+	foreach(lr, tables_of(product))
+	{
+		Oid			relation = lfirst_oid(lr);
+
+		if (sv_defer_is_inline(relation))
+			continue;
+		foreach(lc, unneeded_checks(product, staying, relation))
+		{
+			SvGap	   *gap = palloc0(sizeof(SvGap));
+
+			gap->relation = relation;
+			gap->column = ((SvRequired *) lfirst(lc))->column;
+			gaps = lappend(gaps, gap);
+		}
+	}
+	return gaps;
+}
+
+/*
+ * Look for rows without a value, before anything is locked.
+ */
+void
+sv_require_look(List *gaps)
+{
+	ListCell   *lc;
+
+	foreach(lc, gaps)
+	{
+		SvGap	   *gap = lfirst(lc);
+
+		gap->has_nulls = has_nulls(gap->relation,
+								   get_attname(gap->relation, gap->column,
+											   false));
+	}
+}
+
+static const SvGap *
+find_gap(List *gaps, Oid relation, AttrNumber column)
+{
+	ListCell   *lc;
+
+	foreach(lc, gaps)
+	{
+		const SvGap *gap = lfirst(lc);
+
+		if (gap->relation == relation && gap->column == column)
+			return gap;
+	}
+	return NULL;
+}
+
+/*
+ * Keys that the current contract calls primary keys are such again, if their
+ * columns are NOT NULL.  The caller has locked the table in ACCESS EXCLUSIVE
+ * mode.
+ */
+void
+sv_require_promote_keys(const SvProduct *product, Oid relation)
 {
 	const SvRelease *current = sv_catalog_release(product, product->current);
 	const SvEntry *entry = sv_catalog_entry_of(current, relation);
@@ -1247,13 +1331,31 @@ promote_keys(const SvProduct *product, Oid relation)
 	}
 }
 
-/* a CHECK gives way to NOT NULL, unless there are rows without a value */
+/* a CHECK without exceptions takes the place of one, until a job is done */
 static void
-set_not_null(Oid relation, const SvRequired *required)
+leave_not_null(Oid relation, const char *column, const SvRequired *required)
+{
+	char	   *check = check_name(relation, SV_PENDING_NAME, column);
+
+	run_as_owner(relation,
+				 psprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
+						  sv_catalog_relation_name(relation),
+						  quote_identifier(required->name),
+						  quote_identifier(check), quote_identifier(column)));
+	sv_defer_add(SV_JOB_NOTNULL, relation, column, check, NULL);
+}
+
+/*
+ * A CHECK gives way to NOT NULL, unless there are rows without a value.  Where
+ * somebody has looked for these already, a job will look again.
+ */
+static void
+set_not_null(Oid relation, const SvRequired *required, List *gaps)
 {
 	char	   *column = get_attname(relation, required->column, false);
+	const SvGap *gap = find_gap(gaps, relation, required->column);
 
-	if (has_nulls(relation, column))
+	if (gap ? gap->has_nulls : has_nulls(relation, column))
 	{
 		ereport(WARNING,
 				(errmsg("column \"%s\" of table \"%s\" cannot be NOT NULL yet, older versions have left rows without a value",
@@ -1266,11 +1368,14 @@ set_not_null(Oid relation, const SvRequired *required)
 						 quote_identifier(required->name))));
 		return;
 	}
-	run_as_owner(relation,
-				 psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, DROP CONSTRAINT %s",
-						  sv_catalog_relation_name(relation),
-						  quote_identifier(column),
-						  quote_identifier(required->name)));
+	if (gap)
+		leave_not_null(relation, column, required);
+	else
+		run_as_owner(relation,
+					 psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, DROP CONSTRAINT %s",
+							  sv_catalog_relation_name(relation),
+							  quote_identifier(column),
+							  quote_identifier(required->name)));
 }
 
 /* what was NOT NULL only for versions that are gone may be NULL again */
@@ -1291,11 +1396,11 @@ drop_undemanded(const SvProduct *product, Oid relation, const char *column)
 
 /*
  * Take away from a table what is kept here for versions that are not
- * supported any more: columns are NOT NULL for all.  The caller has locked
- * the compatibility views on it.
+ * supported any more: columns are NOT NULL for all, those of "gaps" by a job
+ * of the work that runs.  The caller has locked the compatibility views on it.
  */
 void
-sv_require_free(const SvProduct *product, Oid relation)
+sv_require_free(const SvProduct *product, Oid relation, List *gaps)
 {
 	List	   *releases = sv_catalog_releases(product, true);
 	List	   *unneeded;
@@ -1305,9 +1410,9 @@ sv_require_free(const SvProduct *product, Oid relation)
 	LockRelationOid(relation, AccessExclusiveLock);
 	unneeded = unneeded_checks(product, releases, relation);
 	foreach(lc, unneeded)
-		set_not_null(relation, lfirst(lc));
+		set_not_null(relation, lfirst(lc), gaps);
 	if (unneeded != NIL)
-		promote_keys(product, relation);
+		sv_require_promote_keys(product, relation);
 	pairs = needed_pairs(product, releases, relation);
 	foreach(lc, sv_sync_pairs(relation))
 	{
@@ -1434,7 +1539,7 @@ demand_computed(Oid relation, AttrNumber number)
 
 	if (sv_defer_is_inline(relation))
 		return sv_require_demand(relation, number);
-	check = makeObjectName(SV_PENDING_NAME, column, NULL);
+	check = check_name(relation, SV_PENDING_NAME, column);
 	run_as_owner(relation,
 				 psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
 						  table, quote_identifier(check),

@@ -40,6 +40,7 @@ typedef struct Retirement
 	int			count;			/* how many went */
 	bool		archive;		/* shall be kept what would be lost? */
 	SvArchive	archived;		/* what was before the first try */
+	List	   *gaps;			/* of SvGap */
 	List	   *needed;			/* locks, of SvNeededLock */
 } Retirement;
 
@@ -168,20 +169,62 @@ lock_releases(const Retirement *retirement, List **staying)
 	return retiring;
 }
 
-/*
- * What can be archived without a lock that anybody would notice, which may
- * take long: done once, however often the rest has to be tried.
- */
-static void
-archive_columns(Retirement *retirement)
+/* the releases that stay, locked or not */
+static List *
+staying_releases(const Retirement *retirement)
 {
 	List	   *staying = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_releases(retirement->product, true))
+	{
+		if (!is_to_retire(retirement, lfirst(lc)))
+			staying = lappend(staying, lfirst(lc));
+	}
+	return staying;
+}
+
+/*
+ * What can be done without a lock that anybody would notice, which may take
+ * long: copies for the archive, looking for rows without a value.  Done once,
+ * however often the rest has to be tried.
+ */
+static void
+prepare(Retirement *retirement)
+{
+	List	   *staying = NIL;
+	List	   *retiring;
 
 	initStringInfo(&retirement->archived.report);
+	retirement->gaps = sv_require_gaps(retirement->product,
+									   staying_releases(retirement));
+	if (!retirement->archive && retirement->gaps == NIL)
+		return;
+	retiring = lock_releases(retirement, &staying);
 	if (retirement->archive)
-		sv_archive_columns(retirement->product,
-						   lock_releases(retirement, &staying),
+		sv_archive_columns(retirement->product, retiring,
 						   &retirement->archived);
+	sv_require_look(retirement->gaps);
+}
+
+/*
+ * What is left to jobs every version needs that stays, those too to which the
+ * product may be rolled back: hence they are the oldest's.
+ */
+static void
+leave_jobs(const Retirement *retirement, List *staying)
+{
+	const SvRelease *oldest = linitial(staying);
+	ListCell   *lc;
+
+	foreach(lc, staying)
+	{
+		const SvRelease *release = lfirst(lc);
+
+		if (sv_version_compare(release->version, oldest->version) < 0)
+			oldest = release;
+	}
+	sv_jobs_add_deferred(retirement->product, oldest, true);
 }
 
 /*
@@ -220,13 +263,17 @@ attempt(void *argument)
 	retirement->count = list_length(retiring);
 	nestlevel = sv_contract_enter();
 	sv_contract_collect_begin();
+	sv_defer_begin(retirement->product, NULL);
 	forget_jobs(retirement, retiring);
 	sv_compat_retire(retirement->product, retiring, staying,
+					 retirement->gaps,
 					 retirement->archive ? &archived : NULL,
 					 &retirement->needed);
 	restore_constraints(retirement, retiring, staying);
 	sv_contract_relink(staying, false);
+	leave_jobs(retirement, staying);
 	(void) sv_compat_reconcile(retirement->product, staying);
+	sv_defer_end();
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);
 	record(retirement, archived.report.data);
@@ -268,7 +315,7 @@ schemaver_retire(PG_FUNCTION_ARGS)
 		PG_RETURN_INT32(0);
 	}
 	retirement.archive = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-	archive_columns(&retirement);
+	prepare(&retirement);
 	sv_lock_retry(psprintf("retirement of version %s of product \"%s\"",
 						   retirement.release->label,
 						   retirement.product->name),

@@ -316,7 +316,8 @@ typedef struct SvHistory
  *				which is to say that the row is still to be filled.  Without
  *				one every write meanwhile must fill the row, since a row that
  *				is moved by an update can be missed.
- *	notnull		column, the CHECK that holds it to that meanwhile, or nothing
+ *	notnull		column, the CHECK that holds it to that meanwhile, or nothing;
+ *				keys over it that are to be primary become that
  *	index		index, the CREATE INDEX statement; "condition" is the name that
  *				an attach will give it, or nothing
  *	attach		constraint, what follows its name in ADD CONSTRAINT:
@@ -346,6 +347,7 @@ typedef struct SvJob
 	char	   *name;
 	char	   *text;			/* or NULL */
 	char	   *condition;		/* or NULL */
+	bool		late;			/* its version is ready without it */
 	char	   *leaf;			/* backfill: partition at work, quoted, or NULL */
 	Oid			filenode;		/* of the file that position is in */
 	int64		position;		/* next block there */
@@ -848,6 +850,7 @@ extern List *sv_defer_jobs(void);
 extern void sv_blame_row(Oid relation, const char *column,
 						 const char *expression,
 						 ErrorData *problem) pg_attribute_noreturn();
+extern void sv_blame_null(Oid relation, const char *column);
 
 /*-------------------------------------------------------------------------
  * fill.c: add columns with volatile defaults without a rewrite
@@ -864,6 +867,15 @@ extern PlannedStmt *sv_fill_turn(PlannedStmt *pstmt, const char *query,
  * require.c: columns that the newest version requires and older ones do not
  *-------------------------------------------------------------------------
  */
+
+/* a column that is NOT NULL for all when versions are retired */
+typedef struct SvGap
+{
+	Oid			relation;
+	AttrNumber	column;
+	bool		has_nulls;		/* is there a row without a value? */
+} SvGap;
+
 extern void sv_require_init(void);
 extern void sv_require_begin(void);
 extern void sv_require_end(void);
@@ -882,7 +894,11 @@ extern void sv_require_shift(const SvProduct *product, const SvRelease *from,
 							 const SvRelease *to, Oid relation);
 extern bool sv_require_demand(Oid relation, AttrNumber number);
 extern List *sv_require_unneeded(const SvProduct *product);
-extern void sv_require_free(const SvProduct *product, Oid relation);
+extern List *sv_require_gaps(const SvProduct *product, List *staying);
+extern void sv_require_look(List *gaps);
+extern void sv_require_promote_keys(const SvProduct *product, Oid relation);
+extern void sv_require_free(const SvProduct *product, Oid relation,
+							List *gaps);
 
 /*-------------------------------------------------------------------------
  * key.c: unique keys that only older versions still have
@@ -927,8 +943,8 @@ extern Oid	sv_compat_schema_for(const SvProduct *product,
 extern void sv_compat_create_schemas(const SvProduct *product,
 									 const SvRelease *release);
 extern void sv_compat_retire(const SvProduct *product, List *retiring,
-							 List *staying, SvArchive *archive,
-							 List **needed);
+							 List *staying, List *gaps,
+							 SvArchive *archive, List **needed);
 extern int	sv_compat_reconcile(const SvProduct *product, List *releases);
 extern void sv_compat_sync_rights(Oid base);
 extern bool sv_compat_has_view(const SvProduct *product,
@@ -1120,7 +1136,7 @@ extern const char *sv_work_run(int32 id, bool foreground);
  */
 extern void sv_jobs_init(void);
 extern void sv_jobs_add_deferred(const SvProduct *product,
-								 const SvRelease *release);
+								 const SvRelease *release, bool late);
 extern void sv_jobs_forget(const SvProduct *product,
 						   const SvRelease *release);
 extern void sv_jobs_look_again(void);

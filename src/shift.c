@@ -1860,7 +1860,7 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 	check_result(product, to, releases);
 	sv_contract_relink(releases, false);
 	sv_catalog_set_current(product, to->id);
-	sv_jobs_add_deferred(product, to);
+	sv_jobs_add_deferred(product, to, false);
 	(void) sv_compat_reconcile(product, releases);
 	sv_expand_settle();
 	if (sv_contract_touched_rights())

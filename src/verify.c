@@ -280,6 +280,23 @@ is_pending(const char *kind, Oid relation, const char *name)
 	return false;
 }
 
+/* will a job make a column of a key NOT NULL, and with it the key primary? */
+static bool
+is_key_pending(const SvPart *key, const SvEntry *now)
+{
+	ListCell   *lc;
+
+	foreach(lc, key->columns)
+	{
+		const SvPart *column = sv_contract_column_at(now, lfirst_int(lc));
+
+		if (column &&
+			is_pending(SV_JOB_NOTNULL, now->physical, column->name))
+			return true;
+	}
+	return false;
+}
+
 static void
 check_relaxed(Verification *verification, const SvEntry *entry)
 {
@@ -319,7 +336,8 @@ check_relaxed(Verification *verification, const SvEntry *entry)
 								 table, quote_identifier(then->name),
 								 then->type));
 		else if (constraint && then->flavour == CONSTRAINT_PRIMARY &&
-				 constraint->flavour == CONSTRAINT_UNIQUE)
+				 constraint->flavour == CONSTRAINT_UNIQUE &&
+				 !is_key_pending(constraint, now))
 			add_relaxed(verification, entry,
 						psprintf("The primary key %s is only a unique constraint, whose columns may be null.",
 								 quote_identifier(then->name)),

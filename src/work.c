@@ -445,6 +445,20 @@ step_begin(Work *work)
 	write_row(work);
 }
 
+/* is no job left without which a release is not ready? */
+static bool
+is_ready(const SvProduct *product, const SvRelease *release)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_work_pending(product, release))
+	{
+		if (!((SvJob *) lfirst(lc))->late)
+			return false;
+	}
+	return true;
+}
+
 /* notify of a version that has become ready, and of those after it */
 static void
 announce_ready(const SvProduct *product, const SvJob *job)
@@ -452,13 +466,13 @@ announce_ready(const SvProduct *product, const SvJob *job)
 	SvRelease  *mine = sv_catalog_release(product, job->release_id);
 	ListCell   *lc;
 
-	foreach(lc, sv_catalog_releases(product, true))
+	foreach(lc, job->late ? NIL : sv_catalog_releases(product, true))
 	{
 		SvRelease  *release = lfirst(lc);
 
 		if (mine && sv_version_compare(release->version, mine->version) < 0)
 			continue;
-		if (sv_work_pending(product, release) != NIL)
+		if (!is_ready(product, release))
 			break;
 		sv_announce_event("ready", product->name, release->version, NULL);
 	}
@@ -525,8 +539,8 @@ step_finish(Work *work)
 }
 
 /*
- * The unfinished jobs that keep a release from being ready: its own, and
- * those of the versions before it; a list of SvJob by id.
+ * The unfinished jobs of a release, and of the versions before it: a list of
+ * SvJob by id.
  */
 List *
 sv_work_pending(const SvProduct *product, const SvRelease *release)
@@ -888,6 +902,63 @@ step_look_for_notnull(Work *work)
 	ReleaseSysCache(tuple);
 }
 
+/* a row that should not be there is told by its key */
+static void
+step_blame_null(Work *work)
+{
+	if (!read_row(work))
+		return;
+	unlock_row(work);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	sv_blame_null(work->job->relid, work->job->name);
+	PopActiveSnapshot();
+}
+
+static void
+validate_not_null(Work *work, const char *check)
+{
+	ErrorData  *volatile problem = NULL;
+
+	PG_TRY();
+	{
+		run_sql(work, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
+							   work->target, check));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(work->context);
+		problem = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (problem == NULL)
+		return;
+	if (problem->sqlerrcode == ERRCODE_CHECK_VIOLATION)
+		run_step(work, step_blame_null);
+	ReThrowError(problem);
+}
+
+/* the check has done its work, and keys may be what they are to be */
+static void
+step_end_notnull(Work *work)
+{
+	char	   *check;
+	bool		validated;
+
+	if (!read_row(work))
+		return;
+	check = notnull_check_name(work);
+	begin_change(work);
+	if (find_constraint(work, check, &validated))
+		run_as_owner(work, psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
+									work->target, quote_identifier(check)));
+	PushActiveSnapshot(GetTransactionSnapshot());
+	sv_require_promote_keys(sv_catalog_product_by_id(work->job->product_id),
+							work->job->relid);
+	PopActiveSnapshot();
+	end_change();
+}
+
 /*
  * A check constraint is validated beside the application's traffic; SET NOT
  * NULL then believes it and needs its strong lock for a moment only.
@@ -896,21 +967,18 @@ static void
 do_notnull(Work *work)
 {
 	char	   *column = pstrdup(quote_identifier(work->job->name));
-	char	   *check = notnull_check_name(work);
+	char	   *check = pstrdup(quote_identifier(notnull_check_name(work)));
 
 	run_step(work, step_look_for_notnull);
-	if (work->found == FOUND_DONE)
-		return;
 	if (work->found == FOUND_NOTHING)
 		run_sql(work, psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
 							   work->target, check, column));
-	if (work->found != FOUND_VALIDATED)
-		run_sql(work, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
-							   work->target, check));
-	run_sql(work, psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
-						   work->target, column));
-	run_sql(work, psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
-						   work->target, check));
+	if (work->found != FOUND_VALIDATED && work->found != FOUND_DONE)
+		validate_not_null(work, check);
+	if (work->found != FOUND_DONE)
+		run_sql(work, psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+							   work->target, column));
+	run_step(work, step_end_notnull);
 }
 
 /*
