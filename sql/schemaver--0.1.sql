@@ -438,6 +438,18 @@ COMMENT ON SCHEMA schemaver_retained IS
 	'relations that a migration has dropped and a supported version still needs';
 
 --
+-- hold.c: older versions' NOT NULL of columns that the newest leaves out
+--
+
+CREATE FUNCTION schemaver.hold()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'schemaver_hold'
+LANGUAGE C;
+
+COMMENT ON FUNCTION schemaver.hold() IS
+	'the trigger that holds older versions to NOT NULL; its arguments are the product, then two for each column: its name, and the versions';
+
+--
 -- sync.c: the row trigger that keeps pairs of columns in step
 --
 

@@ -1619,6 +1619,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
 	CommandCounterIncrement();
 	foreach(lc, excused)
 		sv_require_free(product, lfirst_oid(lc), gaps);
+	sv_hold_settle(product);
 }
 
 /* all compatibility views, or those on one relation; ascending */

@@ -993,7 +993,7 @@ read_triggers(SvEntry *entry, Relation relation)
 		Trigger    *trigger = &triggers->triggers[i];
 		SvPart	   *part;
 
-		if (trigger->tgisinternal || sv_sync_is_trigger(trigger->tgname))
+		if (trigger->tgisinternal || sv_is_own_trigger(trigger->tgname))
 			continue;
 		part = make_part(SV_PART_TRIGGER, entry->triggers, trigger->tgname);
 		part->object = trigger->tgoid;

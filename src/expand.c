@@ -2833,7 +2833,7 @@ find_successor(const HiddenTrigger *hidden)
 		if (firing->trigger == hidden->trigger)
 			old = *firing;
 		else if (firing->is_new &&
-				 !sv_sync_is_trigger(NameStr(((Form_pg_trigger) GETSTRUCT(tuple))->tgname)))
+				 !sv_is_own_trigger(NameStr(((Form_pg_trigger) GETSTRUCT(tuple))->tgname)))
 			others = lappend(others, firing);
 	}
 	systable_endscan(scan);

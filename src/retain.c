@@ -582,8 +582,8 @@ alter_column(Oid relation, const char *column, AlterTableType what)
 /*
  * Have rows that leave the column out violate nothing: they get the default,
  * or NULL if that would be a conflict of keys.  It is not NOT NULL any more
- * unless its default fills it, or something else does, as "filled" says.
- * Needs the table in ACCESS EXCLUSIVE mode.
+ * unless its default fills it, or something else does, as "filled" says; but
+ * the versions that have it as NOT NULL are held to that.  Needs the table in ACCESS EXCLUSIVE mode.
  */
 void
 sv_retain_relax_column(Oid relation, AttrNumber number, bool filled)
@@ -602,7 +602,10 @@ sv_retain_relax_column(Oid relation, AttrNumber number, bool filled)
 	if (in_key && has_repeating_default(relation, number))
 		alter_column(relation, column, AT_ColumnDefault);
 	if (notnull && !filled && !sv_retain_is_filled(relation, number))
+	{
 		alter_column(relation, column, AT_DropNotNull);
+		sv_hold_column(relation, number);
+	}
 }
 
 /*
@@ -629,6 +632,7 @@ sv_retain_hide_column(Oid relation, AttrNumber number)
 	(void) renameatt(rename);
 	sv_catalog_become_caller(&identity);
 	CommandCounterIncrement();
+	sv_hold_rename(relation, column, rename->newname);
 	sv_contract_touch(RelationRelationId, relation);
 }
 
@@ -2222,6 +2226,7 @@ sv_retain_return_column(Oid relation, AttrNumber number, const char *name)
 	rename->behavior = DROP_RESTRICT;
 	(void) renameatt(rename);
 	CommandCounterIncrement();
+	sv_hold_rename(relation, rename->subname, name);
 	harden(RelationRelationId, relation);
 	sv_contract_touch(RelationRelationId, relation);
 }

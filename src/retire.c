@@ -270,6 +270,7 @@ attempt(void *argument)
 					 retirement->archive ? &archived : NULL,
 					 &retirement->needed);
 	restore_constraints(retirement, retiring, staying);
+	sv_hold_settle(retirement->product);
 	sv_contract_relink(staying, false);
 	leave_jobs(retirement, staying);
 	(void) sv_compat_reconcile(retirement->product, staying);

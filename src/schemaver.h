@@ -77,6 +77,16 @@ sv_sync_is_trigger(const char *name)
 		(length >= own && strcmp(name + length - own, SV_SYNC_TRIGGER) == 0);
 }
 
+/* hold.c's trigger: before the AFTER triggers of others */
+#define SV_HOLD_TRIGGER			"!schemaver_hold"
+
+/* is it the name of a trigger that no version knows? */
+static inline bool
+sv_is_own_trigger(const char *name)
+{
+	return sv_sync_is_trigger(name) || strcmp(name, SV_HOLD_TRIGGER) == 0;
+}
+
 /* hidden CHECKs that hold a column to NOT NULL for all but older versions */
 #define SV_REQUIRED_NAME	SV_HIDDEN_PREFIX "required"
 
@@ -656,6 +666,14 @@ extern void sv_redirect_init(void);
  *-------------------------------------------------------------------------
  */
 extern void sv_sequence_init(void);
+
+/*-------------------------------------------------------------------------
+ * hold.c: older versions' NOT NULL of columns that the newest leaves out
+ *-------------------------------------------------------------------------
+ */
+extern void sv_hold_column(Oid relation, AttrNumber number);
+extern void sv_hold_rename(Oid relation, const char *from, const char *to);
+extern void sv_hold_settle(const SvProduct *product);
 
 /*-------------------------------------------------------------------------
  * retain.c: what a script drops and a version still needs

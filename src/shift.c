@@ -686,6 +686,7 @@ rename_column(const Pair *pair, const char *from, const char *to)
 {
 	run(psprintf("ALTER TABLE %s RENAME COLUMN %s TO %s", pair->table,
 				 quote_identifier(from), quote_identifier(to)));
+	sv_hold_rename(pair->now->physical, from, to);
 }
 
 /* two columns may have swapped their names: all give theirs up first */
@@ -1860,6 +1861,7 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 	check_result(product, to, releases);
 	sv_contract_relink(releases, false);
 	sv_catalog_set_current(product, to->id);
+	sv_hold_settle(product);
 	sv_jobs_add_deferred(product, to, false);
 	(void) sv_compat_reconcile(product, releases);
 	sv_expand_settle();

@@ -3,7 +3,7 @@
 
 BEGIN;
 CREATE EXTENSION schemaver;
-SELECT plan(74);
+SELECT plan(75);
 
 -- Functions: how they are called, what they give, who may call them
 PREPARE functions AS
@@ -54,6 +54,7 @@ SELECT bag_eq('functions', $$ VALUES
 	 'SETOF text', 'v', 'u', true, false),
 	('full_schema(version schemaver.version, product text DEFAULT NULL::text)',
 	 'text', 's', 'u', true, false),
+	('hold()', 'trigger', 'v', 'u', true, false),
 	('sync()', 'trigger', 'v', 'u', true, false),
 	('guard_ddl()', 'event_trigger', 'v', 'u', true, false),
 	('guard_drop()', 'event_trigger', 'v', 'u', true, false)
@@ -69,6 +70,8 @@ SELECT throws_ok('SELECT schemaver.guard_drop()', '39P03', NULL,
 	'guard_drop() is for event triggers');
 SELECT throws_ok('SELECT schemaver.sync()', '39P01', NULL,
 	'sync() is for triggers');
+SELECT throws_ok('SELECT schemaver.hold()', '39P01', NULL,
+	'hold() is for triggers');
 
 -- The procedure
 SELECT bag_eq($$

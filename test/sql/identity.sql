@@ -67,6 +67,7 @@ INSERT INTO t (v) VALUES ('d');
 SELECT schemaver.register('1.2.0');
 INSERT INTO t (key, v) VALUES (102, 'd') RETURNING key;
 SELECT schemaver.apply('ALTER TABLE t DROP key', '1.3.0');
+SELECT schemaver.register('1.3.0');
 INSERT INTO t (v) VALUES ('e');
 SELECT schemaver.register('1.0.0');
 EXECUTE ins;

@@ -342,13 +342,15 @@ $node->safe_psql('shop', q{
 	SELECT schemaver.apply('CREATE TABLE said (id serial PRIMARY KEY, what text,
 		loud text UNIQUE); CREATE TRIGGER shout BEFORE INSERT ON said
 		FOR EACH ROW EXECUTE FUNCTION shout();
+		CREATE TABLE noted (id int, note text NOT NULL);
 		CREATE SEQUENCE counter; CREATE TABLE counted (id int PRIMARY KEY DEFAULT nextval(''counter''))',
 		'5.1.0');
 	SELECT schemaver.register('5.1.0');
 	INSERT INTO said (what, loud) VALUES ('a', 'A');
 	SELECT schemaver.unregister();
 	SELECT schemaver.apply('DROP TRIGGER shout ON said; DROP FUNCTION shout();
-		ALTER TABLE said DROP COLUMN loud; DROP TABLE counted; DROP SEQUENCE counter',
+		ALTER TABLE said DROP COLUMN loud; ALTER TABLE noted DROP COLUMN note;
+		DROP TABLE counted; DROP SEQUENCE counter',
 		'6.0.0')});
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
 IPC::Run::run([ 'pg_dump', '-d', $node->connstr('shop') ], '|',
@@ -382,6 +384,16 @@ foreach my $db ('shop', 'restored')
 		local $ENV{PGOPTIONS} = "-c schemaver.app=shop/$version";
 		like($node->safe_psql($db, $query{$version}),
 			$answer{$version}, "$db: what $version sees");
+	}
+	my %row = ('5.1.0' => '(1, NULL)', '6.0.0' => '(1)');
+	foreach my $version (sort keys %row)
+	{
+		local $ENV{PGOPTIONS} = "-c schemaver.app=shop/$version";
+		my (undef, undef, $error) =
+		  $node->psql($db, "INSERT INTO noted VALUES $row{$version}");
+		like($error, $version eq '6.0.0' ? qr/^$/ :
+			qr/null value in column "note" of relation "noted" violates/,
+			"$db: what $version may leave NULL");
 	}
 	$node->safe_psql($db, q{SELECT schemaver.retire('5.1.0')});
 }

@@ -1,0 +1,571 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold.c
+ *	  Hold older versions to the NOT NULL of columns that the newest leaves
+ *	  out.
+ *
+ * A column that the newest version has dropped, or that it has another one in
+ * the place of, may be NULL in what that writes.  To the versions that have
+ * the column as NOT NULL it is that still: what they write fails as before,
+ * with the same SQLSTATE and in the names that they know.  A CHECK could not
+ * tell their own NULL from one that the newest version has left in a row that
+ * they update.  So it is a trigger, and one AFTER the row's other triggers,
+ * whose row is the final one.  Its condition keeps it from everybody else:
+ *
+ *		WHEN (schemaver.writes_as(product, versions))
+ *
+ * All there is to know stands in its arguments, so that it is dumped and
+ * restored with the table: the product, then for each column its name and the
+ * versions that are held.  Columns are hidden and come back by retain.c, which
+ * says so here.
+ *
+ * Contracts do not know the trigger.  What the arguments say is believed only
+ * where the contract of the writer's version says so as well, and where it is
+ * that version's code that writes: trigger functions are the newest's, whoever
+ * makes them fire, and leave out what it does not know.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "parser/parse_func.h"
+#include "parser/parser.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(schemaver_hold);
+
+/* a column, and the versions that must not leave it NULL */
+typedef struct Held
+{
+	char	   *column;
+	List	   *versions;		/* char * */
+} Held;
+
+/* rows with a NULL that a command has taken out of partitions of a table */
+static struct
+{
+	Oid			root;
+	LocalTransactionId transaction;
+	CommandId	command;
+	int			rows;
+}			taken_out;
+
+/*
+ * The trigger and its arguments
+ */
+
+static Trigger *
+find_trigger(Relation relation)
+{
+	TriggerDesc *triggers = relation->trigdesc;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (strcmp(trigger->tgname, SV_HOLD_TRIGGER) == 0 &&
+			get_func_namespace(trigger->tgfoid) ==
+			get_namespace_oid(SV_SCHEMA, true))
+			return trigger;
+	}
+	return NULL;
+}
+
+/* the versions of an argument: a list of char * */
+static List *
+versions_of(const char *argument)
+{
+	Datum		array = OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(argument),
+										 ObjectIdGetDatum(TEXTOID),
+										 Int32GetDatum(-1));
+
+	return sv_catalog_text_list(DatumGetArrayTypeP(array));
+}
+
+/* an array's text; versions need no escapes */
+static char *
+versions_text(List *versions)
+{
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	foreach(lc, versions)
+		appendStringInfo(&text, "%c\"%s\"", text.len ? ',' : '{',
+						 (char *) lfirst(lc));
+	appendStringInfoChar(&text, '}');
+	return text.data;
+}
+
+/* what a table's trigger holds: a list of Held; its product if asked for */
+static List *
+read_held(Oid relation, char **product)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	Trigger    *trigger = find_trigger(table);
+	List	   *held = NIL;
+
+	for (int i = 1; trigger && i + 1 < trigger->tgnargs; i += 2)
+	{
+		Held	   *column = palloc(sizeof(Held));
+
+		column->column = pstrdup(trigger->tgargs[i]);
+		column->versions = versions_of(trigger->tgargs[i + 1]);
+		held = lappend(held, column);
+	}
+	if (product)
+		*product = trigger && trigger->tgnargs > 0 ?
+			pstrdup(trigger->tgargs[0]) : NULL;
+	relation_close(table, NoLock);
+	return held;
+}
+
+static void
+drop_trigger(Oid relation)
+{
+	ObjectAddress address;
+	Oid			trigger = get_trigger_oid(relation, SV_HOLD_TRIGGER, true);
+
+	if (!OidIsValid(trigger))
+		return;
+	ObjectAddressSet(address, TriggerRelationId, trigger);
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+}
+
+/*
+ * The statement that makes it.  Rows that go from one partition to another are
+ * told by what is deleted.
+ */
+static char *
+trigger_text(Oid relation, const char *product, List *held)
+{
+	StringInfoData text;
+	List	   *versions = NIL;
+	ListCell   *lc;
+	ListCell   *lv;
+
+	foreach(lc, held)
+	{
+		foreach(lv, ((Held *) lfirst(lc))->versions)
+		{
+			if (!sv_catalog_has_text(versions, lfirst(lv)))
+				versions = lappend(versions, lfirst(lv));
+		}
+	}
+	initStringInfo(&text);
+	appendStringInfo(&text, "CREATE OR REPLACE TRIGGER %s AFTER INSERT OR UPDATE%s ON %s FOR EACH ROW WHEN (%s.writes_as(%s, %s::%s.version[])) EXECUTE FUNCTION %s.hold(%s",
+					 quote_identifier(SV_HOLD_TRIGGER),
+					 get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE ?
+					 " OR DELETE" : "",
+					 sv_catalog_relation_name(relation), SV_SCHEMA,
+					 quote_literal_cstr(product),
+					 quote_literal_cstr(versions_text(versions)), SV_SCHEMA,
+					 SV_SCHEMA, quote_literal_cstr(product));
+	foreach(lc, held)
+		appendStringInfo(&text, ", %s, %s",
+						 quote_literal_cstr(((Held *) lfirst(lc))->column),
+						 quote_literal_cstr(versions_text(((Held *) lfirst(lc))->versions)));
+	appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
+/* make the trigger what it must be */
+static void
+put_trigger(Oid relation, const char *product, List *held)
+{
+	SvIdentity	identity;
+
+	if (held == NIL)
+		drop_trigger(relation);
+	else
+	{
+		char	   *text = trigger_text(relation, product, held);
+		RawStmt    *raw = linitial(raw_parser(text, RAW_PARSE_DEFAULT));
+
+		sv_catalog_become_owner(&identity);
+		(void) CreateTrigger(castNode(CreateTrigStmt, raw->stmt), text,
+							 relation, InvalidOid, InvalidOid, InvalidOid,
+							 InvalidOid, InvalidOid, NULL, false, false);
+		sv_catalog_become_caller(&identity);
+		CommandCounterIncrement();
+	}
+	if (sv_contract_collecting())
+		sv_contract_touch(RelationRelationId, relation);
+}
+
+/* can it have the trigger itself?  A partition gets that of its parent. */
+static bool
+is_own_table(Oid relation)
+{
+	char		relkind = get_rel_relkind(relation);
+
+	return (relkind == RELKIND_RELATION ||
+			relkind == RELKIND_PARTITIONED_TABLE) &&
+		!get_rel_relispartition(relation);
+}
+
+/*
+ * Holding
+ */
+
+/* the supported versions that have a column as NOT NULL: char * */
+static List *
+versions_demanding(Oid relation, AttrNumber number, char **product)
+{
+	List	   *versions = NIL;
+	ListCell   *lp;
+	ListCell   *lr;
+
+	foreach(lp, sv_catalog_products())
+	{
+		foreach(lr, sv_catalog_releases(lfirst(lp), true))
+		{
+			const SvRelease *release = lfirst(lr);
+			const SvEntry *entry = sv_catalog_entry_of(release, relation);
+			const SvPart *part = entry ?
+			sv_contract_column_at(entry, number) : NULL;
+
+			if (part == NULL || !part->notnull)
+				continue;
+			*product = ((SvProduct *) lfirst(lp))->name;
+			versions = lappend(versions, sv_version_text(release->version));
+		}
+	}
+	return versions;
+}
+
+static void
+hold_in_table(Oid relation, const char *product, Held *column)
+{
+	List	   *held = NIL;
+	ListCell   *lc;
+
+	foreach(lc, read_held(relation, NULL))
+	{
+		if (strcmp(((Held *) lfirst(lc))->column, column->column) != 0)
+			held = lappend(held, lfirst(lc));
+	}
+	put_trigger(relation, product, lappend(held, column));
+}
+
+/*
+ * A column of a table, and of its heirs, is not NOT NULL any more.  To those
+ * supported versions that have it as that it is still.  The caller has locked
+ * the tables in ACCESS EXCLUSIVE mode.
+ */
+void
+sv_hold_column(Oid relation, AttrNumber number)
+{
+	Held		column = {get_attname(relation, number, false), NIL};
+	char	   *product = NULL;
+	ListCell   *lc;
+
+	column.versions = versions_demanding(relation, number, &product);
+	foreach(lc, column.versions != NIL ?
+			find_all_inheritors(relation, NoLock, NULL) : NIL)
+	{
+		if (is_own_table(lfirst_oid(lc)))
+			hold_in_table(lfirst_oid(lc), product, &column);
+	}
+}
+
+static void
+rename_in_table(Oid relation, const char *from, char *to)
+{
+	char	   *product;
+	List	   *held = read_held(relation, &product);
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, held)
+	{
+		Held	   *column = lfirst(lc);
+
+		if (strcmp(column->column, from) != 0)
+			continue;
+		column->column = to;
+		found = true;
+	}
+	if (found)
+		put_trigger(relation, product, held);
+}
+
+/*
+ * A column of a table, and of its heirs, has got another name.
+ */
+void
+sv_hold_rename(Oid relation, const char *from, const char *to)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+	{
+		if (is_own_table(lfirst_oid(lc)))
+			rename_in_table(lfirst_oid(lc), from, pstrdup(to));
+	}
+}
+
+/*
+ * Letting go
+ */
+
+/* the tables that have the trigger themselves: OIDs */
+static List *
+held_tables(void)
+{
+	Oid			function = LookupFuncName(list_make2(makeString(SV_SCHEMA),
+													 makeString("hold")),
+										  0, NULL, false);
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_dependents(ProcedureRelationId, function, -1))
+	{
+		Form_pg_depend form = lfirst(lc);
+		Oid			table = form->classid == TriggerRelationId ?
+		sv_contract_owning_relation(TriggerRelationId, form->objid) :
+		InvalidOid;
+
+		if (OidIsValid(table) && is_own_table(table))
+			tables = list_append_unique_oid(tables, table);
+	}
+	return tables;
+}
+
+/* those of a column's versions that are supported, NIL if it needs no more */
+static List *
+versions_left(Oid relation, const Held *column, List *supported)
+{
+	AttrNumber	number = get_attnum(relation, column->column);
+	List	   *left = NIL;
+	ListCell   *lc;
+
+	if (number <= 0 || sv_catalog_is_not_null(relation, number))
+		return NIL;
+	foreach(lc, column->versions)
+	{
+		if (sv_catalog_has_text(supported, lfirst(lc)))
+			left = lappend(left, lfirst(lc));
+	}
+	return left;
+}
+
+static void
+settle_table(Oid relation, const char *product, List *supported)
+{
+	char	   *of;
+	List	   *left = NIL;
+	bool		changed = false;
+	ListCell   *lc;
+	List	   *held = read_held(relation, &of);
+
+	if (of == NULL || strcmp(of, product) != 0)
+		return;
+	foreach(lc, held)
+	{
+		Held	   *column = lfirst(lc);
+		List	   *versions = versions_left(relation, column, supported);
+
+		changed |= list_length(versions) < list_length(column->versions);
+		column->versions = versions;
+		if (versions != NIL)
+			left = lappend(left, column);
+	}
+	if (changed)
+		put_trigger(relation, product, left);
+}
+
+/*
+ * Versions of a product have been retired, or others are current: nobody is
+ * held any more to what is NOT NULL for all again, or gone.
+ */
+void
+sv_hold_settle(const SvProduct *product)
+{
+	List	   *supported = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_releases(product, true))
+		supported = lappend(supported,
+							sv_version_text(((SvRelease *) lfirst(lc))->version));
+	foreach(lc, held_tables())
+		settle_table(lfirst_oid(lc), product->name, supported);
+}
+
+/*
+ * When a row is written
+ */
+
+/*
+ * Is it the code of the session's version that runs?  In a trigger function of
+ * the newest version its schemas are not in the path, see newest.c.
+ */
+static bool
+is_code_of_version(void)
+{
+	List	   *schemas = sv_registry_schemas();
+	ListCell   *lc;
+
+	foreach(lc, fetch_search_path(false))
+	{
+		if (list_member_oid(schemas, lfirst_oid(lc)))
+			return true;
+	}
+	return false;
+}
+
+/* is this session registered under one of the versions of an argument? */
+static bool
+is_held(const char *product, const char *versions)
+{
+	const char *name;
+	const SvVersion *version;
+	ListCell   *lc;
+
+	if (!sv_registry_session(&name, &version) ||
+		strcmp(name, product) != 0 || !is_code_of_version())
+		return false;
+	foreach(lc, versions_of(versions))
+	{
+		if (sv_version_compare(sv_version_parse(lfirst(lc)), version) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* the table that the versions know of a partition */
+static Oid
+known_table(Relation relation)
+{
+	return relation->rd_rel->relispartition ?
+		llast_oid(get_partition_ancestors(RelationGetRelid(relation))) :
+		RelationGetRelid(relation);
+}
+
+/* the error that the version has got before, if it has the column as NOT NULL */
+static void
+refuse_null(Relation relation, const char *column, const char *product_name)
+{
+	const char *name;
+	const SvVersion *version;
+	int32		id = sv_registry_session(&name, &version);
+	SvProduct  *product = sv_catalog_product(product_name, true);
+	SvRelease  *release = product ? sv_catalog_release(product, id) : NULL;
+	Oid			table = known_table(relation);
+	SvEntry    *entry = release ? sv_catalog_entry_of(release, table) : NULL;
+	SvPart	   *part = entry ?
+	sv_contract_column_at(entry, get_attnum(table, column)) : NULL;
+	const char *shown;
+
+	if (part == NULL || !part->notnull)
+		return;
+	shown = relation->rd_rel->relispartition ?
+		RelationGetRelationName(relation) : entry->name;
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+					part->name, shown),
+			 err_generic_string(PG_DIAG_SCHEMA_NAME, entry->schema),
+			 err_generic_string(PG_DIAG_TABLE_NAME, shown),
+			 err_generic_string(PG_DIAG_COLUMN_NAME, part->name)));
+}
+
+/* is what was noted of this command and table? */
+static bool
+is_noted(Oid root)
+{
+	return taken_out.root == root && taken_out.transaction == MyProc->lxid &&
+		taken_out.command == GetCurrentCommandId(false);
+}
+
+/* a row with a NULL goes; maybe it comes in another partition */
+static void
+note_taken_out(Oid root)
+{
+	if (!is_noted(root))
+	{
+		taken_out.root = root;
+		taken_out.transaction = MyProc->lxid;
+		taken_out.command = GetCurrentCommandId(false);
+		taken_out.rows = 0;
+	}
+	taken_out.rows++;
+}
+
+/* is it such a row that comes? */
+static bool
+was_taken_out(Oid root)
+{
+	if (!is_noted(root) || taken_out.rows == 0)
+		return false;
+	taken_out.rows--;
+	return true;
+}
+
+/* look at one column of the row */
+static void
+hold_row(const TriggerData *trigdata, const char *column,
+		 const char *versions)
+{
+	Relation	relation = trigdata->tg_relation;
+	const char *product = trigdata->tg_trigger->tgargs[0];
+	TupleTableSlot *row = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+	trigdata->tg_newslot : trigdata->tg_trigslot;
+	int			number = SPI_fnumber(RelationGetDescr(relation), column);
+
+	/* a NULL that was there before is somebody else's */
+	if (number <= 0 || !slot_attisnull(row, number) ||
+		(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
+		 slot_attisnull(trigdata->tg_trigslot, number)) ||
+		!is_held(product, versions))
+		return;
+	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+		note_taken_out(known_table(relation));
+	else if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
+			 !relation->rd_rel->relispartition ||
+			 !was_taken_out(known_table(relation)))
+		refuse_null(relation, column, product);
+}
+
+/*
+ * schemaver.hold() returns trigger
+ *
+ * For AFTER INSERT OR UPDATE [OR DELETE] ... FOR EACH ROW.
+ */
+Datum
+schemaver_hold(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Trigger    *trigger;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("schemaver.hold() must be called by a trigger after insert or update for each row")));
+	trigger = trigdata->tg_trigger;
+	for (int i = 1; i + 1 < trigger->tgnargs; i += 2)
+		hold_row(trigdata, trigger->tgargs[i], trigger->tgargs[i + 1]);
+	return PointerGetDatum(NULL);
+}
