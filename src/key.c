@@ -50,9 +50,12 @@
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parse_utilcmd.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -696,25 +699,32 @@ schemaver_is_first(PG_FUNCTION_ARGS)
  * Planning
  */
 
-/* the columns that ON CONFLICT or an index is over; zero for expressions */
+/* the columns that ON CONFLICT is over, and the expressions, as planned */
 static List *
-conflict_columns(const OnConflictExpr *conflict)
+conflict_columns(const OnConflictExpr *conflict, List **expressions)
 {
 	List	   *columns = NIL;
 	ListCell   *lc;
 
+	*expressions = NIL;
 	foreach(lc, conflict->arbiterElems)
 	{
 		Node	   *node = ((InferenceElem *) lfirst(lc))->expr;
 
-		columns = list_append_unique_int(columns, IsA(node, Var) ?
-										 ((Var *) node)->varattno : 0);
+		if (IsA(node, Var))
+			columns = list_append_unique_int(columns, ((Var *) node)->varattno);
+		else
+		{
+			node = eval_const_expressions(NULL, copyObject(node));
+			fix_opfuncids(node);
+			*expressions = lappend(*expressions, node);
+		}
 	}
 	list_sort(columns, list_int_cmp);
 	return columns;
 }
 
-/* the same of an index, without its mark */
+/* the columns of an index, without its mark and without expressions */
 static List *
 index_columns(Relation index, AttrNumber mark)
 {
@@ -722,27 +732,47 @@ index_columns(Relation index, AttrNumber mark)
 	List	   *columns = NIL;
 
 	for (int i = 0; i < form->indnkeyatts - (mark ? 1 : 0); i++)
-		columns = list_append_unique_int(columns, form->indkey.values[i]);
+	{
+		if (form->indkey.values[i] != 0)
+			columns = list_append_unique_int(columns, form->indkey.values[i]);
+	}
 	list_sort(columns, list_int_cmp);
 	return columns;
 }
 
+/* is the index over these columns and expressions, of that relation's rows? */
+static bool
+is_over(Relation index, AttrNumber mark, List *columns, List *expressions,
+		int varno)
+{
+	List	   *own;
+
+	if (!index->rd_index->indisunique ||
+		!equal(columns, index_columns(index, mark)))
+		return false;
+	own = RelationGetIndexExpressions(index);
+	ChangeVarNodes((Node *) own, 1, varno, 0);
+	return list_difference(own, expressions) == NIL &&
+		list_difference(expressions, own) == NIL;
+}
+
 /*
- * The mark of the loosened key that ON CONFLICT over these columns means,
- * InvalidAttrNumber if there is none, or another key that it may mean.
+ * The mark of the loosened key that ON CONFLICT means, InvalidAttrNumber if
+ * there is none, or another key that it may mean.
  */
 static AttrNumber
-find_mark(Relation table, List *columns)
+find_mark(Relation table, const OnConflictExpr *conflict, int varno)
 {
 	AttrNumber	found = InvalidAttrNumber;
+	List	   *expressions;
+	List	   *columns = conflict_columns(conflict, &expressions);
 	ListCell   *lc;
 
 	foreach(lc, RelationGetIndexList(table))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		AttrNumber	mark = mark_of(index);
-		bool		fits = index->rd_index->indisunique &&
-			equal(columns, index_columns(index, mark));
+		bool		fits = is_over(index, mark, columns, expressions, varno);
 
 		index_close(index, NoLock);
 		if (fits && mark == InvalidAttrNumber)
@@ -768,7 +798,7 @@ add_mark(Query *query)
 	target = rt_fetch(query->resultRelation, query->rtable);
 	table = table_open(target->relid, NoLock);
 	if (table->trigdesc && table->trigdesc->trig_insert_before_row)
-		mark = find_mark(table, conflict_columns(conflict));
+		mark = find_mark(table, conflict, query->resultRelation);
 
 	/* to whoever does not know the key, there is none */
 	if (mark &&

@@ -587,7 +587,7 @@ check_indexes(Verification *verification)
 							 "WHERE NOT x.indisvalid"
 							 "  AND m.nspname = ANY ($2)"
 							 "  AND NOT EXISTS (SELECT FROM schemaver.jobs AS j"
-							 "    WHERE j.kind = 'index'"
+							 "    WHERE j.kind IN ('index', 'loosen')"
 							 "      AND j.state IN ('queued', 'running')"
 							 "      AND j.relation = format('%I.%I', m.nspname,"
 							 "        (SELECT relname FROM pg_class WHERE oid ="

@@ -6,6 +6,7 @@
 --
 SELECT current_database() AS home \gset
 CREATE DATABASE sv_key;
+ALTER DATABASE sv_key SET schemaver.job_workers = 0;
 \c sv_key
 SET client_min_messages = warning;
 CREATE EXTENSION schemaver;
@@ -22,6 +23,7 @@ CREATE TABLE reply (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	CONSTRAINT reply_key UNIQUE ("to", comment) INCLUDE (n) WITH (fillfactor = 70));
 CREATE TABLE word (w text PRIMARY KEY, lang text, n int DEFAULT 1);
 CREATE UNIQUE INDEX word_lower ON word (lower(w), (lang || '')) WHERE n > 0;
+CREATE UNIQUE INDEX ON word ((w || 'x'), (lang || 'x')) WHERE n < 0;
 COMMENT ON INDEX word_lower IS 'no word twice';
 GRANT SELECT, INSERT, UPDATE, DELETE ON reply, word TO sv_key_app;
 INSERT INTO reply ("to", comment) VALUES (1, 1), (1, 2), (1, NULL);
@@ -207,6 +209,10 @@ SELECT schemaver.apply('ALTER TABLE large DROP CONSTRAINT large_id_key', '2.3.0'
 RESET schemaver.inline_pages;
 INSERT INTO large VALUES (1);
 SELECT schemaver.verify(deep => true);
+CALL schemaver.run_jobs();
+INSERT INTO large VALUES (1);
+SELECT schemaver.verify(deep => true);
+DELETE FROM large WHERE a IS NULL;
 SELECT schemaver.rollback('2.1.0');
 SELECT schemaver.verify(deep => true);
 SELECT schemaver.retire('2.3.0');
