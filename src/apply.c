@@ -22,6 +22,8 @@
 #include "access/xact.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_event_trigger.h"
 #include "catalog/pg_inherits.h"
 #include "commands/dbcommands.h"
@@ -55,6 +57,7 @@ typedef struct Migration
 	List	   *needed;			/* of SvNeededLock, of the last attempt */
 	SvRelease  *from;			/* the current release, or NULL */
 	List	   *releases;		/* the supported ones, from included */
+	bool		nullable;		/* older ones may leave what it does not allow */
 	SvStatement *statement;		/* the one that runs, for error messages */
 	const char *undone;			/* version whose rollback section it is of */
 	bool		forward;		/* to a version that was rolled back */
@@ -917,6 +920,58 @@ leave_jobs(const Migration *migration, const SvRelease *release)
 	sv_jobs_add_deferred(migration->product, release, false);
 }
 
+/* an added key does not hold for older versions, if it is one that can be so */
+static bool
+loosen_added(const Migration *migration, Oid object)
+{
+	bool		is_index = get_rel_relkind(object) == RELKIND_INDEX;
+	Oid			class_id = is_index ? RelationRelationId :
+	ConstraintRelationId;
+	bool		was_primary;
+	bool		loosened;
+
+	if (!is_index && !OidIsValid(get_constraint_index(object)))
+		return false;
+	was_primary = !is_index && sv_retain_change_key(object, false);
+	loosened = sv_key_loosen(migration->product, NULL, migration->from, true,
+							 class_id, &object);
+	if (was_primary && !loosened)
+		(void) sv_retain_change_key(object, true);
+	return loosened;
+}
+
+/*
+ * Keys that the script has added do not hold back older versions that may
+ * leave NULL as well; the findings that are left.
+ */
+static List *
+loosen_all_added(const Migration *migration, List *findings)
+{
+	List	   *loosened = NIL;
+	List	   *left = NIL;
+	ListCell   *lc;
+
+	foreach(lc, migration->nullable ? findings : NIL)
+	{
+		SvFinding  *finding = lfirst(lc);
+
+		if (finding->severity == SV_CHECKED && OidIsValid(finding->object) &&
+			!finding->release->retired && was_registered(finding->release) &&
+			!list_member_oid(loosened, finding->object) &&
+			loosen_added(migration, finding->object))
+			loosened = lappend_oid(loosened, finding->object);
+	}
+	foreach(lc, findings)
+	{
+		SvFinding  *finding = lfirst(lc);
+
+		if (finding->severity != SV_CHECKED ||
+			!list_member_oid(loosened, finding->object))
+			left = lappend(left, finding);
+	}
+	return left;
+}
+
 /* the script has run: judge it, record the version, reconcile the others */
 static void
 finish(Migration *migration)
@@ -936,8 +991,6 @@ finish(Migration *migration)
 	migration->reached = choose_version(migration, findings);
 	foreach(lc, migration->releases)
 		refuse_or_retire(migration, lfirst(lc), findings);
-	report_checked(migration, findings);
-	report_deferred(migration);
 	foreach(lc, migration->releases)
 	{
 		if (!((SvRelease *) lfirst(lc))->retired)
@@ -947,6 +1000,8 @@ finish(Migration *migration)
 	release = create_release(migration->product, migration->from,
 							 migration->reached, migration->description);
 	sv_require_relax(migration->product);
+	report_checked(migration, loosen_all_added(migration, findings));
+	report_deferred(migration);
 	leave_jobs(migration, release);
 
 	/* the base schemas fulfil the new contract, but for what they retain */
@@ -1060,6 +1115,7 @@ attempt(void *argument)
 	sv_directive_settle(migration->product, migration->from,
 						&migration->settled);
 	sv_expand_end();
+	migration->nullable = sv_require_is_nullable();
 	error_context_stack = callback.previous;
 
 	/* as in an abort: what the script has set must not outlive it */

@@ -1912,7 +1912,8 @@ mend_keys(const SvProduct *product)
 		return 0;
 	sv_contract_collect_begin();
 	current = sv_catalog_release(product, product->current);
-	mended = sv_key_tighten_all(current, true);
+	mended = sv_key_tighten_all(current, sv_catalog_releases(product, true),
+								true);
 	sv_contract_collect_end();
 	return mended;
 }

@@ -863,6 +863,16 @@ read_columns(SvEntry *entry, Relation relation)
 	demand_required(entry, relation);
 }
 
+/* the type of marks, by which they are known */
+static Oid
+mark_type(void)
+{
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+						   CStringGetDatum("first"),
+						   ObjectIdGetDatum(get_namespace_oid(SV_SCHEMA,
+															  true)));
+}
+
 /*
  * Is a column the mark that key.c adds to a unique key?
  */
@@ -872,10 +882,37 @@ sv_contract_is_mark(Oid relation, AttrNumber number)
 	char	   *name = get_attname(relation, number, true);
 
 	return name && sv_is_hidden(name) &&
-		get_atttype(relation, number) ==
-		GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-						CStringGetDatum("first"),
-						ObjectIdGetDatum(get_namespace_oid(SV_SCHEMA, true)));
+		get_atttype(relation, number) == mark_type();
+}
+
+/*
+ * The catalog in which a unique key is an object: a constraint, or else an
+ * index.
+ */
+Oid
+sv_contract_key_class(const SvPart *key)
+{
+	return key->flavour == 'i' ? RelationRelationId : ConstraintRelationId;
+}
+
+/*
+ * The tables that have such a column: OIDs, each once.
+ */
+List *
+sv_contract_marked_tables(void)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_dependents(TypeRelationId, mark_type(), -1))
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (form->classid == RelationRelationId &&
+			sv_contract_is_mark(form->objid, form->objsubid))
+			tables = list_append_unique_oid(tables, form->objid);
+	}
+	return tables;
 }
 
 /* the columns of a unique key as those know it that do not know its mark */

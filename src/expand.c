@@ -1337,8 +1337,8 @@ loosen_keys(List *kept)
 			!is_index(unit->objectId))
 			continue;
 		sv_expand_follow_names();
-		if (!sv_key_loosen(migration.product, migration.from, false,
-						   unit->classId, &object))
+		if (!sv_key_loosen(migration.product, migration.to, migration.from,
+						   false, unit->classId, &object))
 			continue;
 		note_replaced(unit->classId, unit->objectId, object);
 		table = IndexGetRelation(unit->classId == ConstraintRelationId ?

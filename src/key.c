@@ -22,8 +22,12 @@
  *	 and contracts are linked to that.  For a large table a job does it beside
  *	 the application's traffic; the key is as it was until then.  It stays so
  *	 where more stands on it, or rows are in several tables.
- * - The way back is the same: where no row is without its mark, the key is
- *	 made anew without it.  Otherwise it stays loosened under its name.
+ * - The way back is the same: where no supported version writes what the key
+ *	 would reject, and no row is without its mark, the key is made anew without
+ *	 it.  Otherwise it stays loosened, under its name if the current version
+ *	 has it.
+ * - A key that a script adds is loosened likewise for older versions, if these
+ *	 may leave behind what the newest one does not allow.
  *
  *-------------------------------------------------------------------------
  */
@@ -60,6 +64,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -288,8 +293,9 @@ sv_key_exchange(Oid class_id, Oid object, Oid index)
 
 /* what computes the mark of rows by versions that do not know the key */
 static SvSyncPair *
-make_pair(const SvProduct *product, const SvRelease *last, bool is_newer,
-		  Relation index, const char *mark)
+make_pair(const SvProduct *product, const SvRelease *current,
+		  const SvRelease *last, bool is_newer, Relation index,
+		  const char *mark)
 {
 	SvSyncPair *pair = palloc0(sizeof(SvSyncPair));
 	Oid			relation = index->rd_index->indrelid;
@@ -309,7 +315,8 @@ make_pair(const SvProduct *product, const SvRelease *last, bool is_newer,
 	pair->down = is_newer ? "" : text;
 	pair->product = product->name;
 	pair->label = last->label;
-	pair->newest_is_new = !is_newer;
+	pair->newest_is_new = current == NULL ||
+		sv_version_compare(current->version, last->version) > 0;
 	return pair;
 }
 
@@ -356,36 +363,38 @@ has_job(Oid relation, const char *key)
 
 /* give the table the mark of a key, and what computes it; its name */
 static char *
-add_mark_column(const SvProduct *product, const SvRelease *last,
-				bool is_newer, Relation index)
+add_mark_column(const SvProduct *product, const SvRelease *current,
+				const SvRelease *last, bool is_newer, Relation index)
 {
 	Oid			relation = index->rd_index->indrelid;
+	char	   *name = RelationGetRelationName(index);
 	char	   *mark =
-	sv_retain_hidden_column(relation, RelationGetRelationName(index) +
-							strlen(SV_HIDDEN_PREFIX));
+	sv_retain_hidden_column(relation, sv_is_hidden(name) ?
+							name + strlen(SV_HIDDEN_PREFIX) : name);
 
 	sv_retain_run(psprintf("ALTER TABLE %s ADD COLUMN %s %s.first DEFAULT true",
 						   sv_catalog_relation_name(relation),
 						   quote_identifier(mark), SV_SCHEMA));
 	sv_sync_set(relation, add_pair(sv_sync_pairs(relation),
-								   make_pair(product, last, is_newer, index,
-											 mark)));
+								   make_pair(product, current, last, is_newer,
+											 index, mark)));
 	sv_contract_touch(RelationRelationId, relation);
 	return mark;
 }
 
 /*
- * Loosen a unique constraint or index that was put away: it holds for the
- * supported versions up to "last", or else for those after it, and does not
- * hold back the others, of which the current one is.  *object becomes the one
+ * Loosen a unique constraint or index: it holds for the supported versions up
+ * to "last", or else for those after it, and does not hold back the others.
+ * "current" is the version that the base schemas are to be at, NULL if that is
+ * a new one.  *object becomes the one
  * that has taken its place, unless a job will do that.  Returns whether the
  * table has got another column; if not, the key has to stay as it is.
  * The caller has locked the table in AccessExclusiveLock, and contracts are
  * collecting; all is done as the extension's owner.
  */
 bool
-sv_key_loosen(const SvProduct *product, const SvRelease *last, bool is_newer,
-			  Oid class_id, Oid *object)
+sv_key_loosen(const SvProduct *product, const SvRelease *current,
+			  const SvRelease *last, bool is_newer, Oid class_id, Oid *object)
 {
 	Relation	index = relation_open(index_of(class_id, *object),
 									  AccessExclusiveLock);
@@ -404,7 +413,7 @@ sv_key_loosen(const SvProduct *product, const SvRelease *last, bool is_newer,
 		return false;
 	}
 	sv_catalog_become_owner(&identity);
-	mark = add_mark_column(product, last, is_newer, index);
+	mark = add_mark_column(product, current, last, is_newer, index);
 	statement = clone_statement(index);
 	append_mark(statement, mark);
 	relation_close(index, NoLock);
@@ -468,22 +477,51 @@ sv_key_drop(Oid class_id, Oid object)
 	sv_catalog_become_caller(&identity);
 }
 
-/* is there a row that is not the first one with its values? */
-static bool
-has_duplicates(Oid relation, AttrNumber mark)
+/* make the key anew without its mark; an error if rows stand against it */
+static Oid
+remake_key(Oid relation, AttrNumber mark, Oid class_id, Oid object)
 {
-	bool		found;
+	Relation	index = relation_open(index_of(class_id, object),
+									  AccessExclusiveLock);
+	IndexStmt  *statement = clone_statement(index);
 
-	SPI_connect();
-	if (SPI_execute(psprintf("SELECT FROM ONLY %s WHERE %s IS NULL LIMIT 1",
-							 sv_catalog_relation_name(relation),
-							 quote_identifier(get_attname(relation, mark,
-														  false))),
-					false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not look for duplicates");
-	found = SPI_processed > 0;
-	SPI_finish();
-	return found;
+	statement->indexParams = list_delete_last(statement->indexParams);
+	relation_close(index, NoLock);
+	drop_mark(relation, mark);
+	return make_key(relation, statement, class_id, object);
+}
+
+/* the same, but nothing is done if rows stand against it */
+static Oid
+try_to_remake_key(Oid relation, AttrNumber mark, Oid class_id, Oid object)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Oid			made = object;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		made = remake_key(relation, mark, class_id, object);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *problem;
+
+		MemoryContextSwitchTo(context);
+		problem = CopyErrorData();
+		if (problem->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		made = object;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return made;
 }
 
 /*
@@ -492,7 +530,7 @@ has_duplicates(Oid relation, AttrNumber mark)
  * rows are read under the lock, and an index is built.
  * Returns the one that has taken its place, the same object if there was
  * nothing to do or nothing that can be done.  Locks the table in
- * AccessExclusiveLock if there is.
+ * AccessExclusiveLock if there is; contracts must be collecting.
  */
 Oid
 sv_key_tighten(Oid class_id, Oid object, bool force)
@@ -501,41 +539,110 @@ sv_key_tighten(Oid class_id, Oid object, bool force)
 	Oid			relation = IndexGetRelation(index_id, true);
 	Relation	index;
 	AttrNumber	mark;
-	IndexStmt  *statement;
 	SvIdentity	identity;
 
-	if (!OidIsValid(relation) || !sv_key_is_loose(class_id, object))
+	if (!OidIsValid(relation) || !sv_key_is_loose(class_id, object) ||
+		!stands_alone(relation))
 		return object;
 	LockRelationOid(relation, AccessExclusiveLock);
 	index = relation_open(index_id, AccessExclusiveLock);
 	mark = mark_of(index);
-	statement = clone_statement(index);
-	statement->indexParams = list_delete_last(statement->indexParams);
 	relation_close(index, NoLock);
 	sv_catalog_become_owner(&identity);
-	if (stands_alone(relation) &&
-		(force || !has_duplicates(relation, mark)))
-	{
-		drop_mark(relation, mark);
-		object = make_key(relation, statement, class_id, object);
-	}
+	object = force ? remake_key(relation, mark, class_id, object) :
+		try_to_remake_key(relation, mark, class_id, object);
 	sv_catalog_become_caller(&identity);
 	return object;
 }
 
+/* the pair that computes a mark, NULL if nothing does any more */
+static SvSyncPair *
+pair_of(Oid relation, AttrNumber number)
+{
+	char	   *mark = get_attname(relation, number, false);
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->old_column, mark) == 0 ||
+			strcmp(pair->new_column, mark) == 0)
+			return pair;
+	}
+	return NULL;
+}
+
+/*
+ * Is a unique constraint or index loosened, and does it have to be so for one
+ * of these releases?  Sets whether it is newer versions that it holds for.
+ */
+bool
+sv_key_exempts(Oid class_id, Oid object, List *releases, bool *is_newer)
+{
+	Relation	index = try_relation_open(index_of(class_id, object),
+										  AccessShareLock);
+	AttrNumber	mark = index ? mark_of(index) : InvalidAttrNumber;
+	SvSyncPair *pair = mark ? pair_of(index->rd_index->indrelid, mark) : NULL;
+	ListCell   *lc;
+
+	*is_newer = pair && pair->up[0] != '\0';
+	if (index)
+		relation_close(index, AccessShareLock);
+	foreach(lc, pair ? releases : NIL)
+	{
+		int			order =
+		sv_version_compare(((SvRelease *) lfirst(lc))->version,
+						   sv_version_parse(pair->label));
+
+		if (*is_newer ? order <= 0 : order > 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is there a row without the mark of a loosened unique constraint or index, as
+ * it has been a duplicate once?  Reads all rows of the table if there is none.
+ */
+bool
+sv_key_has_duplicates(Oid class_id, Oid object)
+{
+	Relation	index = relation_open(index_of(class_id, object),
+									  AccessShareLock);
+	Oid			relation = index->rd_index->indrelid;
+	char	   *mark = get_attname(relation, mark_of(index), false);
+	SvIdentity	identity;
+	bool		found;
+
+	relation_close(index, AccessShareLock);
+	sv_catalog_become_owner(&identity);
+	SPI_connect();
+	if (SPI_execute(psprintf("SELECT FROM ONLY %s WHERE %s IS NULL LIMIT 1",
+							 sv_catalog_relation_name(relation),
+							 quote_identifier(mark)), false, 1) !=
+		SPI_OK_SELECT)
+		elog(ERROR, "could not look for duplicates");
+	found = SPI_processed > 0;
+	SPI_finish();
+	sv_catalog_become_caller(&identity);
+	return found;
+}
+
 /*
  * Make all keys hold for all again that the current version knows, whose rows
- * allow it; those of large tables if any size will do.  Returns how many there
- * were.  Locks their tables in AccessExclusiveLock.
+ * allow it, and that none of the supported releases needs loosened; those of
+ * large tables if any size will do.  Returns how many there were.  Locks their
+ * tables in AccessExclusiveLock.
  */
 int
-sv_key_tighten_all(const SvRelease *current, bool any_size)
+sv_key_tighten_all(const SvRelease *current, List *supported, bool any_size)
 {
 	int			tightened = 0;
 	ListCell   *lt;
 	ListCell   *lc;
 
-	foreach(lt, sv_catalog_synced_tables())
+	foreach(lt, sv_contract_marked_tables())
 	{
 		SvEntry    *entry = any_size || sv_defer_is_inline(lfirst_oid(lt)) ?
 		sv_catalog_entry_of(current, lfirst_oid(lt)) : NULL;
@@ -543,12 +650,20 @@ sv_key_tighten_all(const SvRelease *current, bool any_size)
 		foreach(lc, entry ? entry->constraints : NIL)
 		{
 			SvPart	   *key = lfirst(lc);
-			Oid			class_id = key->flavour == 'i' ? RelationRelationId :
-			ConstraintRelationId;
+			Oid			class_id = sv_contract_key_class(key);
+
+			Oid			object;
+			bool		is_newer;
 
 			if (strchr("pui", key->flavour) == NULL ||
-				sv_key_tighten(class_id, key->object, false) == key->object)
+				sv_key_exempts(class_id, key->object, supported, &is_newer))
 				continue;
+			object = sv_key_tighten(class_id, key->object, false);
+			if (object == key->object)
+				continue;
+			key->object = object;
+			if (key->flavour == CONSTRAINT_PRIMARY)
+				sv_retain_return_unique(lfirst_oid(lt), key);
 			tightened++;
 		}
 	}

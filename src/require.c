@@ -758,7 +758,7 @@ demote_keys(Oid relation, AttrNumber column)
 	Bitmapset  *columns = get_primary_key_attnos(relation, true, &key);
 
 	if (bms_is_member(column - FirstLowInvalidHeapAttributeNumber, columns))
-		sv_retain_change_key(key, false);
+		(void) sv_retain_change_key(key, false);
 }
 
 /* drop the CHECKs that hold a column to NOT NULL */
@@ -1002,6 +1002,15 @@ settle_column(const SvProduct *product, const SvRelease *from,
 				   "schemaver.on_missing_value");
 		mend(missing);
 	}
+}
+
+/*
+ * May older versions leave behind what the newest one does not allow?
+ */
+bool
+sv_require_is_nullable(void)
+{
+	return on_missing_value == MISSING_NULLABLE;
 }
 
 /*

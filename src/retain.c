@@ -361,9 +361,9 @@ has_mark(Oid index)
 /*
  * Turn a primary key into a unique constraint, or that back.  The one demands
  * NOT NULL, which is the caller's business; the other does not.  A loosened key
- * is no primary one.
+ * is no primary one.  Returns whether it was changed.
  */
-void
+bool
 sv_retain_change_key(Oid constraint, bool primary)
 {
 	Relation	catalog;
@@ -376,7 +376,7 @@ sv_retain_change_key(Oid constraint, bool primary)
 
 	if (form->contype != (primary ? CONSTRAINT_UNIQUE : CONSTRAINT_PRIMARY) ||
 		(primary && has_mark(form->conindid)))
-		return;
+		return false;
 	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
 	form->contype = primary ? CONSTRAINT_PRIMARY : CONSTRAINT_UNIQUE;
 	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
@@ -389,7 +389,8 @@ sv_retain_change_key(Oid constraint, bool primary)
 	CacheInvalidateRelcacheByRelid(form->conrelid);
 	CommandCounterIncrement();
 	foreach(lc, child_constraints(constraint))
-		sv_retain_change_key(lfirst_oid(lc), primary);
+		(void) sv_retain_change_key(lfirst_oid(lc), primary);
+	return true;
 }
 
 /* another name for an index, which may become its own again one day */
@@ -415,7 +416,7 @@ sv_retain_unique(Oid class_id, Oid object)
 
 	if (class_id == ConstraintRelationId)
 	{
-		sv_retain_change_key(object, false);
+		(void) sv_retain_change_key(object, false);
 		index = get_constraint_index(object);
 	}
 	name = get_rel_name(index);
@@ -2169,7 +2170,7 @@ sv_retain_return_unique(Oid relation, const SvPart *part)
 	rename_index_back(part);
 	if (part->flavour == CONSTRAINT_PRIMARY &&
 		is_not_null(relation, part->columns))
-		sv_retain_change_key(part->object, true);
+		(void) sv_retain_change_key(part->object, true);
 	sv_contract_touch(RelationRelationId, relation);
 }
 

@@ -528,6 +528,8 @@ extern void sv_contract_move(Oid class_id, Oid from, Oid to);
 extern void sv_contract_move_trigger(Oid from, Oid to, const char *name);
 extern void sv_contract_move_constraint(Oid from, Oid to);
 extern bool sv_contract_is_mark(Oid relation, AttrNumber number);
+extern List *sv_contract_marked_tables(void);
+extern Oid	sv_contract_key_class(const SvPart *key);
 extern bool sv_contract_touched_rights(void);
 
 extern List *sv_contract_required(Relation relation);
@@ -693,7 +695,7 @@ extern void sv_retain_hide_column(Oid relation, AttrNumber number);
 extern void sv_retain_relax_column(Oid relation, AttrNumber number,
 								   bool filled);
 extern bool sv_retain_prepare_heir(Oid parent, Oid child);
-extern void sv_retain_change_key(Oid constraint, bool primary);
+extern bool sv_retain_change_key(Oid constraint, bool primary);
 extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 							   List *releases);
@@ -900,6 +902,7 @@ extern void sv_require_end(void);
 extern void sv_require_note_default(Oid attrdef);
 extern void sv_require_note_update(Query *query);
 extern bool sv_require_is_updated(Oid relation, AttrNumber column);
+extern bool sv_require_is_nullable(void);
 extern void sv_require_settle(const SvProduct *product, const SvRelease *from,
 							  const SvScript *script, List *findings);
 extern void sv_require_relax(const SvProduct *product);
@@ -924,12 +927,17 @@ extern void sv_require_free(const SvProduct *product, Oid relation,
  */
 extern void sv_key_init(void);
 extern bool sv_key_is_loose(Oid class_id, Oid object);
-extern bool sv_key_loosen(const SvProduct *product, const SvRelease *last,
-						  bool is_newer, Oid class_id, Oid *object);
+extern bool sv_key_loosen(const SvProduct *product, const SvRelease *current,
+						  const SvRelease *last, bool is_newer,
+						  Oid class_id, Oid *object);
+extern bool sv_key_has_duplicates(Oid class_id, Oid object);
 extern IndexStmt *sv_key_statement(Oid index, const char *mark);
 extern Oid	sv_key_exchange(Oid class_id, Oid object, Oid index);
 extern Oid	sv_key_tighten(Oid class_id, Oid object, bool force);
-extern int	sv_key_tighten_all(const SvRelease *current, bool any_size);
+extern bool sv_key_exempts(Oid class_id, Oid object, List *releases,
+						   bool *is_newer);
+extern int	sv_key_tighten_all(const SvRelease *current, List *supported,
+							   bool any_size);
 extern void sv_key_drop(Oid class_id, Oid object);
 
 /*-------------------------------------------------------------------------

@@ -503,7 +503,7 @@ relax_identity(const Shift *shift, const Pair *pair, const SvPart *column)
 
 		if (key->flavour == CONSTRAINT_PRIMARY &&
 			list_member_int(key->columns, column->number))
-			sv_retain_change_key(key->object, false);
+			(void) sv_retain_change_key(key->object, false);
 	}
 	run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", pair->table,
 				 quote_identifier(column->name)));
@@ -972,20 +972,15 @@ return_parts(const Pair *pair)
 	}
 }
 
-static Oid
-key_class(const SvPart *key)
-{
-	return key->flavour == 'i' ? RelationRelationId : ConstraintRelationId;
-}
-
 /*
- * A unique key that is back under its name holds for all.  Where rows have
- * been written that it does not allow, that is an error on the way forward, as
- * in the script; to go back must be possible, and they stay exempt.
+ * A unique key that only newer versions know is back under its name, and holds
+ * for older ones as when the script added it.  Where rows have been written
+ * that it does not allow, that is an error, as it was in the script.
  */
 static bool
-tighten_keys(const Pair *pair, bool forward)
+tighten_keys(const Shift *shift, const Pair *pair)
 {
+	List	   *from = list_make1(unconstify(SvRelease *, shift->from));
 	bool		any = false;
 	ListCell   *lc;
 
@@ -993,11 +988,15 @@ tighten_keys(const Pair *pair, bool forward)
 	{
 		SvPart	   *key = lfirst(lc);
 		Oid			object = key->object;
+		bool		is_newer;
 
-		if (strchr("pui", key->flavour) &&
-			part_on(pair->now->constraints, object) &&
-			sv_defer_is_inline(pair->now->physical))
-			key->object = sv_key_tighten(key_class(key), object, forward);
+		if (strchr("pui", key->flavour) == NULL ||
+			part_on(pair->now->constraints, object) == NULL ||
+			!sv_key_exempts(sv_contract_key_class(key), object, from, &is_newer) ||
+			!is_newer || sv_require_is_nullable() ||
+			!sv_defer_is_inline(pair->now->physical))
+			continue;
+		key->object = sv_key_tighten(sv_contract_key_class(key), object, true);
 		any |= key->object != object;
 	}
 	return any;
@@ -1019,9 +1018,9 @@ loosen_keys(const Shift *shift, const Pair *pair, bool forward)
 			strchr("pui", now->flavour) == NULL ||
 			part_on(pair->coming->constraints, key->object))
 			continue;
-		any |= sv_key_loosen(shift->product, forward ? shift->from :
-							 shift->to, !forward, key_class(now),
-							 &key->object);
+		any |= sv_key_loosen(shift->product, shift->to,
+							 forward ? shift->from : shift->to, !forward,
+							 sv_contract_key_class(now), &key->object);
 	}
 	return any;
 }
@@ -1039,7 +1038,7 @@ settle_keys(const Shift *shift, List *pairs, bool forward)
 
 		if (!sv_contract_is_table(pair->now->kind))
 			continue;
-		tightened = tighten_keys(pair, forward);
+		tightened = forward && tighten_keys(shift, pair);
 		if (loosen_keys(shift, pair, forward) || tightened)
 			sv_expand_freeze(pair->now->physical);
 	}
@@ -1915,5 +1914,5 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 		restore_keys(pair);
 	}
 	SPI_finish();
-	(void) sv_key_tighten_all(current, false);
+	(void) sv_key_tighten_all(current, others, false);
 }

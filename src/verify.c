@@ -297,6 +297,23 @@ is_key_pending(const SvPart *key, const SvEntry *now)
 	return false;
 }
 
+/*
+ * Does a unique key of the current version not hold for all?  What older ones
+ * are exempt from matters once they have made use of it.
+ */
+static bool
+is_loosened(const Verification *verification, const SvPart *key)
+{
+	Oid			class_id = sv_contract_key_class(key);
+	bool		is_newer;
+
+	return strchr("pui", key->flavour) &&
+		sv_key_is_loose(class_id, key->object) &&
+		(!sv_key_exempts(class_id, key->object, verification->releases,
+						 &is_newer) || !is_newer ||
+		 sv_key_has_duplicates(class_id, key->object));
+}
+
 static void
 check_relaxed(Verification *verification, const SvEntry *entry)
 {
@@ -337,16 +354,15 @@ check_relaxed(Verification *verification, const SvEntry *entry)
 								 then->type));
 		else if (constraint && then->flavour == CONSTRAINT_PRIMARY &&
 				 constraint->flavour == CONSTRAINT_UNIQUE &&
+				 !sv_key_is_loose(ConstraintRelationId, constraint->object) &&
 				 !is_key_pending(constraint, now))
 			add_relaxed(verification, entry,
 						psprintf("The primary key %s is only a unique constraint, whose columns may be null.",
 								 quote_identifier(then->name)),
 						"Make its columns NOT NULL.");
-		if (constraint && strchr("pui", constraint->flavour) &&
-			sv_key_is_loose(constraint->flavour == 'i' ? RelationRelationId :
-							ConstraintRelationId, constraint->object))
+		if (constraint && is_loosened(verification, constraint))
 			add_relaxed(verification, entry,
-						psprintf("The unique key %s does not hold for all rows: other versions may have written duplicates.",
+						psprintf("The unique key %s holds for some versions alone: others may have written duplicates.",
 								 quote_identifier(then->name)),
 						psprintf("Delete duplicates, then call schemaver.reconcile(%s).",
 								 quote_literal_cstr(verification->product->name)));

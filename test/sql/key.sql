@@ -220,6 +220,46 @@ SELECT schemaver.retire('2.2.0');
 SELECT * FROM public.columns ORDER BY 1, 2;
 SELECT indexdef FROM pg_indexes WHERE schemaname = 'key' ORDER BY indexname;
 SELECT schemaver.verify(deep => true);
+
+-- a new key where older versions may leave what it does not allow
+CREATE TABLE site (id serial PRIMARY KEY, site int NOT NULL, n int);
+CREATE TABLE part (site int, n int);
+INSERT INTO site (site) VALUES (1), (2);
+INSERT INTO word VALUES ('x', 'x', 11);
+SELECT schemaver.apply('SELECT 3', '3.0.0');
+SELECT schemaver.register('3.0.0');
+SET schemaver.on_missing_value = nullable;
+RESET client_min_messages;
+SELECT schemaver.apply($$
+	ALTER TABLE site DROP COLUMN id, ADD PRIMARY KEY (site);
+	CREATE UNIQUE INDEX site_n ON site (n);
+	ALTER TABLE part ADD UNIQUE (site), ADD CHECK (site > 0);
+	ALTER TABLE word ADD UNIQUE (lang);
+	ALTER TABLE part ADD w text REFERENCES word (lang);
+$$, '3.1.0');
+RESET schemaver.on_missing_value;
+SET client_min_messages = warning;
+SELECT * FROM public.columns ORDER BY 1, 2;
+SELECT schemaver.verify();
+INSERT INTO site (site, n) VALUES (1, 3), (1, 3) RETURNING *;
+INSERT INTO part VALUES (1), (1);
+INSERT INTO word VALUES ('y', 'x', 12);
+SELECT schemaver.register('3.1.0');
+INSERT INTO site (site) VALUES (1);
+INSERT INTO site (site) VALUES (1) ON CONFLICT (site) DO UPDATE SET n = 7 RETURNING *;
+INSERT INTO site (site) VALUES (2) ON CONFLICT ON CONSTRAINT site_pkey DO UPDATE SET n = 8 RETURNING *;
+SELECT site, n FROM site ORDER BY 1, 2;
+SELECT schemaver.unregister();
+SELECT (v).object, (v).finding, (v).detail FROM schemaver.verify(deep => true) AS v;
+SELECT schemaver.retire('3.0.0');
+SELECT (v).object, (v).finding, (v).hint FROM schemaver.verify(deep => true) AS v;
+DELETE FROM site a USING site b WHERE a.site = b.site AND a.ctid > b.ctid;
+DELETE FROM part;
+SELECT schemaver.reconcile();
+SELECT schemaver.verify(deep => true);
+SELECT * FROM public.columns ORDER BY 1, 2;
+SELECT indexdef FROM pg_indexes WHERE tablename IN ('site', 'part') ORDER BY indexname;
+SELECT conname, contype FROM pg_constraint WHERE conrelid IN ('site'::regclass, 'part'::regclass) ORDER BY 1;
 \c :home
 DROP DATABASE sv_key;
 DROP ROLE sv_key_app;
