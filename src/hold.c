@@ -462,19 +462,30 @@ known_table(Relation relation)
 		RelationGetRelid(relation);
 }
 
-/* the error that the version has got before, if it has the column as NOT NULL */
-static void
-refuse_null(Relation relation, const char *column, const char *product_name)
+/*
+ * What the version of this session knows of a column: what *entry says of the
+ * table.  NULL if it does not know it, or the session is not registered.
+ */
+const SvPart *
+sv_hold_known(Oid table, const char *column, const SvEntry **entry)
 {
 	const char *name;
 	const SvVersion *version;
 	int32		id = sv_registry_session(&name, &version);
-	SvProduct  *product = sv_catalog_product(product_name, true);
+	SvProduct  *product = id ? sv_catalog_product(name, true) : NULL;
 	SvRelease  *release = product ? sv_catalog_release(product, id) : NULL;
-	Oid			table = known_table(relation);
-	SvEntry    *entry = release ? sv_catalog_entry_of(release, table) : NULL;
-	SvPart	   *part = entry ?
-	sv_contract_column_at(entry, get_attnum(table, column)) : NULL;
+
+	*entry = release ? sv_catalog_entry_of(release, table) : NULL;
+	return *entry ?
+		sv_contract_column_at(*entry, get_attnum(table, column)) : NULL;
+}
+
+/* the error that the version has got before, if it has the column as NOT NULL */
+static void
+refuse_null(Relation relation, const char *column)
+{
+	const SvEntry *entry;
+	const SvPart *part = sv_hold_known(known_table(relation), column, &entry);
 	const char *shown;
 
 	if (part == NULL || !part->notnull)
@@ -544,7 +555,7 @@ hold_row(const TriggerData *trigdata, const char *column,
 	else if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
 			 !relation->rd_rel->relispartition ||
 			 !was_taken_out(known_table(relation)))
-		refuse_null(relation, column, product);
+		refuse_null(relation, column);
 }
 
 /*

@@ -132,7 +132,8 @@ physical_column(const CompatView *view, const char *name)
 
 /*
  * Translate a list of column names.  One that is not the view's is an error
- * here, since it might well be one of the base's.
+ * here, since it might well be one of the base's; so is one that is there
+ * twice, which the server would tell by the base's name.
  */
 static List *
 physical_columns(const CompatView *view, const List *names)
@@ -150,6 +151,11 @@ physical_columns(const CompatView *view, const List *names)
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("column \"%s\" of relation \"%s\" does not exist",
 							name, get_rel_name(view->view))));
+		if (list_member(result, makeString(physical)))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" specified more than once",
+							name)));
 		result = lappend(result, makeString(physical));
 	}
 	return result;
@@ -178,6 +184,27 @@ copied_columns(const CompatView *view)
 						 makeString(get_attname(view->view, here, false)));
 	}
 	return result;
+}
+
+/* COPY takes no generated columns; an error in the names of the view */
+static void
+check_generated(const CompatView *view, const List *names)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		char	   *name = strVal(lfirst(lc));
+		char	   *physical = physical_column(view, name);
+
+		if (physical &&
+			get_attgenerated(view->base, get_attnum(view->base,
+													physical)) != '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+					 errmsg("column \"%s\" is a generated column", name),
+					 errdetail("Generated columns cannot be used in COPY.")));
+	}
 }
 
 /*
@@ -305,26 +332,83 @@ copy_from_query(CopyStmt *stmt, const CompatView *view)
 	stmt->query = (Node *) select;
 }
 
+/* with the view in *view; its OID is invalid if there is none */
 static PlannedStmt *
-redirect_copy(PlannedStmt *pstmt, const char *queryString)
+redirect_copy(PlannedStmt *pstmt, const char *queryString, CompatView *view)
 {
 	CopyStmt   *stmt = castNode(CopyStmt, pstmt->utilityStmt);
 	LOCKMODE	lockmode = stmt->is_from ? RowExclusiveLock : AccessShareLock;
-	CompatView	view;
 
 	if (stmt->relation == NULL ||
-		!find_view(stmt->relation, lockmode, &view))
+		!find_view(stmt->relation, lockmode, view))
+	{
+		view->view = InvalidOid;
 		return pstmt;
+	}
 
 	pstmt = copyObject(pstmt);
 	stmt = castNode(CopyStmt, pstmt->utilityStmt);
-	if (stmt->attlist == NIL)
-		stmt->attlist = copied_columns(&view);
 	if (stmt->is_from)
-		copy_into_base(stmt, &view, queryString);
+		check_generated(view, stmt->attlist);
+	if (stmt->attlist == NIL)
+		stmt->attlist = copied_columns(view);
+	if (stmt->is_from)
+		copy_into_base(stmt, view, queryString);
 	else
-		copy_from_query(stmt, &view);
+		copy_from_query(stmt, view);
 	return pstmt;
+}
+
+/* the view's column at the beginning of a text, in the base's name; or NULL */
+static char *
+column_at(const CompatView *view, const char *text, size_t *length)
+{
+	ListCell   *lc;
+
+	foreach(lc, view->columns)
+	{
+		AttrNumber	number = lfirst_int(lc);
+		AttrNumber	here = foreach_current_index(lc) + 1;
+		char	   *physical = get_attname(view->base, number, true);
+
+		*length = physical ? strlen(physical) : 0;
+		if (physical && strncmp(text, physical, *length) == 0 &&
+			(text[*length] == ':' || text[*length] == ','))
+			return get_attname(view->view, here, true);
+	}
+	return NULL;
+}
+
+/*
+ * Where COPY says in what line and column an error is, let it say so in the
+ * names of the view: "COPY person, line 1, column name: ..."
+ */
+static char *
+name_context(const CompatView *view, char *context)
+{
+	static const char *const before = ", column ";
+	char	   *start = psprintf("COPY %s, line ", get_rel_name(view->base));
+	StringInfoData text;
+	char	   *rest;
+	size_t		length = 0;
+	char	   *column;
+
+	if (context == NULL || strncmp(context, start, strlen(start)) != 0)
+		return context;
+	rest = context + strlen(start);
+	initStringInfo(&text);
+	appendStringInfo(&text, "COPY %s, line ", get_rel_name(view->view));
+	while (*rest >= '0' && *rest <= '9')
+		appendStringInfoChar(&text, *rest++);
+	column = strncmp(rest, before, strlen(before)) != 0 ? NULL :
+		column_at(view, rest + strlen(before), &length);
+	if (column)
+	{
+		appendStringInfo(&text, "%s%s", before, column);
+		rest += strlen(before) + length;
+	}
+	appendStringInfoString(&text, rest);
+	return text.data;
 }
 
 static PlannedStmt *
@@ -658,19 +742,54 @@ begin_extension(const CreateExtensionStmt *stmt)
 	return nestlevel;
 }
 
+/* go on with the statement, a COPY of a view or any other */
+static void
+call_next(const CompatView *copied, PlannedStmt *pstmt,
+		  const char *queryString, bool readOnlyTree,
+		  ProcessUtilityContext context, ParamListInfo params,
+		  QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	ProcessUtility_hook_type next = prev_ProcessUtility ?
+	prev_ProcessUtility : standard_ProcessUtility;
+	MemoryContext oldcontext = CurrentMemoryContext;
+
+	if (!OidIsValid(copied->view))
+	{
+		next(pstmt, queryString, readOnlyTree, context, params, queryEnv,
+			 dest, qc);
+		return;
+	}
+	PG_TRY();
+	{
+		next(pstmt, queryString, readOnlyTree, context, params, queryEnv,
+			 dest, qc);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *problem;
+
+		MemoryContextSwitchTo(oldcontext);
+		problem = CopyErrorData();
+		FlushErrorState();
+		problem->context = name_context(copied, problem->context);
+		ReThrowError(problem);
+	}
+	PG_END_TRY();
+}
+
 static void
 redirect_utility(PlannedStmt *pstmt, const char *queryString,
 				 bool readOnlyTree, ProcessUtilityContext context,
 				 ParamListInfo params, QueryEnvironment *queryEnv,
 				 DestReceiver *dest, QueryCompletion *qc)
 {
-	ProcessUtility_hook_type next = prev_ProcessUtility;
+	CompatView	copied = {0};
 	int			nestlevel = 0;
 
 	switch (nodeTag(pstmt->utilityStmt))
 	{
 		case T_CopyStmt:
-			pstmt = redirect_copy(pstmt, queryString);
+			pstmt = redirect_copy(pstmt, queryString, &copied);
 			break;
 		case T_TruncateStmt:
 			pstmt = redirect_truncate(pstmt);
@@ -695,10 +814,8 @@ redirect_utility(PlannedStmt *pstmt, const char *queryString,
 			break;
 	}
 
-	if (next == NULL)
-		next = standard_ProcessUtility;
-	next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
-		 qc);
+	call_next(&copied, pstmt, queryString, readOnlyTree, context, params,
+			  queryEnv, dest, qc);
 
 	if (nestlevel > 0)
 		AtEOXact_GUC(true, nestlevel);

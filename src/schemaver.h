@@ -676,6 +676,8 @@ extern void sv_sequence_init(void);
 extern void sv_hold_column(Oid relation, AttrNumber number);
 extern void sv_hold_rename(Oid relation, const char *from, const char *to);
 extern void sv_hold_settle(const SvProduct *product);
+extern const SvPart *sv_hold_known(Oid table, const char *column,
+								   const SvEntry **entry);
 
 /*-------------------------------------------------------------------------
  * retain.c: what a script drops and a version still needs

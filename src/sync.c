@@ -1243,6 +1243,57 @@ shown_value(Run *run, AttrNumber number, TupleTableSlot *before)
 	return psprintf("value %s", text);
 }
 
+/* what the writer calls a column, and with "table" its table */
+static const char *
+writers_name(const SyncPlan *plan, AttrNumber number, const char **table)
+{
+	const char *column = NameStr(TupleDescAttr(plan->desc,
+											   number - 1)->attname);
+	const SvEntry *entry;
+	const SvPart *known = sv_hold_known(OidIsValid(plan->root) ? plan->root :
+										plan->relation, column, &entry);
+
+	if (table)
+		*table = known ? entry->name : plan->table;
+	return known ? known->name : visible_name(plan, number);
+}
+
+/* an expression over columns that are hidden, in the writer's names */
+static char *
+writers_expression(const SyncPlan *plan, const Direction *direction)
+{
+	char	   *text = pstrdup(direction->text);
+
+	for (int i = 0; i < direction->ninputs; i++)
+	{
+		AttrNumber	number = direction->inputs[i];
+		const char *hidden =
+		quote_identifier(NameStr(TupleDescAttr(plan->desc,
+											   number - 1)->attname));
+		size_t		length = strlen(hidden);
+		char	   *from = text;
+		StringInfoData result;
+
+		if (!sv_is_hidden(hidden[0] == '"' ? hidden + 1 : hidden))
+			continue;
+		initStringInfo(&result);
+		for (char *at; (at = strstr(from, hidden)) != NULL; from = at + length)
+		{
+			bool		is_whole = !(isalnum((unsigned char) at[length]) ||
+									 at[length] == '_' || at[length] == '$');
+
+			appendBinaryStringInfo(&result, from, at - from);
+			appendStringInfoString(&result, is_whole ?
+								   quote_identifier(writers_name(plan, number,
+																 NULL)) :
+								   hidden);
+		}
+		appendStringInfoString(&result, from);
+		text = result.data;
+	}
+	return text;
+}
+
 /*
  * Say of an error in an expression which value of which column it is about,
  * and what to do.  "before" is NULL for a new row.
@@ -1253,13 +1304,16 @@ explain_error(Run *run, ErrorData *error, TupleTableSlot *before)
 	const Direction *direction = run->direction;
 	const SyncPlan *plan = run->plan;
 	AttrNumber	input = input_to_show(direction);
+	const char *table;
+	const char *column = writers_name(plan, input, &table);
 
 	error->message = psprintf("%s of column \"%s\" of table \"%s\" cannot be kept for %s %s: %s",
 							  shown_value(run, input, before),
-							  visible_name(plan, input), plan->table,
+							  column, table,
 							  direction->is_up ? "versions after" : "version",
 							  run->failing->pair->label, error->message);
-	error->detail = psprintf("The expression is: %s%s%s", direction->text,
+	error->detail = psprintf("The expression is: %s%s%s",
+							 writers_expression(plan, direction),
 							 error->detail ? "\n" : "",
 							 error->detail ? error->detail : "");
 	error->hint = psprintf("Write a directive \"-- schemaver: %s %s.%s = ...\" in a new migration.",

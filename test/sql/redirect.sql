@@ -371,6 +371,47 @@ TRUNCATE swapped;
 CREATE TABLE t12 (a integer);
 SELECT 'redirect_base.t12'::regclass;
 
+--
+-- errors are in the names that the version knows
+--
+CREATE SCHEMA named;
+CREATE TABLE named.t (id int PRIMARY KEY, a int, b int NOT NULL, size int,
+	"The ""sum" int GENERATED ALWAYS AS (a + 1) STORED);
+SELECT schemaver.create_product('named', ARRAY['named']);
+SELECT schemaver.baseline('1.0.0', 'named');
+SELECT schemaver.register('1.0.0', 'named');
+SET client_min_messages = error;
+SELECT schemaver.apply('ALTER TABLE t RENAME size TO total;
+	ALTER TABLE t ALTER total TYPE smallint', '1.1.0', 'named');
+SELECT schemaver.apply('ALTER TABLE t DROP b, DROP "The ""sum";
+	ALTER TABLE t RENAME TO "a thing"', '2.0.0', 'named');
+RESET client_min_messages;
+COPY t FROM STDIN;
+1	1	1	1
+2	1	x	1
+\.
+COPY t (id, b) FROM STDIN;
+1	1	2
+\.
+COPY t (id, b) FROM STDIN;
+1	\N
+\.
+COPY t (id, b, c) FROM STDIN;
+\.
+COPY t (id, b, b) FROM STDIN;
+\.
+COPY t (id, b, "The ""sum") FROM STDIN;
+\.
+COPY t (id, b, size) FROM STDIN;
+1	1	100000
+\.
+INSERT INTO t VALUES (1, 1, 1, 100000);
+INSERT INTO t VALUES (1, 1, NULL, 1);
+INSERT INTO t VALUES (1, 1, 1, 1);
+UPDATE t SET size = 100000;
+UPDATE t SET b = NULL;
+SELECT schemaver.unregister();
+
 \c :home
 DROP DATABASE sv_redirect;
 DROP ROLE regress_redirect;
