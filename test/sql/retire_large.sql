@@ -27,7 +27,7 @@ RETURNS TABLE (part text, definition text) LANGUAGE sql AS $$
 	UNION ALL
 	SELECT conname::text, pg_get_constraintdef(oid)
 	FROM pg_constraint WHERE conrelid = relation
-	ORDER BY 1
+	ORDER BY 1, 2
 $$;
 
 CREATE TABLE person (id int PRIMARY KEY, nick text, town text);
@@ -51,7 +51,7 @@ INSERT INTO person VALUES (101, NULL, NULL);
 SELECT schemaver.register('1.1.0');
 SELECT schemaver.apply('ALTER TABLE person ADD age int', '1.2.0');
 SELECT schemaver.register('1.2.0');
-SELECT * FROM shape('public.person') UNION ALL SELECT * FROM shape('part');
+SELECT * FROM shape('public.person') UNION ALL SELECT * FROM shape('public.part');
 
 -- rows without a value stay in the way, of their column alone
 UPDATE person SET nick = 'n101', town = NULL WHERE id = 101;
@@ -75,7 +75,7 @@ COMMIT;
 
 -- new rows are held to it; the versions that stay are ready all the time
 SELECT * FROM queue;
-SELECT * FROM shape('public.person') UNION ALL SELECT * FROM shape('part');
+SELECT * FROM shape('public.person') UNION ALL SELECT * FROM shape('public.part');
 SELECT version, status, ready FROM schemaver.versions;
 SELECT schemaver.register('1.2.0');
 INSERT INTO person VALUES (102, NULL, 't');
@@ -101,8 +101,8 @@ CALL schemaver.run_jobs();
 UNLISTEN schemaver;
 SELECT * FROM queue;
 SELECT schemaver.wait_until_ready('1.1.0', timeout => '10 ms');
-SELECT * FROM shape('public.person') UNION ALL SELECT * FROM shape('part')
-UNION ALL SELECT * FROM shape('part1');
+SELECT * FROM shape('public.person') UNION ALL SELECT * FROM shape('public.part')
+UNION ALL SELECT * FROM shape('public.part1');
 SELECT severity, version, object, finding, detail FROM schemaver.verify();
 SELECT schemaver.apply('ALTER TABLE person ADD age int', '1.2.0');
 SELECT schemaver.apply('ALTER TABLE person ADD note text', '1.3.0');
