@@ -352,7 +352,10 @@ held_tables(void)
 	return tables;
 }
 
-/* those of a column's versions that are supported, NIL if it needs no more */
+/*
+ * Those of a column's versions that are supported; NIL if it is gone, or NOT
+ * NULL for all, by a CHECK until a job is done.
+ */
 static List *
 versions_left(Oid relation, const Held *column, List *supported)
 {
@@ -360,7 +363,8 @@ versions_left(Oid relation, const Held *column, List *supported)
 	List	   *left = NIL;
 	ListCell   *lc;
 
-	if (number <= 0 || sv_catalog_is_not_null(relation, number))
+	if (number <= 0 || sv_catalog_is_not_null(relation, number) ||
+		sv_contract_pending_check(relation, number))
 		return NIL;
 	foreach(lc, column->versions)
 	{

@@ -1304,8 +1304,11 @@ sv_require_look(List *gaps)
 	}
 }
 
-static const SvGap *
-find_gap(List *gaps, Oid relation, AttrNumber column)
+/*
+ * What is known of a column, NULL if it is none of the gaps.
+ */
+const SvGap *
+sv_require_find_gap(List *gaps, Oid relation, AttrNumber column)
 {
 	ListCell   *lc;
 
@@ -1317,6 +1320,22 @@ find_gap(List *gaps, Oid relation, AttrNumber column)
 			return gap;
 	}
 	return NULL;
+}
+
+/*
+ * Leave it to a job of the work that runs to make a column NOT NULL; new rows
+ * are held to it at once.  Needs the table in ACCESS EXCLUSIVE mode.
+ */
+void
+sv_require_leave(Oid relation, const char *column)
+{
+	char	   *check = check_name(relation, SV_PENDING_NAME, column);
+
+	run_as_owner(relation,
+				 psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
+						  sv_catalog_relation_name(relation),
+						  quote_identifier(check), quote_identifier(column)));
+	sv_defer_add(SV_JOB_NOTNULL, relation, column, check, NULL);
 }
 
 /*
@@ -1340,20 +1359,6 @@ sv_require_promote_keys(const SvProduct *product, Oid relation)
 	}
 }
 
-/* a CHECK without exceptions takes the place of one, until a job is done */
-static void
-leave_not_null(Oid relation, const char *column, const SvRequired *required)
-{
-	char	   *check = check_name(relation, SV_PENDING_NAME, column);
-
-	run_as_owner(relation,
-				 psprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
-						  sv_catalog_relation_name(relation),
-						  quote_identifier(required->name),
-						  quote_identifier(check), quote_identifier(column)));
-	sv_defer_add(SV_JOB_NOTNULL, relation, column, check, NULL);
-}
-
 /*
  * A CHECK gives way to NOT NULL, unless there are rows without a value.  Where
  * somebody has looked for these already, a job will look again.
@@ -1362,7 +1367,8 @@ static void
 set_not_null(Oid relation, const SvRequired *required, List *gaps)
 {
 	char	   *column = get_attname(relation, required->column, false);
-	const SvGap *gap = find_gap(gaps, relation, required->column);
+	const SvGap *gap = sv_require_find_gap(gaps, relation,
+											   required->column);
 
 	if (gap ? gap->has_nulls : has_nulls(relation, column))
 	{
@@ -1378,7 +1384,13 @@ set_not_null(Oid relation, const SvRequired *required, List *gaps)
 		return;
 	}
 	if (gap)
-		leave_not_null(relation, column, required);
+	{
+		run_as_owner(relation,
+					 psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
+							  sv_catalog_relation_name(relation),
+							  quote_identifier(required->name)));
+		sv_require_leave(relation, column);
+	}
 	else
 		run_as_owner(relation,
 					 psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, DROP CONSTRAINT %s",
@@ -1542,18 +1554,9 @@ sv_require_demand(Oid relation, AttrNumber number)
 static bool
 demand_computed(Oid relation, AttrNumber number)
 {
-	char	   *column = get_attname(relation, number, false);
-	const char *table = sv_catalog_relation_name(relation);
-	char	   *check;
-
 	if (sv_defer_is_inline(relation))
 		return sv_require_demand(relation, number);
-	check = check_name(relation, SV_PENDING_NAME, column);
-	run_as_owner(relation,
-				 psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
-						  table, quote_identifier(check),
-						  quote_identifier(column)));
-	sv_defer_add(SV_JOB_NOTNULL, relation, column, check, NULL);
+	sv_require_leave(relation, get_attname(relation, number, false));
 	return true;
 }
 

@@ -15,6 +15,7 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(schemaver_retire);
 PG_FUNCTION_INFO_V1(schemaver_rollback);
@@ -105,10 +106,9 @@ is_to_retire(const Retirement *retirement, const SvRelease *release)
 	return side < 0 ? order <= 0 : order >= 0;
 }
 
-/* what the current version expects and the retired ones stood in the way of */
-static void
-restore_constraints(const Retirement *retirement, List *retiring,
-					List *staying)
+/* those that stay but for the current one */
+static List *
+others_of(const Retirement *retirement, List *staying)
 {
 	List	   *others = NIL;
 	ListCell   *lc;
@@ -118,8 +118,7 @@ restore_constraints(const Retirement *retirement, List *retiring,
 		if (((SvRelease *) lfirst(lc))->id != retirement->current->id)
 			others = lappend(others, lfirst(lc));
 	}
-	sv_shift_restore(retirement->product, retirement->current, retiring,
-					 others);
+	return others;
 }
 
 /*
@@ -169,19 +168,19 @@ lock_releases(const Retirement *retirement, List **staying)
 	return retiring;
 }
 
-/* the releases that stay, locked or not */
+/* the releases that go, or those that stay, locked or not */
 static List *
-staying_releases(const Retirement *retirement)
+releases_of(const Retirement *retirement, bool going)
 {
-	List	   *staying = NIL;
+	List	   *releases = NIL;
 	ListCell   *lc;
 
 	foreach(lc, sv_catalog_releases(retirement->product, true))
 	{
-		if (!is_to_retire(retirement, lfirst(lc)))
-			staying = lappend(staying, lfirst(lc));
+		if (is_to_retire(retirement, lfirst(lc)) == going)
+			releases = lappend(releases, lfirst(lc));
 	}
-	return staying;
+	return releases;
 }
 
 /*
@@ -192,14 +191,17 @@ staying_releases(const Retirement *retirement)
 static void
 prepare(Retirement *retirement)
 {
-	List	   *staying = NIL;
-	List	   *retiring;
+	List	   *staying = releases_of(retirement, false);
+	List	   *retiring = releases_of(retirement, true);
 
 	initStringInfo(&retirement->archived.report);
-	retirement->gaps = sv_require_gaps(retirement->product,
-									   staying_releases(retirement));
+	retirement->gaps =
+		list_concat(sv_require_gaps(retirement->product, staying),
+					sv_shift_gaps(retirement->product, retirement->current,
+								  retiring, others_of(retirement, staying)));
 	if (!retirement->archive && retirement->gaps == NIL)
 		return;
+	staying = NIL;
 	retiring = lock_releases(retirement, &staying);
 	if (retirement->archive)
 		sv_archive_columns(retirement->product, retiring,
@@ -207,21 +209,43 @@ prepare(Retirement *retirement)
 	sv_require_look(retirement->gaps);
 }
 
+/* has a release all the columns that jobs are to make NOT NULL, as that? */
+static bool
+demands_all(const SvRelease *release, List *jobs)
+{
+	ListCell   *lc;
+
+	foreach(lc, jobs)
+	{
+		const SvJob *job = lfirst(lc);
+		const SvEntry *entry = sv_catalog_entry_of(release, job->relid);
+		const SvPart *part = entry ?
+		sv_contract_column_at(entry, get_attnum(job->relid, job->name)) :
+		NULL;
+
+		if (part == NULL || !part->notnull)
+			return false;
+	}
+	return true;
+}
+
 /*
- * What is left to jobs every version needs that stays, those too to which the
- * product may be rolled back: hence they are the oldest's.
+ * What is left to jobs is of the oldest version that demands it: then they do
+ * not rest when the product is rolled back to one that does.
  */
 static void
 leave_jobs(const Retirement *retirement, List *staying)
 {
-	const SvRelease *oldest = linitial(staying);
+	const SvRelease *oldest = retirement->current;
+	List	   *jobs = sv_defer_jobs();
 	ListCell   *lc;
 
 	foreach(lc, staying)
 	{
 		const SvRelease *release = lfirst(lc);
 
-		if (sv_version_compare(release->version, oldest->version) < 0)
+		if (sv_version_compare(release->version, oldest->version) < 0 &&
+			demands_all(release, jobs))
 			oldest = release;
 	}
 	sv_jobs_add_deferred(retirement->product, oldest, true);
@@ -269,7 +293,8 @@ attempt(void *argument)
 					 retirement->gaps,
 					 retirement->archive ? &archived : NULL,
 					 &retirement->needed);
-	restore_constraints(retirement, retiring, staying);
+	sv_shift_restore(retirement->product, retirement->current, retiring,
+					 others_of(retirement, staying), retirement->gaps);
 	sv_hold_settle(retirement->product);
 	sv_contract_relink(staying, false);
 	leave_jobs(retirement, staying);

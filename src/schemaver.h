@@ -919,6 +919,9 @@ extern bool sv_require_demand(Oid relation, AttrNumber number);
 extern List *sv_require_unneeded(const SvProduct *product);
 extern List *sv_require_gaps(const SvProduct *product, List *staying);
 extern void sv_require_look(List *gaps);
+extern const SvGap *sv_require_find_gap(List *gaps, Oid relation,
+										AttrNumber column);
+extern void sv_require_leave(Oid relation, const char *column);
 extern void sv_require_promote_keys(const SvProduct *product, Oid relation);
 extern void sv_require_free(const SvProduct *product, Oid relation,
 							List *gaps);
@@ -1238,9 +1241,12 @@ extern void sv_shift_begin(SvProduct *product, SvRelease *from,
 extern void sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to);
 extern void sv_shift_to(const SvProduct *product, const SvRelease *from,
 						const SvRelease *to);
+extern List *sv_shift_gaps(const SvProduct *product,
+						   const SvRelease *current, List *retired,
+						   List *others);
 extern void sv_shift_restore(const SvProduct *product,
 							 const SvRelease *current, List *retired,
-							 List *others);
+							 List *others, List *gaps);
 
 /*-------------------------------------------------------------------------
  * apply.c: run a migration

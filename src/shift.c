@@ -53,6 +53,7 @@ typedef struct Shift
 	List	   *coming;			/* SvEntry that only "to" has */
 	List	   *defaults;		/* of ShownDefault */
 	List	   *pending;		/* SvJob that "to" waits for */
+	List	   *gaps;			/* SvGap: what has been looked at before */
 } Shift;
 
 /*
@@ -1199,9 +1200,11 @@ drop_not_null(const Pair *pair)
 	}
 }
 
-static void
-restore_not_null(const Shift *shift, const Pair *pair, List *others)
+/* the columns of a table that are to be NOT NULL again: SvPart, as now */
+static List *
+lacking_not_null(const Shift *shift, const Pair *pair, List *others)
 {
+	List	   *lacking = NIL;
 	ListCell   *lc;
 
 	foreach(lc, pair->coming->columns)
@@ -1209,19 +1212,37 @@ restore_not_null(const Shift *shift, const Pair *pair, List *others)
 		SvPart	   *column = lfirst(lc);
 		SvPart	   *now = sv_contract_column_at(pair->now, column->number);
 
-		if (now == NULL || now->notnull || !column->notnull ||
-			is_inherited(pair->now, column->number) ||
-			sv_swap_is_left(shift->pending, pair->now->physical,
-							SV_JOB_NOTNULL, column->name) ||
-			!others_demand_not_null(pair->now->physical, column->number,
-									others))
-			continue;
-		if (has_nulls(pair->table, now->name))
+		if (now && !now->notnull && column->notnull &&
+			!is_inherited(pair->now, column->number) &&
+			!sv_swap_is_left(shift->pending, pair->now->physical,
+							 SV_JOB_NOTNULL, column->name) &&
+			others_demand_not_null(pair->now->physical, column->number,
+								   others))
+			lacking = lappend(lacking, now);
+	}
+	return lacking;
+}
+
+static void
+restore_not_null(const Shift *shift, const Pair *pair, List *others)
+{
+	ListCell   *lc;
+
+	foreach(lc, lacking_not_null(shift, pair, others))
+	{
+		SvPart	   *now = lfirst(lc);
+		const SvGap *gap = sv_require_find_gap(shift->gaps,
+											   pair->now->physical,
+											   now->number);
+
+		if (gap ? gap->has_nulls : has_nulls(pair->table, now->name))
 			ereport(WARNING,
 					(errmsg("column \"%s\" of table %s is not NOT NULL again, there are rows without a value",
 							now->name, pair->table),
 					 errhint("Fill them, then run ALTER TABLE %s ALTER COLUMN %s SET NOT NULL.",
 							 pair->table, quote_identifier(now->name))));
+		else if (gap)
+			sv_require_leave(pair->now->physical, now->name);
 		else
 			run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
 						 pair->table, quote_identifier(now->name)));
@@ -1712,7 +1733,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 {
 	int			nestlevel = sv_contract_enter();
 	Shift		shift = {product, from, to, entries_without(from, to),
-	entries_without(to, from), NIL, sv_swap_pending(product, to)};
+	entries_without(to, from), NIL, sv_swap_pending(product, to), NIL};
 	bool		forward = sv_version_compare(to->version, from->version) > 0;
 	List	   *keys = sv_swap_note_keys(to, shifted_relations(from, to));
 	List	   *statistics =
@@ -1870,17 +1891,11 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 	sv_contract_leave(nestlevel);
 }
 
-/*
- * Restore what retired releases could not live with of what the current one
- * expects, unless one of the others could not either.  The tables are changed
- * as their owners.
- */
-void
-sv_shift_restore(const SvProduct *product, const SvRelease *current,
-				 List *retired, List *others)
+/* the entries of the current release that a retired one did not have */
+static List *
+entries_of_current(const SvRelease *current, List *retired)
 {
-	Shift		shift = {product, NULL, current, NIL, NIL, NIL,
-	sv_swap_pending(product, current)};
+	List	   *entries = NIL;
 	ListCell   *lc;
 
 	for (int i = 0; i < current->nentries; i++)
@@ -1891,9 +1906,61 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 				break;
 		}
 		if (lc != NULL)
-			shift.coming = lappend(shift.coming,
-								   sv_catalog_entry(current->entries[i]));
+			entries = lappend(entries, sv_catalog_entry(current->entries[i]));
 	}
+	return entries;
+}
+
+/*
+ * The columns of large tables that will be NOT NULL again when these releases
+ * are retired: a list of SvGap, for sv_require_look().
+ */
+List *
+sv_shift_gaps(const SvProduct *product, const SvRelease *current,
+			  List *retired, List *others)
+{
+	int			nestlevel = sv_contract_enter();
+	Shift		shift = {product, NULL, current, NIL, NIL, NIL,
+	sv_swap_pending(product, current), NIL};
+	List	   *gaps = NIL;
+	ListCell   *lp;
+	ListCell   *lc;
+
+	foreach(lp, make_pairs(&shift, entries_of_current(current, retired)))
+	{
+		Pair	   *pair = lfirst(lp);
+
+		if (!sv_contract_is_table(pair->now->kind) ||
+			sv_defer_is_inline(pair->now->physical))
+			continue;
+		foreach(lc, lacking_not_null(&shift, pair, others))
+		{
+			SvGap	   *gap = palloc0(sizeof(SvGap));
+
+			gap->relation = pair->now->physical;
+			gap->column = ((SvPart *) lfirst(lc))->number;
+			gaps = lappend(gaps, gap);
+		}
+	}
+	sv_contract_leave(nestlevel);
+	return gaps;
+}
+
+/*
+ * Restore what retired releases could not live with of what the current one
+ * expects, unless one of the others could not either.  The tables are changed
+ * as their owners.  What "gaps" tells of is left to jobs of the work that
+ * runs.
+ */
+void
+sv_shift_restore(const SvProduct *product, const SvRelease *current,
+				 List *retired, List *others, List *gaps)
+{
+	Shift		shift = {product, NULL, current, NIL, NIL, NIL,
+	sv_swap_pending(product, current), gaps};
+	ListCell   *lc;
+
+	shift.coming = entries_of_current(current, retired);
 	SPI_connect();
 	foreach(lc, make_pairs(&shift, shift.coming))
 	{

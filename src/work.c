@@ -495,8 +495,9 @@ releases_since(const SvProduct *product, const SvRelease *since)
 }
 
 /*
- * What the job has made belongs to what its version expects, and all versions'
- * contracts and views are to know where things are now.
+ * What the job has made belongs to what its version expects, unless that was
+ * complete without it, and all versions' contracts and views are to know where
+ * things are now.
  */
 static void
 complete_contracts(const SvJob *job)
@@ -512,10 +513,11 @@ complete_contracts(const SvJob *job)
 	sv_contract_collect_begin();
 	sv_contract_touch(RelationRelationId, job->relid);
 	sv_contract_relink(releases, false);
-	sv_contract_complete(product,
-						 releases_since(product,
-										sv_catalog_release(product,
-														   job->release_id)));
+	if (!job->late)
+		sv_contract_complete(product,
+							 releases_since(product,
+											sv_catalog_release(product,
+															   job->release_id)));
 	(void) sv_compat_reconcile(product, sv_catalog_releases(product, true));
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);

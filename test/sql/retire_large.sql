@@ -109,5 +109,37 @@ SELECT schemaver.apply('ALTER TABLE person ADD note text', '1.3.0');
 SELECT * FROM shape('public.person');
 SELECT severity, version, object, finding, detail FROM schemaver.verify();
 
+--
+-- what a version that was rolled back left out is NOT NULL again
+--
+CREATE SCHEMA back;
+CREATE TABLE back.t (id int PRIMARY KEY, b int NOT NULL, c int NOT NULL);
+INSERT INTO back.t VALUES (1, 1, 1);
+SELECT schemaver.create_product('back', '{back}');
+SELECT schemaver.baseline('1.0.0', 'back');
+SELECT schemaver.register('1.0.0', 'back');
+SELECT schemaver.apply('ALTER TABLE t ADD d int', '1.1.0', 'back');
+SELECT schemaver.register('1.1.0', 'back');
+SELECT schemaver.apply('ALTER TABLE t DROP b, DROP c', '2.0.0', 'back');
+SELECT schemaver.register('2.0.0', 'back');
+INSERT INTO t VALUES (2);
+SELECT schemaver.unregister();
+SELECT schemaver.rollback('1.1.0', 'back');
+UPDATE back.t SET b = 2 WHERE id = 2;
+BEGIN;
+SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relid = 'back.t'::regclass \gset
+SELECT schemaver.retire('2.0.0', 'back');
+SELECT seq_scan - :seq_scan AS read FROM pg_stat_xact_user_tables
+WHERE relid = 'back.t'::regclass;
+COMMIT;
+SELECT version, kind, state, target FROM queue WHERE state <> 'done';
+SELECT * FROM shape('back.t');
+SELECT tgname, encode(tgargs, 'escape') FROM pg_trigger WHERE NOT tgisinternal;
+SELECT severity, version, object, finding, detail FROM schemaver.verify('back');
+SELECT version, ready FROM schemaver.versions WHERE product = 'back';
+CALL schemaver.run_jobs('back');
+SELECT * FROM shape('back.t');
+SELECT severity, version, object, finding, detail FROM schemaver.verify('back');
+
 \c :home
 DROP DATABASE regression_retire_large;
