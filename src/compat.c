@@ -917,6 +917,26 @@ mirrored_columns(const Wanted *wanted, const SvPart *constraint, int16 *keys)
 	return n == list_length(constraint->columns) ? n : 0;
 }
 
+/*
+ * What an index has beyond the columns of its constraint the server takes for
+ * columns of the constraint's relation, when it prints that.  A view need not
+ * have them, so the last one stands for them as well.
+ */
+static int
+pad_columns(Oid index, int16 *keys, int nkeys)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	int			natts = ((Form_pg_index) GETSTRUCT(tuple))->indnatts;
+
+	ReleaseSysCache(tuple);
+	while (nkeys > 0 && nkeys < natts)
+	{
+		keys[nkeys] = keys[nkeys - 1];
+		nkeys++;
+	}
+	return nkeys;
+}
+
 /* make a pg_constraint row of the view that names the base's index */
 static void
 mirror_constraint(Oid view, const Wanted *wanted, const SvPart *then,
@@ -931,6 +951,7 @@ mirror_constraint(Oid view, const Wanted *wanted, const SvPart *then,
 	ObjectAddress base;
 	Oid			constraint = InvalidOid;
 
+	nkeys = pad_columns(form->conindid, keys, nkeys);
 	if (nkeys > 0)
 		constraint = CreateConstraintEntry(then->name, wanted->schema,
 										   then->flavour,

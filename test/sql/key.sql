@@ -68,6 +68,8 @@ SELECT schemaver.apply($$
 	INSERT INTO word VALUES ('B', 'x'), ('b', 'y'), ('b', 'y'), ('c', NULL);
 $$);
 TABLE public.keys;
+SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
+	WHERE conrelid IN ('key_1_0_1.reply'::regclass, 'key_1_0_1.word'::regclass) ORDER BY 1, 2;
 EXECUTE up(1, 1);
 EXECUTE named(1, 1);
 EXECUTE cte(1, 1);
