@@ -1375,6 +1375,20 @@ prepare(Migration *migration, SvScript *script, SvVersion *version,
 	migration->reached = applied_before(migration);
 }
 
+/* what plan() says of a script that leads to a version that was rolled back */
+static const char *
+foretell_forward(const Migration *migration)
+{
+	char	   *key =
+	sv_key_violated(sv_catalog_release_at(migration->product,
+										  migration->reached));
+
+	if (key)
+		return psprintf("not foretold: it goes forward again to the version that was rolled back, if no row stands against key %s, which other versions did not keep to",
+						quote_identifier(key));
+	return "goes forward again to the version that was rolled back: what was put away comes back, and statements that only change data run again";
+}
+
 /*
  * Do all that apply() does, once, in the caller's subtransaction, which he
  * must roll back whatever comes of it.  Returns the version that it leads to;
@@ -1393,7 +1407,7 @@ sv_apply_rehearse(SvScript *script, SvVersion *version, char *product,
 	if (leads_forward(&migration))
 	{
 		check_forward(&migration);
-		*before = "goes forward again to the version that was rolled back: what was put away comes back, and statements that only change data run again";
+		*before = foretell_forward(&migration);
 	}
 	else if (migration.reached)
 		*before = "none: the script was applied before";

@@ -630,6 +630,35 @@ sv_key_has_duplicates(Oid class_id, Oid object)
 }
 
 /*
+ * The name of a key that is to hold for all when a release is made current
+ * again, while a row may stand against it; NULL if there is none.  Reads
+ * tables whose keys are loosened for its sake.
+ */
+char *
+sv_key_violated(const SvRelease *release)
+{
+	ListCell   *lt;
+	ListCell   *lc;
+
+	foreach(lt, sv_contract_marked_tables())
+	{
+		SvEntry    *entry = sv_catalog_entry_of(release, lfirst_oid(lt));
+
+		foreach(lc, entry ? entry->constraints : NIL)
+		{
+			SvPart	   *key = lfirst(lc);
+			Oid			class_id = sv_contract_key_class(key);
+
+			if (strchr("pui", key->flavour) &&
+				sv_key_is_loose(class_id, key->object) &&
+				sv_key_has_duplicates(class_id, key->object))
+				return key->name;
+		}
+	}
+	return NULL;
+}
+
+/*
  * Make all keys hold for all again that the current version knows, whose rows
  * allow it, and that none of the supported releases needs loosened; those of
  * large tables if any size will do.  Returns how many there were.  Locks their

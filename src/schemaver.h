@@ -935,6 +935,7 @@ extern bool sv_key_is_loose(Oid class_id, Oid object);
 extern bool sv_key_loosen(const SvProduct *product, const SvRelease *current,
 						  const SvRelease *last, bool is_newer,
 						  Oid class_id, Oid *object);
+extern char *sv_key_violated(const SvRelease *release);
 extern bool sv_key_has_duplicates(Oid class_id, Oid object);
 extern IndexStmt *sv_key_statement(Oid index, const char *mark);
 extern Oid	sv_key_exchange(Oid class_id, Oid object, Oid index);
