@@ -961,6 +961,8 @@ loosen_all_added(const Migration *migration, List *findings)
 			loosen_added(migration, finding->object))
 			loosened = lappend_oid(loosened, finding->object);
 	}
+	if (loosened != NIL)
+		sv_contract_look_again();
 	foreach(lc, findings)
 	{
 		SvFinding  *finding = lfirst(lc);

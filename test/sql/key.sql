@@ -245,6 +245,7 @@ SELECT * FROM public.columns ORDER BY 1, 2;
 SELECT schemaver.verify();
 INSERT INTO site (site, n) VALUES (1, 3), (1, 3) RETURNING *;
 INSERT INTO part VALUES (1), (1);
+TABLE part;
 INSERT INTO word VALUES ('y', 'x', 12);
 SELECT schemaver.register('3.1.0');
 INSERT INTO site (site) VALUES (1);
