@@ -89,12 +89,15 @@ try_and_undo(void (*work) (void *argument), void *argument)
 		ReThrowError(problem);
 }
 
+/* those of partitions are of no interest */
 static Oid
 define_index(Oid relation, IndexStmt *statement, const char *query)
 {
 	ObjectAddress index;
 
 	statement = transformIndexStmt(relation, copyObject(statement), query);
+	if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
+		statement->relation->inh = false;
 	index = DefineIndex(relation, statement, InvalidOid, InvalidOid,
 						InvalidOid, false, true, true, true, true);
 	CommandCounterIncrement();
@@ -185,6 +188,14 @@ sv_build_rehearse(List *jobs)
 		try_and_undo(rehearse_jobs, jobs);
 }
 
+/* ONLY of a partitioned table: takes no time */
+static bool
+is_only(Oid relation, const RangeVar *range)
+{
+	return !range->inh &&
+		get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE;
+}
+
 /*
  * Leave a CREATE INDEX to a job.  False if it is to be done at once: the
  * table is small, or there is such an index already.
@@ -195,6 +206,7 @@ sv_build_index(IndexStmt *statement, Oid relation, const char *query)
 	Model		model;
 
 	if (!sv_defer_can(relation, NULL) ||
+		is_only(relation, statement->relation) ||
 		(statement->if_not_exists && statement->idxname &&
 		 OidIsValid(get_relname_relid(statement->idxname,
 									  get_rel_namespace(relation)))))
@@ -354,15 +366,17 @@ is_key(const Constraint *constraint)
 		constraint->indexname == NULL;
 }
 
+/* the server has no foreign key NOT VALID of a partitioned table */
 static bool
-is_validated(const AlterTableCmd *command)
+is_validated(Oid relation, const AlterTableCmd *command)
 {
 	Constraint *constraint = (Constraint *) command->def;
 
 	return command->subtype == AT_AddConstraint && constraint &&
 		IsA(constraint, Constraint) && !constraint->skip_validation &&
 		(constraint->contype == CONSTR_CHECK ||
-		 constraint->contype == CONSTR_FOREIGN);
+		 (constraint->contype == CONSTR_FOREIGN &&
+		  get_rel_relkind(relation) == RELKIND_RELATION));
 }
 
 /*
@@ -412,7 +426,7 @@ take_command(SvBuild *build, AlterTableCmd *command)
 	}
 	if (command->subtype == AT_AddColumn)
 		take_column_keys(build, (ColumnDef *) command->def);
-	else if (is_validated(command))
+	else if (is_validated(build->relation, command))
 	{
 		((Constraint *) command->def)->skip_validation = true;
 		((Constraint *) command->def)->initially_valid = false;
@@ -422,7 +436,7 @@ take_command(SvBuild *build, AlterTableCmd *command)
 }
 
 static bool
-takes_long(const AlterTableStmt *alter)
+takes_long(Oid relation, const AlterTableStmt *alter)
 {
 	ListCell   *lc;
 	ListCell   *lk;
@@ -431,7 +445,8 @@ takes_long(const AlterTableStmt *alter)
 	{
 		AlterTableCmd *command = lfirst(lc);
 
-		if (command->subtype == AT_SetNotNull || is_validated(command) ||
+		if (command->subtype == AT_SetNotNull ||
+			is_validated(relation, command) ||
 			(command->subtype == AT_AddConstraint && command->def &&
 			 IsA(command->def, Constraint) &&
 			 is_key((Constraint *) command->def)))
@@ -460,10 +475,11 @@ sv_build_turn(PlannedStmt *pstmt, SvBuild *build)
 	ListCell   *lc;
 
 	memset(build, 0, sizeof(SvBuild));
-	if (alter->objtype != OBJECT_TABLE || !takes_long(alter))
+	if (alter->objtype != OBJECT_TABLE)
 		return pstmt;
 	relation = RangeVarGetRelid(alter->relation, NoLock, true);
-	if (!OidIsValid(relation) ||
+	if (!OidIsValid(relation) || !takes_long(relation, alter) ||
+		is_only(relation, alter->relation) ||
 		!pg_class_ownercheck(relation, GetUserId()) ||
 		!sv_defer_can(relation, NULL))
 		return pstmt;

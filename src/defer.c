@@ -147,6 +147,29 @@ sv_defer_is_inline(Oid relation)
 	return bytes <= (uint64) inline_pages * BLCKSZ;
 }
 
+/* are all partitions tables that whoever owns the whole can write to? */
+static bool
+has_plain_partitions(Relation table)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(RelationGetRelid(table), NoLock, NULL))
+	{
+		Relation	part = try_relation_open(lfirst_oid(lc), AccessShareLock);
+		bool		result;
+
+		if (part == NULL)
+			continue;
+		result = (part->rd_rel->relkind == RELKIND_RELATION ||
+				  part->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) &&
+			part->rd_rel->relowner == table->rd_rel->relowner;
+		relation_close(part, NoLock);
+		if (!result)
+			return false;
+	}
+	return true;
+}
+
 /* is it of a kind that jobs can work on while others use it? */
 static bool
 is_deferrable(Oid relation)
@@ -156,8 +179,11 @@ is_deferrable(Oid relation)
 
 	if (table == NULL)
 		return false;
-	result = table->rd_rel->relkind == RELKIND_RELATION &&
-		!table->rd_rel->relispartition && !table->rd_rel->relhassubclass &&
+	result = !table->rd_rel->relispartition &&
+		(table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
+		 has_plain_partitions(table) :
+		 table->rd_rel->relkind == RELKIND_RELATION &&
+		 !table->rd_rel->relhassubclass) &&
 		table->rd_rel->relpersistence != RELPERSISTENCE_TEMP &&
 		table->rd_createSubid == InvalidSubTransactionId &&
 		sv_catalog_is_base_schema(deferring.product,
@@ -214,7 +240,7 @@ is_built_upon(Oid relation, const char *column)
 /*
  * Is a table one whose rows jobs see to?  That are large tables of the
  * product's base schemas that were there before the migration and are no part
- * of an inheritance tree.
+ * of an inheritance tree, but a partitioned one's root.
  */
 bool
 sv_defer_is_left(Oid relation)
@@ -284,7 +310,6 @@ command_conflicts(const AlterTableCmd *command, bool pending)
 		case AT_ClusterOn:
 		case AT_ReplicaIdentity:
 		case AT_AddInherit:
-		case AT_AttachPartition:
 			return true;
 		case AT_AlterColumnType:
 		case AT_DropColumn:

@@ -1626,8 +1626,11 @@ is_left_to_job(Oid index)
 	foreach(lc, sv_catalog_jobs())
 	{
 		SvJob	   *job = lfirst(lc);
+		char	   *own = psprintf(SV_JOB_NAME "_%d_", job->id);
 
-		if (strcmp(job->name, name) == 0 ||
+		/* of a partition while it is built, see work.c */
+		if (strncmp(name, own, strlen(own)) == 0 ||
+			strcmp(job->name, name) == 0 ||
 			(job->condition && strcmp(job->condition, name) == 0) ||
 			(strcmp(job->kind, SV_JOB_LOOSEN) == 0 &&
 			 strcmp(psprintf(SV_JOB_NAME "_%d", job->id), name) == 0))

@@ -1126,6 +1126,17 @@ extern PlannedStmt *sv_build_split(PlannedStmt *pstmt, const SvScript *script,
 								   const char *query, ParamListInfo params);
 
 /*-------------------------------------------------------------------------
+ * tree.c: partitioned tables and their indexes, as jobs build them
+ *-------------------------------------------------------------------------
+ */
+extern bool sv_tree_has(Oid relation, Oid table);
+extern char *sv_tree_default(Oid relation, const char *column);
+extern List *sv_tree_lacking(Oid index);
+extern bool sv_tree_complete(Oid index);
+extern char *sv_tree_index_name(Oid index);
+extern void sv_tree_make_key(Oid index, const Constraint *key);
+
+/*-------------------------------------------------------------------------
  * work.c: do one job
  *-------------------------------------------------------------------------
  */

@@ -94,6 +94,7 @@ typedef struct Leaf
 	char	   *name;			/* qualified and quoted */
 	BlockNumber blocks;
 	Oid			filenode;
+	bool		gone;			/* dropped or detached since it was found */
 } Leaf;
 
 /* what a step that looks has found */
@@ -109,10 +110,9 @@ typedef enum Found
 typedef struct Build
 {
 	Oid			table;
-	char	   *schema;
-	char	   *table_name;
 	char	   *name;			/* of the index */
 	bool		partitioned;
+	const struct Build *whole;	/* that it is to be a partition of, or NULL */
 } Build;
 
 /* one run of one job */
@@ -624,6 +624,21 @@ find_constraint(const Work *work, const char *name, bool *validated)
 	return true;
 }
 
+/* the statement of a text that must be just one, of that kind */
+static Node *
+parse_one(const char *text, NodeTag tag)
+{
+	List	   *statements = raw_parser(text, RAW_PARSE_DEFAULT);
+	Node	   *node = list_length(statements) == 1 ?
+	linitial_node(RawStmt, statements)->stmt : NULL;
+
+	if (node == NULL || nodeTag(node) != tag)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("not a command of a job: %s", text)));
+	return node;
+}
+
 static void
 do_validate(Work *work)
 {
@@ -640,6 +655,7 @@ static void
 begin_change(const Work *work)
 {
 	LockRelationOid(work->job->relid, AccessExclusiveLock);
+	(void) find_all_inheritors(work->job->relid, AccessExclusiveLock, NULL);
 	sv_contract_collect_begin();
 }
 
@@ -693,6 +709,19 @@ give_comment(const Work *work, char *comment)
 		CreateComments(made.objectId, made.classId, 0, comment);
 }
 
+/* what an attach makes of an index */
+static Constraint *
+parse_key(const Work *work)
+{
+	AlterTableStmt *alter =
+	castNode(AlterTableStmt,
+			 parse_one(psprintf("ALTER TABLE %s ADD %s", work->target,
+								work->job->text), T_AlterTableStmt));
+
+	return castNode(Constraint,
+					linitial_node(AlterTableCmd, alter->cmds)->def);
+}
+
 /*
  * Let the index that was built for it become a constraint, or an index of
  * that name.  Where there is none of the hidden name any more it has.
@@ -717,9 +746,11 @@ step_attach(Work *work)
 	if (OidIsValid(index))
 	{
 		comment = put_predecessor_away(work);
-		if (job->text == NULL)
+		if (job->text == NULL || work->relkind == RELKIND_PARTITIONED_TABLE)
 			RenameRelationInternal(index, job->name, true, true);
-		else
+		if (job->text && work->relkind == RELKIND_PARTITIONED_TABLE)
+			sv_tree_make_key(index, parse_key(work));
+		else if (job->text)
 			run_as_owner(work, psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s",
 										work->target,
 										quote_identifier(job->name),
@@ -1011,19 +1042,24 @@ run_utility(Work *work, Node *statement, const char *text)
 	SetUserIdAndSecContext(identity.user, identity.context);
 }
 
-/* the statement of a text that must be just one, of that kind */
-static Node *
-parse_one(const char *text, NodeTag tag)
+static Oid
+find_index(const Build *build)
 {
-	List	   *statements = raw_parser(text, RAW_PARSE_DEFAULT);
-	Node	   *node = list_length(statements) == 1 ?
-	linitial_node(RawStmt, statements)->stmt : NULL;
+	return get_relname_relid(build->name, get_rel_namespace(build->table));
+}
 
-	if (node == NULL || nodeTag(node) != tag)
+/* a table under the name that it has now */
+static RangeVar *
+range_of(Oid table)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(table));
+	char	   *name = get_rel_name(table);
+
+	if (schema == NULL || name == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("not a command of a job: %s", text)));
-	return node;
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist any more", table)));
+	return makeRangeVar(schema, name, -1);
 }
 
 /*
@@ -1045,7 +1081,7 @@ step_create_index(Work *work)
 	/* must outlive the transactions of the statement itself */
 	oldcontext = MemoryContextSwitchTo(work->context);
 	statement = (IndexStmt *) parse_one(work->job->text, T_IndexStmt);
-	statement->relation = makeRangeVar(build->schema, build->table_name, -1);
+	statement->relation = range_of(build->table);
 	statement->relation->inh = !build->partitioned;
 	statement->idxname = build->name;
 	statement->concurrent = !build->partitioned;
@@ -1067,8 +1103,7 @@ step_drop_leftover(Work *work)
 	unlock_row(work);
 	oldcontext = MemoryContextSwitchTo(work->context);
 	text = psprintf("DROP INDEX CONCURRENTLY %s",
-					quote_qualified_identifier(work->build->schema,
-											   work->build->name));
+					sv_catalog_relation_name(find_index(work->build)));
 	set_local("lock_timeout", "0");
 	run_utility(work, parse_one(text, T_DropStmt), text);
 	MemoryContextSwitchTo(oldcontext);
@@ -1079,8 +1114,7 @@ static void
 step_look_for_index(Work *work)
 {
 	const Build *build = work->build;
-	Oid			index = get_relname_relid(build->name,
-										  get_rel_namespace(build->table));
+	Oid			index = find_index(build);
 	HeapTuple	tuple;
 
 	work->found = FOUND_NOTHING;
@@ -1093,7 +1127,7 @@ step_look_for_index(Work *work)
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("relation \"%s\" already exists", build->name),
 				 errdetail("It is no index of \"%s\".",
-						   build->table_name)));
+						   get_rel_name(build->table))));
 	work->found = ((Form_pg_index) GETSTRUCT(tuple))->indisvalid ||
 		build->partitioned ? FOUND_DONE : FOUND_BEGUN;
 	ReleaseSysCache(tuple);
@@ -1124,12 +1158,16 @@ build_index(Work *work, const Build *build, Step create)
 	}
 }
 
-/* work->builds becomes the indexes for the partitions of work->build */
+/*
+ * work->builds becomes the indexes of those partitions of work->build that
+ * have none attached to it.  A partition that was made since the index of the
+ * whole is there has got one with it.
+ */
 static void
 step_find_partitions(Work *work)
 {
-	List	   *partitions = find_inheritance_children(work->build->table,
-													   NoLock);
+	const Build *whole = work->build;
+	List	   *partitions = sv_tree_lacking(find_index(whole));
 	MemoryContext oldcontext = MemoryContextSwitchTo(work->context);
 	ListCell   *lc;
 
@@ -1140,40 +1178,114 @@ step_find_partitions(Work *work)
 		Build	   *build = palloc(sizeof(Build));
 
 		build->table = oid;
-		build->schema = get_namespace_name(get_rel_namespace(oid));
-		build->table_name = get_rel_name(oid);
-		build->name = makeObjectName(build->table_name, work->build->name,
-									 NULL);
+		build->name = psprintf(SV_JOB_NAME "_%d_%u", work->job->id, oid);
 		build->partitioned = get_rel_relkind(oid) ==
 			RELKIND_PARTITIONED_TABLE;
+		build->whole = whole;
 		work->builds = lappend(work->builds, build);
 	}
 	MemoryContextSwitchTo(oldcontext);
 }
 
-/* the same for a partitioned table: each partition's, then the whole */
+/* a partition's index is there: give it the name that the server would */
+static void
+step_attach_partition(Work *work)
+{
+	Oid			index;
+
+	if (!read_row(work))
+		return;
+	unlock_row(work);
+	(void) range_of(work->build->table);
+	index = find_index(work->build);
+	RenameRelationInternal(index, sv_tree_index_name(index), true, true);
+	CommandCounterIncrement();
+	run_as_owner(work, psprintf("ALTER INDEX %s ATTACH PARTITION %s",
+								sv_catalog_relation_name(find_index(work->build->whole)),
+								sv_catalog_relation_name(index)));
+}
+
+/* is work->build still wanted? */
+static void
+step_look_for_partition(Work *work)
+{
+	const Build *build = work->build;
+
+	work->found =
+		list_member_oid(sv_tree_lacking(find_index(build->whole)),
+						build->table) ? FOUND_NOTHING : FOUND_DONE;
+}
+
+/* whoever has detached the partition meanwhile does not know of it */
+static void
+step_drop_unwanted(Work *work)
+{
+	Oid			index = find_index(work->build);
+
+	if (OidIsValid(index))
+		run_as_owner(work, psprintf("DROP INDEX %s",
+									sv_catalog_relation_name(index)));
+}
+
+/* do all partitions have theirs, so that the whole is of use? */
+static void
+step_complete(Work *work)
+{
+	work->found = sv_tree_complete(find_index(work->build)) ? FOUND_DONE :
+		FOUND_BEGUN;
+}
+
+static void build_tree(Work *work, const Build *build);
+
+/*
+ * A partition's index, attached to that of the whole.  If the partition is
+ * dropped or detached meanwhile there is nothing to be done.
+ */
+static void
+build_partition(Work *work, const Build *build)
+{
+	ErrorData  *volatile problem = NULL;
+
+	PG_TRY();
+	{
+		build_tree(work, build);
+		work->build = build;
+		run_step(work, step_attach_partition);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(work->context);
+		problem = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (problem == NULL)
+		return;
+	work->build = build;
+	run_step(work, step_look_for_partition);
+	if (work->stopped || work->found == FOUND_NOTHING)
+		ReThrowError(problem);
+	run_step(work, step_drop_unwanted);
+}
+
+/* an index; of a partitioned table first the whole, then each partition's */
 static void
 build_tree(Work *work, const Build *build)
 {
-	List	   *partitions;
-	ListCell   *lc;
-
 	build_index(work, build, step_create_index);
-	if (!build->partitioned)
-		return;
-	run_step(work, step_find_partitions);
-	partitions = work->builds;
-	foreach(lc, partitions)
+	work->found = FOUND_BEGUN;
+	while (build->partitioned && !work->stopped && work->found != FOUND_DONE)
 	{
-		const Build *partition = lfirst(lc);
+		List	   *partitions;
+		ListCell   *lc;
 
-		build_tree(work, partition);
-		run_sql(work, psprintf("ALTER INDEX %s ATTACH PARTITION %s",
-							   quote_qualified_identifier(build->schema,
-														  build->name),
-							   quote_qualified_identifier(partition->schema,
-														  partition->name)));
 		work->build = build;
+		run_step(work, step_find_partitions);
+		partitions = work->builds;
+		foreach(lc, partitions)
+			build_partition(work, lfirst(lc));
+		work->build = build;
+		run_step(work, step_complete);
 	}
 }
 
@@ -1183,10 +1295,9 @@ do_index(Work *work)
 	Build		build;
 
 	build.table = work->job->relid;
-	build.schema = pstrdup(work->job->schema);
-	build.table_name = pstrdup(work->job->relation);
 	build.name = pstrdup(work->job->name);
 	build.partitioned = work->relkind == RELKIND_PARTITIONED_TABLE;
+	build.whole = NULL;
 	build_tree(work, &build);
 }
 
@@ -1395,6 +1506,22 @@ missed_condition(const Work *work)
 					work->type);
 }
 
+/*
+ * What the column is set to: the default is that of the whole, which may be an
+ * identity that partitions have not, and not what one of them has instead.
+ */
+static char *
+new_value(const Work *work)
+{
+	const SvJob *job = work->job;
+
+	if (job->text)
+		return psprintf("(%s)", job->text);
+	if (work->leaf->oid == job->relid)
+		return "DEFAULT";
+	return sv_tree_default(job->relid, job->name);
+}
+
 /* "UPDATE ONLY t SET c = (...) WHERE ..." */
 static char *
 update_statement(const Work *work)
@@ -1406,7 +1533,7 @@ update_statement(const Work *work)
 	appendStringInfo(&sql,
 					 "UPDATE ONLY %s SET %s = %s WHERE ctid >= $1 AND ctid < $2",
 					 work->leaf->name, quote_identifier(job->name),
-					 job->text ? psprintf("(%s)", job->text) : "DEFAULT");
+					 new_value(work));
 	if (job->condition)
 		appendStringInfo(&sql, " AND (%s)", work->pass == 1 ?
 						 job->condition : missed_condition(work));
@@ -1438,7 +1565,7 @@ end_update(const SvIdentity *identity)
 static void
 find_type(Work *work)
 {
-	HeapTuple	tuple = SearchSysCacheAttName(work->leaf->oid,
+	HeapTuple	tuple = SearchSysCacheAttName(work->job->relid,
 											  work->job->name);
 	Form_pg_attribute column;
 
@@ -1446,7 +1573,7 @@ find_type(Work *work)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of relation %s does not exist",
-						work->job->name, work->leaf->name)));
+						work->job->name, work->target)));
 	column = (Form_pg_attribute) GETSTRUCT(tuple);
 	work->type =
 		MemoryContextStrdup(work->context,
@@ -1457,7 +1584,10 @@ find_type(Work *work)
 	ReleaseSysCache(tuple);
 }
 
-/* has somebody moved a row out of the way of the batches? */
+/*
+ * Has somebody moved a row out of the way of the batches?  All partitions are
+ * looked at in one snapshot, since a row may move from one to another.
+ */
 static void
 step_look_for_missed(Work *work)
 {
@@ -1465,12 +1595,26 @@ step_look_for_missed(Work *work)
 
 	find_type(work);
 	begin_update(work, &identity);
-	if (SPI_execute(psprintf("SELECT 1 FROM ONLY %s WHERE %s",
-							 work->leaf->name, missed_condition(work)),
+	if (SPI_execute(psprintf("SELECT 1 FROM %s WHERE %s", work->target,
+							 missed_condition(work)),
 					true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for missed rows");
 	work->found = SPI_processed > 0 ? FOUND_BEGUN : FOUND_DONE;
 	end_update(&identity);
+}
+
+/*
+ * Is the leaf at work still a part of the relation?  Keeps it that for as long
+ * as the transaction lasts.
+ */
+static bool
+is_leaf_there(Work *work)
+{
+	Leaf	   *leaf = work->leaf;
+
+	LockRelationOid(leaf->oid, RowExclusiveLock);
+	leaf->gone = !sv_tree_has(work->job->relid, leaf->oid);
+	return !leaf->gone;
 }
 
 static void
@@ -1479,6 +1623,8 @@ step_prepare(Work *work)
 	Oid			types[2] = {TIDOID, TIDOID};
 	SvIdentity	identity;
 
+	if (!is_leaf_there(work))
+		return;
 	find_type(work);
 	begin_update(work, &identity);
 	work->plan = SPI_prepare(update_statement(work), 2, types);
@@ -1525,7 +1671,7 @@ step_batch(Work *work)
 	BlockNumber from;
 	BlockNumber to;
 
-	if (!read_row(work))
+	if (!read_row(work) || !is_leaf_there(work))
 		return;
 	job = work->job;
 	from = work->position;
@@ -1757,7 +1903,7 @@ run_batch(Work *work)
 	ErrorData  *problem = try_step(work, step_batch);
 	double		ms = (GetCurrentTimestamp() - began) / 1000.0;
 
-	if (work->stopped)
+	if (work->stopped || (problem == NULL && work->leaf->gone))
 		return;
 	if (problem == NULL)
 	{
@@ -1790,9 +1936,11 @@ run_pass(Work *work, int place)
 	{
 		work->leaf = list_nth(work->leaves, i);
 		run_step(work, step_prepare);
-		while (!work->stopped && work->position < work->leaf->blocks)
+		while (!work->stopped && !work->leaf->gone &&
+			   work->position < work->leaf->blocks)
 			run_batch(work);
-		SPI_freeplan(work->plan);
+		if (work->plan)
+			SPI_freeplan(work->plan);
 		work->plan = NULL;
 		work->position = 0;
 	}
@@ -1802,18 +1950,10 @@ run_pass(Work *work, int place)
 static bool
 is_filled(Work *work)
 {
-	ListCell   *lc;
-
 	if (work->job->condition == NULL)
 		return true;
-	foreach(lc, work->leaves)
-	{
-		work->leaf = lfirst(lc);
-		run_step(work, step_look_for_missed);
-		if (work->stopped || work->found != FOUND_DONE)
-			return work->stopped;
-	}
-	return true;
+	run_step(work, step_look_for_missed);
+	return work->stopped || work->found == FOUND_DONE;
 }
 
 static void

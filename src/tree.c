@@ -1,0 +1,287 @@
+/*-------------------------------------------------------------------------
+ *
+ * tree.c
+ *	  Partitioned tables and their indexes, as jobs build them.
+ *
+ * The server has no CREATE INDEX CONCURRENTLY for a partitioned table, and no
+ * ADD CONSTRAINT ... USING INDEX.  So a job makes the index of the whole by
+ * itself, which is not valid then, builds that of each partition, and attaches
+ * it.  Partitions that are made or attached from the beginning on get theirs
+ * from the server.  When all are there the whole is valid; the server finds
+ * out only when the last one is attached, and not when the last one without
+ * is dropped.  A constraint is made of it in the way in which the server does
+ * it for each of the tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/partition.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "commands/defrem.h"
+#include "commands/tablecmds.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+/*
+ * Is a table the relation itself, or a part of it?  One that is dropped, or
+ * about to be detached, is none.  Takes no lock.
+ */
+bool
+sv_tree_has(Oid relation, Oid table)
+{
+	if (table == relation)
+		return get_rel_name(table) != NULL;
+	if (get_rel_relispartition(table))
+		return list_member_oid(get_partition_ancestors(table), relation);
+	return list_member_oid(find_all_inheritors(relation, NoLock, NULL),
+						   table);
+}
+
+/*
+ * What a row of the relation gets in a column that it leaves out, as SQL.
+ */
+char *
+sv_tree_default(Oid relation, const char *column)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	AttrNumber	number = get_attnum(relation, column);
+	Node	   *value = number == InvalidAttrNumber ? NULL :
+	build_column_default(table, number);
+
+	relation_close(table, NoLock);
+	return value ? sv_contract_expression_text(value, relation) : "NULL";
+}
+
+/*
+ * Indexes of partitioned tables
+ */
+
+/* of the indexes attached to one, that of a partition, or InvalidOid */
+static Oid
+index_of_partition(List *attached, Oid partition)
+{
+	ListCell   *lc;
+
+	foreach(lc, attached)
+	{
+		if (IndexGetRelation(lfirst_oid(lc), true) == partition)
+			return lfirst_oid(lc);
+	}
+	return InvalidOid;
+}
+
+/*
+ * The partitions of an index's table that have none attached to it: OIDs.
+ */
+List *
+sv_tree_lacking(Oid index)
+{
+	Oid			table = IndexGetRelation(index, false);
+	List	   *attached = find_inheritance_children(index, NoLock);
+	List	   *lacking = NIL;
+	ListCell   *lc;
+
+	foreach(lc, find_inheritance_children(table, NoLock))
+	{
+		if (sv_tree_has(table, lfirst_oid(lc)) &&
+			!OidIsValid(index_of_partition(attached, lfirst_oid(lc))))
+			lacking = lappend_oid(lacking, lfirst_oid(lc));
+	}
+	return lacking;
+}
+
+static bool
+is_valid(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	bool		result = HeapTupleIsValid(tuple) &&
+	((Form_pg_index) GETSTRUCT(tuple))->indisvalid;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
+}
+
+/* some may be there that no job has built */
+static void
+check_attached(Oid index)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_inheritance_children(index, NoLock))
+	{
+		if (!is_valid(lfirst_oid(lc)))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("index \"%s\" of a partition is not valid",
+							get_rel_name(lfirst_oid(lc)))));
+	}
+}
+
+static void
+mark_valid(Oid index)
+{
+	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID,
+											ObjectIdGetDatum(index));
+
+	((Form_pg_index) GETSTRUCT(tuple))->indisvalid = true;
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	CacheInvalidateRelcacheByRelid(IndexGetRelation(index, false));
+	CommandCounterIncrement();
+}
+
+/*
+ * Let the index of a partitioned table be valid if all partitions have one:
+ * false if some have not.  Locks the table against attaching and detaching.
+ */
+bool
+sv_tree_complete(Oid index)
+{
+	LockRelationOid(IndexGetRelation(index, false), ShareUpdateExclusiveLock);
+	if (sv_tree_lacking(index) != NIL)
+		return false;
+	check_attached(index);
+	if (!is_valid(index))
+		mark_valid(index);
+	return true;
+}
+
+/* "a_b" of an index over a and b, as long as a name may be */
+static char *
+column_names(Relation index)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < RelationGetNumberOfAttributes(index) &&
+		 names.len < NAMEDATALEN; i++)
+		appendStringInfo(&names, "%s%s", i ? "_" : "",
+						 NameStr(TupleDescAttr(RelationGetDescr(index),
+											   i)->attname));
+	return names.data;
+}
+
+/* the name that the server would choose for an index, or the key of it */
+static char *
+choose_name(Oid oid, const Constraint *key)
+{
+	Relation	index = relation_open(oid, AccessShareLock);
+	Oid			table = IndexGetRelation(oid, false);
+	char	   *name;
+
+	if (key && key->contype == CONSTR_PRIMARY)
+		name = ChooseRelationName(get_rel_name(table), NULL, "pkey",
+								  get_rel_namespace(table), true);
+	else
+		name = ChooseRelationName(get_rel_name(table), column_names(index),
+								  key ? "key" : "idx",
+								  get_rel_namespace(table), key != NULL);
+	relation_close(index, NoLock);
+	return name;
+}
+
+/*
+ * The name that the server would choose for an index.
+ */
+char *
+sv_tree_index_name(Oid index)
+{
+	return choose_name(index, NULL);
+}
+
+/*
+ * Keys
+ */
+
+static void
+check_not_null(Relation table, Relation index)
+{
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		AttrNumber	number = index->rd_index->indkey.values[i];
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table),
+												 number - 1);
+
+		if (!column->attnotnull)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("column \"%s\" of a primary key of table \"%s\" is not NOT NULL",
+							NameStr(column->attname),
+							RelationGetRelationName(table))));
+	}
+}
+
+static bits16
+flags_of(const Constraint *key)
+{
+	return INDEX_CONSTR_CREATE_UPDATE_INDEX |
+		INDEX_CONSTR_CREATE_REMOVE_OLD_DEPS |
+		(key->contype == CONSTR_PRIMARY ?
+		 INDEX_CONSTR_CREATE_MARK_AS_PRIMARY : 0) |
+		(key->deferrable ? INDEX_CONSTR_CREATE_DEFERRABLE : 0) |
+		(key->initdeferred ? INDEX_CONSTR_CREATE_INIT_DEFERRED : 0);
+}
+
+/* the constraint of one table, then those of its partitions */
+static void
+make_key(Oid oid, Oid parent, const Constraint *key)
+{
+	Relation	index = index_open(oid, AccessExclusiveLock);
+	Relation	table = relation_open(index->rd_index->indrelid, NoLock);
+	bool		is_primary = key->contype == CONSTR_PRIMARY;
+	ObjectAddress made;
+	ListCell   *lc;
+
+	if (is_primary)
+		check_not_null(table, index);
+	made = index_constraint_create(table, oid, parent, BuildIndexInfo(index),
+								   RelationGetRelationName(index),
+								   is_primary ? CONSTRAINT_PRIMARY :
+								   CONSTRAINT_UNIQUE,
+								   flags_of(key), false, false);
+	CacheInvalidateRelcache(table);
+	relation_close(table, NoLock);
+	index_close(index, NoLock);
+	CommandCounterIncrement();
+	foreach(lc, find_inheritance_children(oid, AccessExclusiveLock))
+	{
+		RenameRelationInternal(lfirst_oid(lc),
+							   choose_name(lfirst_oid(lc), key), true, true);
+		CommandCounterIncrement();
+		make_key(lfirst_oid(lc), made.objectId, key);
+	}
+}
+
+/*
+ * Make the constraint that "key" says of a unique index of a partitioned
+ * table, under the index's name.  The caller has locked the table and its
+ * partitions in ACCESS EXCLUSIVE mode.  Throws if the index is not valid.
+ */
+void
+sv_tree_make_key(Oid index, const Constraint *key)
+{
+	if (!sv_tree_complete(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is not valid", get_rel_name(index)),
+				 errdetail("Partition \"%s\" has none that is attached to it.",
+						   get_rel_name(linitial_oid(sv_tree_lacking(index))))));
+	make_key(index, InvalidOid, key);
+}
