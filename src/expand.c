@@ -2301,7 +2301,49 @@ check_reserved(Node *statement)
 	}
 }
 
-/* a child or partition must have the hidden columns of its parent */
+/* what the row trigger of the parent would have put into these columns */
+static void
+fill_heir(Oid parent, Oid child, List *columns)
+{
+	int			nestlevel = sv_contract_enter();
+	ListCell   *lp;
+	ListCell   *lc;
+
+	foreach(lp, columns != NIL &&
+			get_rel_relkind(child) != RELKIND_FOREIGN_TABLE ?
+			sv_sync_pairs(parent) : NIL)
+	{
+		SvSyncPair *pair = lfirst(lp);
+
+		foreach(lc, columns)
+		{
+			char	   *name = lfirst(lc);
+			char	   *value = strcmp(pair->old_column, name) == 0 ?
+			pair->down : strcmp(pair->new_column, name) == 0 ? pair->up : "";
+
+			if (*value == '\0' ||
+				get_attgenerated(child, get_attnum(child, name)) != '\0')
+				continue;
+			sv_fill_column(child, name, value, false);
+			sv_observe_note(SV_NOTE_FILL, child, "fill column %s", name);
+		}
+	}
+	sv_contract_leave(nestlevel);
+}
+
+/*
+ * A child or partition must have the hidden columns of its parent, with what
+ * the other versions read there.  True if there was anything to do.
+ */
+static bool
+prepare_heir(Oid parent, Oid child)
+{
+	List	   *added = sv_retain_prepare_heir(parent, child);
+
+	fill_heir(parent, child, added);
+	return sv_retain_demand_heir(parent, child) || added != NIL;
+}
+
 static void
 prepare_heirs(const AlterTableStmt *statement)
 {
@@ -2326,7 +2368,7 @@ prepare_heirs(const AlterTableStmt *statement)
 		if (OidIsValid(parent) && OidIsValid(child) &&
 			pg_class_ownercheck(parent, GetUserId()) &&
 			pg_class_ownercheck(child, GetUserId()) &&
-			sv_retain_prepare_heir(parent, child) && sv_contract_collecting())
+			prepare_heir(parent, child) && sv_contract_collecting())
 			sv_contract_touch(RelationRelationId, child);
 	}
 }

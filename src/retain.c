@@ -654,22 +654,21 @@ add_column_text(Relation from, Form_pg_attribute attribute)
 						 " GENERATED ALWAYS AS (%s) STORED" : " DEFAULT %s",
 						 sv_contract_default_text(GetAttrDefaultOid(RelationGetRelid(from),
 																	attribute->attnum)));
-	if (attribute->attnotnull)
-		appendStringInfoString(&text, " NOT NULL");
 	return text.data;
 }
 
 /*
  * A table is to be a child or partition of another: give it the hidden
- * columns that the parent has and it lacks.  True if there were any.
+ * columns that the parent has and it lacks.  Returns their names, of char *,
+ * for the caller to fill before sv_retain_demand_heir().
  */
-bool
+List *
 sv_retain_prepare_heir(Oid parent, Oid child)
 {
 	Relation	relation = relation_open(parent, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(relation);
 	StringInfoData text;
-	bool		any = false;
+	List	   *added = NIL;
 
 	initStringInfo(&text);
 	appendStringInfo(&text, "ALTER TABLE %s",
@@ -687,17 +686,78 @@ sv_retain_prepare_heir(Oid parent, Oid child)
 
 		/* LIKE may have made a plain column of one that is generated */
 		if (number != InvalidAttrNumber)
-			appendStringInfo(&text, "%s DROP COLUMN %s", any ? "," : "",
+			appendStringInfo(&text, "%s DROP COLUMN %s", added ? "," : "",
 							 quote_identifier(name));
 		appendStringInfo(&text, "%s%s",
-						 any || number != InvalidAttrNumber ? "," : "",
+						 added || number != InvalidAttrNumber ? "," : "",
 						 add_column_text(relation, attribute));
-		any = true;
+		added = lappend(added, pstrdup(name));
 	}
 	relation_close(relation, NoLock);
-	if (any)
+	if (added)
 		sv_retain_run(text.data);
-	return any;
+	CommandCounterIncrement();
+	return added;
+}
+
+/* a CHECK as ADD CONSTRAINT has it, for all rows */
+static char *
+check_clause(Oid check)
+{
+	int			nestlevel = sv_contract_enter();
+	Datum		datum = DirectFunctionCall1(pg_get_constraintdef,
+											ObjectIdGetDatum(check));
+	char	   *clause = TextDatumGetCString(datum);
+
+	sv_contract_leave(nestlevel);
+	if (sv_contract_is_not_valid(clause))
+		clause[strlen(clause) - strlen(" NOT VALID")] = '\0';
+	return clause;
+}
+
+/*
+ * The hidden columns of a table that is to be a child or partition are filled:
+ * let it demand of them, and by hidden CHECKs, what the parent does, which the
+ * server would refuse it for otherwise.  True if there was anything.
+ */
+bool
+sv_retain_demand_heir(Oid parent, Oid child)
+{
+	Relation	relation = relation_open(parent, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(relation);
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		char	   *name = NameStr(attribute->attname);
+		AttrNumber	number = sv_is_hidden(name) && attribute->attnotnull ?
+		get_attnum(child, name) : InvalidAttrNumber;
+
+		if (number != InvalidAttrNumber &&
+			!sv_catalog_is_not_null(child, number))
+			appendStringInfo(&text, "%s ALTER COLUMN %s SET NOT NULL",
+							 text.len ? "," : "", quote_identifier(name));
+	}
+	for (int i = 0; desc->constr && i < desc->constr->num_check; i++)
+	{
+		char	   *name = desc->constr->check[i].ccname;
+
+		if (sv_is_hidden(name) &&
+			!OidIsValid(get_relation_constraint_oid(child, name, true)))
+			appendStringInfo(&text, "%s ADD CONSTRAINT %s %s",
+							 text.len ? "," : "", quote_identifier(name),
+							 check_clause(get_relation_constraint_oid(parent,
+																	  name,
+																	  false)));
+	}
+	relation_close(relation, NoLock);
+	if (text.len == 0)
+		return false;
+	sv_retain_run(psprintf("ALTER TABLE %s%s", sv_catalog_relation_name(child),
+						   text.data));
+	return true;
 }
 
 /*

@@ -696,7 +696,8 @@ extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
 extern void sv_retain_hide_column(Oid relation, AttrNumber number);
 extern void sv_retain_relax_column(Oid relation, AttrNumber number,
 								   bool filled);
-extern bool sv_retain_prepare_heir(Oid parent, Oid child);
+extern List *sv_retain_prepare_heir(Oid parent, Oid child);
+extern bool sv_retain_demand_heir(Oid parent, Oid child);
 extern bool sv_retain_change_key(Oid constraint, bool primary);
 extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,

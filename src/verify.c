@@ -634,6 +634,8 @@ check_validity(Verification *verification)
 							 "    ON n.oid = t.relnamespace "
 							 "WHERE NOT c.convalidated"
 							 "  AND c.conparentid = 0"
+							 "  AND NOT (t.relispartition"
+							 "    AND c.coninhcount > 0)"
 							 "  AND n.nspname = ANY ($2)"
 							 "  AND NOT starts_with(c.conname, '"
 							 SV_HIDDEN_PREFIX "') "
