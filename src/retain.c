@@ -715,6 +715,25 @@ check_clause(Oid check)
 	return clause;
 }
 
+/* is a CHECK hidden, or about what is? */
+static bool
+is_hidden_check(const ConstrCheck *check, TupleDesc desc)
+{
+	Bitmapset  *numbers = NULL;
+	int			number = -1;
+
+	pull_varattnos(stringToNode(check->ccbin), 1, &numbers);
+	while ((number = bms_next_member(numbers, number)) >= 0)
+	{
+		AttrNumber	column = number + FirstLowInvalidHeapAttributeNumber;
+
+		if (column > 0 &&
+			sv_is_hidden(NameStr(TupleDescAttr(desc, column - 1)->attname)))
+			return true;
+	}
+	return sv_is_hidden(check->ccname);
+}
+
 /*
  * The hidden columns of a table that is to be a child or partition are filled:
  * let it demand of them, and by hidden CHECKs, what the parent does, which the
@@ -744,7 +763,7 @@ sv_retain_demand_heir(Oid parent, Oid child)
 	{
 		char	   *name = desc->constr->check[i].ccname;
 
-		if (sv_is_hidden(name) &&
+		if (is_hidden_check(&desc->constr->check[i], desc) &&
 			!OidIsValid(get_relation_constraint_oid(child, name, true)))
 			appendStringInfo(&text, "%s ADD CONSTRAINT %s %s",
 							 text.len ? "," : "", quote_identifier(name),

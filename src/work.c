@@ -140,7 +140,6 @@ typedef struct Work
 	/* backfill's own */
 	List	   *leaves;			/* of Leaf, by name */
 	Leaf	   *leaf;			/* the one at work */
-	SPIPlanPtr	plan;			/* for it */
 	BlockNumber position;		/* next block in it */
 	BlockNumber next;			/* the same when the batch is committed */
 	int			pass;			/* how many times through all leaves */
@@ -748,6 +747,7 @@ step_attach(Work *work)
 		comment = put_predecessor_away(work);
 		if (job->text == NULL || work->relkind == RELKIND_PARTITIONED_TABLE)
 			RenameRelationInternal(index, job->name, true, true);
+		CommandCounterIncrement();
 		if (job->text && work->relkind == RELKIND_PARTITIONED_TABLE)
 			sv_tree_make_key(index, parse_key(work));
 		else if (job->text)
@@ -1423,6 +1423,29 @@ compare_leaves(const ListCell *a, const ListCell *b)
 	return strcmp(((Leaf *) lfirst(a))->name, ((Leaf *) lfirst(b))->name);
 }
 
+/* the column's type, for casts */
+static void
+find_type(Work *work)
+{
+	HeapTuple	tuple = SearchSysCacheAttName(work->job->relid,
+											  work->job->name);
+	Form_pg_attribute column;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation %s does not exist",
+						work->job->name, work->target)));
+	column = (Form_pg_attribute) GETSTRUCT(tuple);
+	work->type =
+		MemoryContextStrdup(work->context,
+							format_type_extended(column->atttypid,
+												 column->atttypmod,
+												 FORMAT_TYPE_TYPEMOD_GIVEN |
+												 FORMAT_TYPE_FORCE_QUALIFY));
+	ReleaseSysCache(tuple);
+}
+
 /* find the tables that hold rows, and how large they are */
 static void
 step_find_leaves(Work *work)
@@ -1432,6 +1455,7 @@ step_find_leaves(Work *work)
 	MemoryContext oldcontext;
 	ListCell   *lc;
 
+	find_type(work);
 	work->leaves = NIL;
 	work->total = 0;
 	oldcontext = MemoryContextSwitchTo(work->context);
@@ -1561,29 +1585,6 @@ end_update(const SvIdentity *identity)
 	sv_catalog_become_caller(identity);
 }
 
-/* the column's type, for casts */
-static void
-find_type(Work *work)
-{
-	HeapTuple	tuple = SearchSysCacheAttName(work->job->relid,
-											  work->job->name);
-	Form_pg_attribute column;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation %s does not exist",
-						work->job->name, work->target)));
-	column = (Form_pg_attribute) GETSTRUCT(tuple);
-	work->type =
-		MemoryContextStrdup(work->context,
-							format_type_extended(column->atttypid,
-												 column->atttypmod,
-												 FORMAT_TYPE_TYPEMOD_GIVEN |
-												 FORMAT_TYPE_FORCE_QUALIFY));
-	ReleaseSysCache(tuple);
-}
-
 /*
  * Has somebody moved a row out of the way of the batches?  All partitions are
  * looked at in one snapshot, since a row may move from one to another.
@@ -1593,7 +1594,6 @@ step_look_for_missed(Work *work)
 {
 	SvIdentity	identity;
 
-	find_type(work);
 	begin_update(work, &identity);
 	if (SPI_execute(psprintf("SELECT 1 FROM %s WHERE %s", work->target,
 							 missed_condition(work)),
@@ -1604,35 +1604,23 @@ step_look_for_missed(Work *work)
 }
 
 /*
- * Is the leaf at work still a part of the relation?  Keeps it that for as long
- * as the transaction lasts.
+ * Is the leaf at work still a part of the relation?  Keeps it that, under the
+ * name that is noted, for as long as the transaction lasts.
  */
 static bool
 is_leaf_there(Work *work)
 {
 	Leaf	   *leaf = work->leaf;
+	char	   *name;
 
 	LockRelationOid(leaf->oid, RowExclusiveLock);
 	leaf->gone = !sv_tree_has(work->job->relid, leaf->oid);
-	return !leaf->gone;
-}
-
-static void
-step_prepare(Work *work)
-{
-	Oid			types[2] = {TIDOID, TIDOID};
-	SvIdentity	identity;
-
-	if (!is_leaf_there(work))
-		return;
-	find_type(work);
-	begin_update(work, &identity);
-	work->plan = SPI_prepare(update_statement(work), 2, types);
-	if (work->plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s",
-			 SPI_result_code_string(SPI_result));
-	SPI_keepplan(work->plan);
-	end_update(&identity);
+	if (leaf->gone)
+		return false;
+	name = sv_catalog_relation_name(leaf->oid);
+	if (strcmp(name, leaf->name) != 0)
+		leaf->name = MemoryContextStrdup(work->context, name);
+	return true;
 }
 
 /* does anybody wait for this transaction? */
@@ -1652,12 +1640,14 @@ others_wait(void)
 static void
 update_range(Work *work)
 {
+	Oid			types[2] = {TIDOID, TIDOID};
 	Datum		values[2] = {PointerGetDatum(&work->from),
 	PointerGetDatum(&work->to)};
 	SvIdentity	identity;
 
 	begin_update(work, &identity);
-	if (SPI_execute_plan(work->plan, values, NULL, false, 0) != SPI_OK_UPDATE)
+	if (SPI_execute_with_args(update_statement(work), 2, types, values, NULL,
+							  false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "a backfill's statement is no UPDATE");
 	work->updated = SPI_processed;
 	end_update(&identity);
@@ -1935,13 +1925,9 @@ run_pass(Work *work, int place)
 	for (int i = place; i < list_length(work->leaves) && !work->stopped; i++)
 	{
 		work->leaf = list_nth(work->leaves, i);
-		run_step(work, step_prepare);
 		while (!work->stopped && !work->leaf->gone &&
 			   work->position < work->leaf->blocks)
 			run_batch(work);
-		if (work->plan)
-			SPI_freeplan(work->plan);
-		work->plan = NULL;
 		work->position = 0;
 	}
 }
