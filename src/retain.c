@@ -1700,9 +1700,7 @@ is_left_to_job(Oid index)
 	const char *name = get_rel_name(index);
 	ListCell   *lc;
 
-	if (strncmp(name, SV_JOB_NAME, sizeof(SV_JOB_NAME) - 1) != 0)
-		return false;
-	foreach(lc, sv_catalog_jobs())
+	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
 	{
 		SvJob	   *job = lfirst(lc);
 		char	   *own = psprintf(SV_JOB_NAME "_%d_", job->id);

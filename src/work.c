@@ -1158,6 +1158,18 @@ build_index(Work *work, const Build *build, Step create)
 	}
 }
 
+/* until it is attached: told in errors, found again by a job that resumes */
+static char *
+partition_index_name(const Work *work, Oid partition)
+{
+	char	   *table = get_rel_name(partition);
+	char	   *name = psprintf(SV_JOB_NAME "_%d_%s", work->job->id,
+								table ? table : "");
+
+	return strlen(name) < NAMEDATALEN ? name :
+		psprintf(SV_JOB_NAME "_%d_%u", work->job->id, partition);
+}
+
 /*
  * work->builds becomes the indexes of those partitions of work->build that
  * have none attached to it.  A partition that was made since the index of the
@@ -1178,7 +1190,7 @@ step_find_partitions(Work *work)
 		Build	   *build = palloc(sizeof(Build));
 
 		build->table = oid;
-		build->name = psprintf(SV_JOB_NAME "_%d_%u", work->job->id, oid);
+		build->name = partition_index_name(work, oid);
 		build->partitioned = get_rel_relkind(oid) ==
 			RELKIND_PARTITIONED_TABLE;
 		build->whole = whole;

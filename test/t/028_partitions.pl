@@ -144,13 +144,15 @@ sub ready
 # nothing of it is left when the older version is gone
 sub finish
 {
-	my ($database, $what, $findings) = @_;
+	my ($database, $what) = @_;
 
 	is($node->safe_psql($database, $differing), 0,
 		"$what: both versions see the same");
 	is( $node->safe_psql($database, q{
 			SELECT * FROM schemaver.verify(deep => true)
-			WHERE finding <> 'changed by hand'}),
+			WHERE finding <> 'changed by hand' AND NOT EXISTS (
+				SELECT FROM pg_class WHERE NOT relispartition
+					AND relkind = 'r' AND object LIKE '%' || relname)}),
 		'', "$what: nothing is found");
 	$node->safe_psql($database, q{SELECT schemaver.retire('1.0.0')});
 	return;
@@ -177,6 +179,22 @@ sub wait_for
 	  or die "no $kind of $target";
 	return $node->safe_psql($database,
 		"SELECT pid FROM schemaver.jobs WHERE $which");
+}
+
+# what an operator says once more if the server gives up on a deadlock, as
+# beside any CREATE INDEX CONCURRENTLY
+sub insist
+{
+	my ($database, $sql) = @_;
+
+	for (1 .. 20)
+	{
+		my ($status, $out, $error) = $node->psql($database, $sql);
+
+		return if $status == 0;
+		die $error unless $error =~ /deadlock/;
+	}
+	die 'there is no end of deadlocks';
 }
 
 $node->safe_psql('postgres', 'CREATE DATABASE plain');
@@ -216,7 +234,7 @@ sub start_clients
 
 fresh('busy', 40000);
 my @out = ('', '', '');
-my $old = start_clients('1.0.0', 0, 25, \$out[0]);
+my $old = start_clients('1.0.0', 0, 20, \$out[0]);
 sleep 2;
 my $log_position = -s $node->logfile;
 migrate('busy');
@@ -242,7 +260,7 @@ finish_as_plain('busy', 'busy');
 
 # Crashes while the jobs are at work
 srand(42);
-fresh('crash', 40000);
+fresh('crash', 20000);
 migrate('crash');
 for my $round (1 .. 8)
 {
@@ -277,7 +295,7 @@ cmp_ok($node->safe_psql('crash', 'SELECT max(attempts) FROM schemaver.jobs'),
 finish_as_plain('crash', 'crashes');
 
 # A backfill that is killed goes on in the partition where it was
-fresh('place', 40000);
+fresh('place', 20000);
 $node->safe_psql('postgres',
 	'ALTER DATABASE place SET schemaver.batch_time = 1');
 migrate('place');
@@ -292,13 +310,13 @@ like($leaf, qr/event_0[34]/, 'place: it had left the first partitions');
 $node->safe_psql('place', 'CALL schemaver.run_jobs()');
 is( $node->safe_psql('place',
 		"SELECT rows, attempts > 1 FROM schemaver.jobs WHERE job = $job"),
-	'40000|t', 'place: each row was filled once');
+	'20000|t', 'place: each row was filled once');
 finish_as_plain('place', 'place');
 $node->append_conf('postgresql.conf', 'schemaver.job_workers = 2');
 $node->reload;
 
 # Partitions come and go while the jobs are at work
-fresh('moving', 40000);
+fresh('moving', 20000);
 $node->safe_psql('postgres',
 	'ALTER DATABASE moving SET schemaver.batch_time = 1');
 migrate('moving');
@@ -308,7 +326,7 @@ $node->safe_psql('moving', q{
 	INSERT INTO a_first SELECT '5', 1000000 + g, '2023-05-05', 1
 	FROM generate_series(1, 100) g});
 wait_for('moving', 'backfill', 'note');
-$node->safe_psql('moving', $_) for (
+insist('moving', $_) for (
 	'ALTER TABLE event DETACH PARTITION event_02',
 	'DROP TABLE event_01',
 	'ALTER TABLE event_03_a RENAME TO event_03_renamed',
@@ -316,7 +334,7 @@ $node->safe_psql('moving', $_) for (
 		FOR VALUES FROM ('2023-01-01') TO ('2024-01-01')});
 pass('moving: partitions come and go while rows are filled');
 wait_for('moving', 'index', '%');
-$node->safe_psql('moving', $_) for (
+insist('moving', $_) for (
 	q{CREATE TABLE event_05 PARTITION OF event
 		FOR VALUES FROM ('2024-05-01') TO ('2024-06-01')},
 	'ALTER TABLE event DETACH PARTITION event_04');
