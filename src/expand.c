@@ -428,7 +428,7 @@ owner_of_trigger(Oid trigger)
 	if (OidIsValid(values[1]))
 		ObjectAddressSet(owner, TriggerRelationId, values[1]);
 	else if (OidIsValid(values[2]) &&
-			 constraint_type(values[2]) == CONSTRAINT_FOREIGN)
+			 constraint_type(values[2]) != CONSTRAINT_TRIGGER)
 		ObjectAddressSet(owner, ConstraintRelationId, values[2]);
 	else
 		ObjectAddressSet(owner, RelationRelationId, values[0]);

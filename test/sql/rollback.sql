@@ -223,6 +223,7 @@ SELECT schemaver.apply($$
 	CREATE TABLE watched_0 PARTITION OF watched FOR VALUES WITH (modulus 1, remainder 0);
 	CREATE TRIGGER watch AFTER UPDATE OF a ON watched FOR EACH ROW
 		WHEN (NEW.b > 0) EXECUTE FUNCTION nothing();
+	CREATE TABLE plain (id int PRIMARY KEY);
 $$, '8.0.0');
 SELECT schemaver.register('8.0.0');
 SELECT schemaver.unregister();
@@ -240,6 +241,13 @@ SELECT tgrelid::regclass, tgname, tgfoid::regproc FROM pg_trigger
 SELECT pg_describe_object(refclassid, refobjid, refobjsubid), deptype FROM pg_depend
 	WHERE objid = (SELECT oid FROM pg_trigger WHERE tgname = 'watch' AND
 		tgrelid = 'watched'::regclass) ORDER BY 1;
+
+-- a key that is checked late goes with its trigger
+SELECT schemaver.apply('ALTER TABLE plain ADD late int;
+	ALTER TABLE plain ADD CONSTRAINT late UNIQUE (late) DEFERRABLE', '8.4.0');
+SELECT schemaver.rollback('8.0.0');
+SELECT attname FROM pg_attribute
+WHERE attrelid = 'plain'::regclass AND attnum > 0 AND NOT attisdropped;
 
 \c :home
 DROP DATABASE sv_rollback;

@@ -220,14 +220,14 @@ DELETE FROM event WHERE id = :made;
 
 sub start_clients
 {
-	my ($version, $first, $seconds, $out) = @_;
+	my ($version, $first, $seconds, $out, $database) = @_;
 
 	local $ENV{PGOPTIONS} = $version ? "-c schemaver.app=shop/$version" : '';
 	return IPC::Run::start(
 		[
 			'pgbench', '-n', '-M', 'prepared', '-c', '4', '-T', $seconds,
 			'-D', "first=$first", '-f', $node->basedir . '/work.sql',
-			'-h', $node->host, '-p', $node->port, 'busy'
+			'-h', $node->host, '-p', $node->port, $database || 'busy'
 		],
 		'>', $out, '2>&1');
 }
@@ -357,6 +357,36 @@ is( $node->safe_psql('moving', q{
 	"a_first|1|5|100\n1.0.0\n100|1|5",
 	'moving: what was attached is there for both versions');
 finish('moving', 'moving');
+
+# Rolled back while rows are filled and while indexes are built, with clients of
+# the older version, and on again; at last the newer version is given up
+fresh('back', 20000);
+$node->safe_psql('postgres', 'ALTER DATABASE back SET schemaver.batch_time = 1');
+my $back_out = '';
+my $back = start_clients('1.0.0', 0, 12, \$back_out, 'back');
+for my $kind ('backfill', 'index')
+{
+	migrate('back');
+	wait_for('back', $kind, '%');
+	insist('back', q{SELECT schemaver.rollback('1.0.0')});
+	is( $node->safe_psql('back', q{
+			SELECT count(*) FROM schemaver.jobs WHERE state = 'done'
+				AND kind IN ('attach', 'relax');
+			SELECT object, finding FROM schemaver.verify()
+			WHERE severity = 'error'}),
+		0, "back: rolled back while the kind at work is $kind");
+}
+migrate('back');
+$back->finish;
+like($back_out, qr/failed transactions: 0 /, 'back: none failed');
+unlike($back_out, qr/ERROR|abort/, 'back: no error');
+ready('back');
+is($node->safe_psql('back', $differing), 0, 'back: both versions see the same');
+insist('back', q{SELECT schemaver.rollback('1.0.0')});
+$node->safe_psql('back', q{SELECT schemaver.retire('2.0.0')});
+$node->safe_psql('postgres', 'CREATE DATABASE plain_old');
+$node->safe_psql('plain_old', $tables);
+is(shape('back'), shape('plain_old'), 'back: nothing of it is left');
 
 $node->stop;
 done_testing();
