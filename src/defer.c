@@ -27,6 +27,7 @@
 #include "access/table.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
@@ -198,6 +199,19 @@ is_range_of(const RangeVar *range, Oid relation)
 	return range && RangeVarGetRelid(range, NoLock, true) == relation;
 }
 
+/* the table, or a partition of it, which its keys hold for as well */
+static bool
+is_part_of(const RangeVar *range, Oid relation)
+{
+	Oid			part = range ? RangeVarGetRelid(range, NoLock, true) :
+	InvalidOid;
+
+	return OidIsValid(part) &&
+		(part == relation || (get_rel_relispartition(part) &&
+							  list_member_oid(get_partition_ancestors(part),
+											  relation)));
+}
+
 /* does a statement drop that column of the table, or change its type? */
 static bool
 changes_column(Node *statement, Oid relation, const char *column)
@@ -285,7 +299,7 @@ refers_to(Node *element, Oid relation)
 		return false;
 	if (IsA(element, Constraint))
 		return ((Constraint *) element)->contype == CONSTR_FOREIGN &&
-			is_range_of(((Constraint *) element)->pktable, relation);
+			is_part_of(((Constraint *) element)->pktable, relation);
 	if (!IsA(element, ColumnDef))
 		return false;
 	foreach(lc, ((ColumnDef *) element)->constraints)
@@ -383,7 +397,7 @@ sv_defer_conflicts(Node *statement, Oid relation, bool pending)
 			return drop_conflicts((DropStmt *) statement, relation);
 		case T_InsertStmt:
 			return ((InsertStmt *) statement)->onConflictClause &&
-				is_range_of(((InsertStmt *) statement)->relation, relation);
+				is_part_of(((InsertStmt *) statement)->relation, relation);
 		case T_CreateStmt:
 			foreach(lc, ((CreateStmt *) statement)->tableElts)
 			{

@@ -1707,8 +1707,10 @@ is_left_to_job(Oid index)
 
 		/* of a partition while it is built, see work.c */
 		if (strncmp(name, own, strlen(own)) == 0 ||
-			strcmp(job->name, name) == 0 ||
-			(job->condition && strcmp(job->condition, name) == 0) ||
+			(strcmp(job->kind, SV_JOB_INDEX) == 0 &&
+			 strcmp(job->name, name) == 0) ||
+			(strcmp(job->kind, SV_JOB_ATTACH) == 0 && job->condition &&
+			 strcmp(job->condition, name) == 0) ||
 			(strcmp(job->kind, SV_JOB_LOOSEN) == 0 &&
 			 strcmp(psprintf(SV_JOB_NAME "_%d", job->id), name) == 0))
 			return true;

@@ -112,7 +112,7 @@ typedef struct Build
 	Oid			table;
 	char	   *name;			/* of the index */
 	bool		partitioned;
-	const struct Build *whole;	/* that it is to be a partition of, or NULL */
+	const struct Build *whole;	/* that it is to be a part of, or NULL */
 } Build;
 
 /* one run of one job */
@@ -134,12 +134,12 @@ typedef struct Work
 	const char *sql;			/* statement to run */
 	const Build *build;			/* index to build */
 	List	   *builds;			/* of Build: for partitions */
+	const char *constraint;		/* to validate */
 	Found		found;			/* what is there already */
-
-
-	/* backfill's own */
 	List	   *leaves;			/* of Leaf, by name */
 	Leaf	   *leaf;			/* the one at work */
+
+	/* backfill's own */
 	BlockNumber position;		/* next block in it */
 	BlockNumber next;			/* the same when the batch is committed */
 	int			pass;			/* how many times through all leaves */
@@ -605,12 +605,85 @@ run_sql(Work *work, const char *sql)
 	run_step(work, step_sql);
 }
 
-/* the constraint of a name on the job's relation; needs a transaction */
-static bool
-find_constraint(const Work *work, const char *name, bool *validated)
+/*
+ * Leaves
+ */
+
+static int
+compare_leaves(const ListCell *a, const ListCell *b)
 {
-	Oid			oid = get_relation_constraint_oid(work->job->relid, name,
-												  true);
+	return strcmp(((Leaf *) lfirst(a))->name, ((Leaf *) lfirst(b))->name);
+}
+
+/* find the tables that hold rows, and how large they are */
+static void
+step_find_leaves(Work *work)
+{
+	List	   *relations = find_all_inheritors(work->job->relid,
+												AccessShareLock, NULL);
+	MemoryContext oldcontext;
+	ListCell   *lc;
+
+	work->leaves = NIL;
+	work->total = 0;
+	oldcontext = MemoryContextSwitchTo(work->context);
+	foreach(lc, relations)
+	{
+		Relation	relation = table_open(lfirst_oid(lc), NoLock);
+		Leaf	   *leaf;
+
+		if (relation->rd_rel->relkind == RELKIND_RELATION)
+		{
+			leaf = palloc0(sizeof(Leaf));
+			leaf->oid = RelationGetRelid(relation);
+			leaf->name =
+				quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+										   RelationGetRelationName(relation));
+			leaf->blocks = RelationGetNumberOfBlocks(relation);
+			leaf->filenode = relation->rd_node.relNode;
+			work->total += leaf->blocks;
+			work->leaves = lappend(work->leaves, leaf);
+		}
+		else if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" is not a table",
+							RelationGetRelationName(relation))));
+		table_close(relation, NoLock);
+	}
+	list_sort(work->leaves, compare_leaves);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * Is the leaf at work still a part of the relation?  Keeps it that, under the
+ * name that is noted, for as long as the transaction lasts.
+ */
+static bool
+is_leaf_there(Work *work)
+{
+	Leaf	   *leaf = work->leaf;
+	char	   *name;
+
+	LockRelationOid(leaf->oid, RowExclusiveLock);
+	leaf->gone = !sv_tree_has(work->job->relid, leaf->oid);
+	if (leaf->gone)
+		return false;
+	name = sv_catalog_relation_name(leaf->oid);
+	if (strcmp(name, leaf->name) != 0)
+		leaf->name = MemoryContextStrdup(work->context, name);
+	return true;
+}
+
+/*
+ * Constraints
+ */
+
+/* the constraint of a name on a relation; needs a transaction */
+static bool
+find_constraint(Oid relation, const char *name, bool *validated)
+{
+	Oid			oid = get_relation_constraint_oid(relation, name, true);
 	HeapTuple	tuple;
 
 	if (!OidIsValid(oid))
@@ -638,11 +711,48 @@ parse_one(const char *text, NodeTag tag)
 	return node;
 }
 
+/* let one partition comply with work->constraint, if it does not yet */
+static void
+step_validate_leaf(Work *work)
+{
+	bool		validated;
+
+	if (!read_row(work))
+		return;
+	unlock_row(work);
+	if (is_leaf_there(work) &&
+		find_constraint(work->leaf->oid, work->constraint, &validated) &&
+		!validated)
+		run_as_owner(work, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
+									work->leaf->name,
+									quote_identifier(work->constraint)));
+}
+
+/*
+ * Look at the rows that a constraint was not made for, of a partitioned table
+ * in a transaction for each partition.
+ */
+static void
+validate(Work *work, const char *constraint)
+{
+	ListCell   *lc;
+
+	work->constraint = constraint;
+	if (work->relkind == RELKIND_PARTITIONED_TABLE)
+		run_step(work, step_find_leaves);
+	foreach(lc, work->leaves)
+	{
+		work->leaf = lfirst(lc);
+		run_step(work, step_validate_leaf);
+	}
+	run_sql(work, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
+						   work->target, quote_identifier(constraint)));
+}
+
 static void
 do_validate(Work *work)
 {
-	run_sql(work, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
-						   work->target, quote_identifier(work->job->name)));
+	validate(work, pstrdup(work->job->name));
 }
 
 /*
@@ -767,7 +877,8 @@ step_look_for_constraint(Work *work)
 {
 	bool		validated;
 
-	work->found = find_constraint(work, work->job->name, &validated) ?
+	work->found = find_constraint(work->job->relid, work->job->name,
+								  &validated) ?
 		FOUND_DONE : FOUND_NOTHING;
 }
 
@@ -917,8 +1028,8 @@ static void
 step_look_for_notnull(Work *work)
 {
 	bool		validated = false;
-	bool		found = find_constraint(work, notnull_check_name(work),
-										&validated);
+	bool		found = find_constraint(work->job->relid,
+										notnull_check_name(work), &validated);
 	HeapTuple	tuple = SearchSysCacheAttName(work->job->relid,
 											  work->job->name);
 
@@ -948,14 +1059,13 @@ step_blame_null(Work *work)
 }
 
 static void
-validate_not_null(Work *work, const char *check)
+validate_not_null(Work *work)
 {
 	ErrorData  *volatile problem = NULL;
 
 	PG_TRY();
 	{
-		run_sql(work, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
-							   work->target, check));
+		validate(work, notnull_check_name(work));
 	}
 	PG_CATCH();
 	{
@@ -1007,7 +1117,7 @@ do_notnull(Work *work)
 		run_sql(work, psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
 							   work->target, check, column));
 	if (work->found != FOUND_VALIDATED && work->found != FOUND_DONE)
-		validate_not_null(work, check);
+		validate_not_null(work);
 	if (work->found != FOUND_DONE)
 		run_sql(work, psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
 							   work->target, column));
@@ -1417,10 +1527,9 @@ do_loosen(Work *work)
 	if (work->stopped || work->found == FOUND_DONE)
 		return;
 	build.table = work->job->relid;
-	build.schema = pstrdup(work->job->schema);
-	build.table_name = pstrdup(work->job->relation);
 	build.name = loosened_name(work);
 	build.partitioned = false;
+	build.whole = NULL;
 	build_index(work, &build, step_create_loosened);
 	run_step(work, step_exchange_key);
 }
@@ -1429,15 +1538,9 @@ do_loosen(Work *work)
  * Backfill
  */
 
-static int
-compare_leaves(const ListCell *a, const ListCell *b)
-{
-	return strcmp(((Leaf *) lfirst(a))->name, ((Leaf *) lfirst(b))->name);
-}
-
 /* the column's type, for casts */
 static void
-find_type(Work *work)
+step_find_type(Work *work)
 {
 	HeapTuple	tuple = SearchSysCacheAttName(work->job->relid,
 											  work->job->name);
@@ -1456,47 +1559,6 @@ find_type(Work *work)
 												 FORMAT_TYPE_TYPEMOD_GIVEN |
 												 FORMAT_TYPE_FORCE_QUALIFY));
 	ReleaseSysCache(tuple);
-}
-
-/* find the tables that hold rows, and how large they are */
-static void
-step_find_leaves(Work *work)
-{
-	List	   *relations = find_all_inheritors(work->job->relid,
-												AccessShareLock, NULL);
-	MemoryContext oldcontext;
-	ListCell   *lc;
-
-	find_type(work);
-	work->leaves = NIL;
-	work->total = 0;
-	oldcontext = MemoryContextSwitchTo(work->context);
-	foreach(lc, relations)
-	{
-		Relation	relation = table_open(lfirst_oid(lc), NoLock);
-		Leaf	   *leaf;
-
-		if (relation->rd_rel->relkind == RELKIND_RELATION)
-		{
-			leaf = palloc0(sizeof(Leaf));
-			leaf->oid = RelationGetRelid(relation);
-			leaf->name =
-				quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-										   RelationGetRelationName(relation));
-			leaf->blocks = RelationGetNumberOfBlocks(relation);
-			leaf->filenode = relation->rd_node.relNode;
-			work->total += leaf->blocks;
-			work->leaves = lappend(work->leaves, leaf);
-		}
-		else if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("\"%s\" is not a table",
-							RelationGetRelationName(relation))));
-		table_close(relation, NoLock);
-	}
-	list_sort(work->leaves, compare_leaves);
-	MemoryContextSwitchTo(oldcontext);
 }
 
 /* where an earlier run was: the leaf; those before it are done */
@@ -1613,26 +1675,6 @@ step_look_for_missed(Work *work)
 		elog(ERROR, "could not look for missed rows");
 	work->found = SPI_processed > 0 ? FOUND_BEGUN : FOUND_DONE;
 	end_update(&identity);
-}
-
-/*
- * Is the leaf at work still a part of the relation?  Keeps it that, under the
- * name that is noted, for as long as the transaction lasts.
- */
-static bool
-is_leaf_there(Work *work)
-{
-	Leaf	   *leaf = work->leaf;
-	char	   *name;
-
-	LockRelationOid(leaf->oid, RowExclusiveLock);
-	leaf->gone = !sv_tree_has(work->job->relid, leaf->oid);
-	if (leaf->gone)
-		return false;
-	name = sv_catalog_relation_name(leaf->oid);
-	if (strcmp(name, leaf->name) != 0)
-		leaf->name = MemoryContextStrdup(work->context, name);
-	return true;
 }
 
 /* does anybody wait for this transaction? */
@@ -1957,6 +1999,7 @@ is_filled(Work *work)
 static void
 do_backfill(Work *work)
 {
+	run_step(work, step_find_type);
 	run_step(work, step_find_leaves);
 	work->batch = FIRST_BATCH;
 	work->target_ms = batch_time;

@@ -388,5 +388,35 @@ $node->safe_psql('postgres', 'CREATE DATABASE plain_old');
 $node->safe_psql('plain_old', $tables);
 is(shape('back'), shape('plain_old'), 'back: nothing of it is left');
 
+# Dump and restore while an index of the whole lacks that of a partition
+fresh('dumped', 2000);
+$node->safe_psql('postgres',
+	'ALTER DATABASE dumped SET schemaver.job_workers = 0');
+migrate('dumped');
+$node->safe_psql('dumped', q{INSERT INTO public.event (id, at, note)
+	SELECT id, '2024-04-01', gen_random_uuid() FROM generate_series(5001, 5002) AS id;
+	UPDATE public.event SET note = (SELECT note FROM public.event WHERE id = 5001)
+	WHERE id = 5002});
+my ($status, $out, $error) =
+  $node->psql('dumped', 'CALL schemaver.run_jobs()');
+like($error, qr/Key \(note, at\)=.* is duplicated/,
+	'dumped: an index fails in one partition');
+$node->command_ok(
+	[ 'pg_dump', '-Fc', '-f', $node->basedir . '/dump', $node->connstr('dumped') ],
+	'dumped: dump');
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+$node->safe_psql('postgres',
+	'ALTER DATABASE restored SET schemaver.job_workers = 0');
+$node->command_ok(
+	[ 'pg_restore', '-d', $node->connstr('restored'), $node->basedir . '/dump' ],
+	'dumped: restore');
+$node->safe_psql('restored', q{
+	SELECT schemaver.register('1.0.0');
+	UPDATE public.event SET note = gen_random_uuid() WHERE id = 5002;
+	SELECT schemaver.retry(job) FROM schemaver.jobs WHERE state = 'failed'});
+$node->safe_psql('restored', 'CALL schemaver.run_jobs()');
+ready('restored');
+finish_as_plain('restored', 'dumped');
+
 $node->stop;
 done_testing();
