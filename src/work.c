@@ -1092,7 +1092,7 @@ step_end_notnull(Work *work)
 		return;
 	check = notnull_check_name(work);
 	begin_change(work);
-	if (find_constraint(work, check, &validated))
+	if (find_constraint(work->job->relid, check, &validated))
 		run_as_owner(work, psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
 									work->target, quote_identifier(check)));
 	PushActiveSnapshot(GetTransactionSnapshot());
