@@ -181,7 +181,7 @@ CALL schemaver.run_jobs();
 SELECT DISTINCT x, schemaver_retained_x FROM m;
 SELECT conrelid::regclass, convalidated FROM pg_constraint WHERE conname = 'm_x'
 ORDER BY 1;
-SELECT regexp_replace(unnest(jobs), ':.*', '') AS job FROM schemaver.plan($$
+SELECT regexp_replace(unnest(jobs), ' of .*', '') AS job FROM schemaver.plan($$
 	ALTER TABLE m ADD CONSTRAINT m_id UNIQUE (id, at);
 	INSERT INTO m1 (id, at, v, w) VALUES (1, '2024-01-02', 1, '1')
 	ON CONFLICT (id, at) DO NOTHING;
@@ -190,7 +190,7 @@ $$, '5.4.0');
 -- partitions of several owners are left to the migration
 CREATE ROLE sv_parted_owner;
 ALTER TABLE m1 OWNER TO sv_parted_owner;
-SELECT regexp_replace(unnest(jobs), ':.*', '') AS job
+SELECT regexp_replace(unnest(jobs), ' of .*', '') AS job
 FROM schemaver.plan('CREATE INDEX ON m (w)', '6.0.0');
 SELECT object, finding, detail FROM schemaver.verify(deep => true)
 WHERE finding <> 'changed by hand';
