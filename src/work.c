@@ -27,6 +27,13 @@
  * condition looks at the end, in one snapshot, whether the condition still
  * holds anywhere, and if so goes through the table again.
  *
+ * Partitions may be made, attached, renamed, detached and dropped while a job
+ * is at work.  A backfill sees to it before each batch that its leaf is still a
+ * part of the whole, and looks at all leaves in one snapshot at the end, so
+ * that it finds the rows of a leaf that came, and those that have moved.  Of an
+ * index, see tree.c, the partitions without one are looked for again until
+ * there are none.
+ *
  * Where a column has got a successor of another type, what is on the old one
  * stays in force until its like on the new one is ready, and gives it its name
  * in the very transaction that makes it.  What a version expects is completed
@@ -1205,15 +1212,16 @@ step_create_index(Work *work)
 static void
 step_drop_leftover(Work *work)
 {
+	Oid			index = find_index(work->build);
 	MemoryContext oldcontext;
 	char	   *text;
 
-	if (!read_row(work))
+	if (!read_row(work) || !OidIsValid(index))
 		return;
 	unlock_row(work);
 	oldcontext = MemoryContextSwitchTo(work->context);
 	text = psprintf("DROP INDEX CONCURRENTLY %s",
-					sv_catalog_relation_name(find_index(work->build)));
+					sv_catalog_relation_name(index));
 	set_local("lock_timeout", "0");
 	run_utility(work, parse_one(text, T_DropStmt), text);
 	MemoryContextSwitchTo(oldcontext);
