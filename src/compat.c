@@ -919,21 +919,23 @@ mirrored_columns(const Wanted *wanted, const SvPart *constraint, int16 *keys)
 
 /*
  * What an index has beyond the columns of its constraint the server takes for
- * columns of the constraint's relation, when it prints that.  A view need not
- * have them, so the last one stands for them as well.
+ * columns of the constraint's relation, when it prints that.  Where a view has
+ * no such ones, the last one stands for them as well.
  */
 static int
-pad_columns(Oid index, int16 *keys, int nkeys)
+pad_columns(Oid view, Oid index, int16 *keys, int nkeys)
 {
 	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-	int			natts = ((Form_pg_index) GETSTRUCT(tuple))->indnatts;
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+	bool		fits = true;
 
+	for (int i = nkeys; i < form->indnatts; i++)
+		fits &= get_attname(view, form->indkey.values[i], true) != NULL;
+	for (int i = nkeys; nkeys > 0 && !fits && i < form->indnatts; i++)
+		keys[i] = keys[nkeys - 1];
+	if (nkeys > 0 && !fits)
+		nkeys = form->indnatts;
 	ReleaseSysCache(tuple);
-	while (nkeys > 0 && nkeys < natts)
-	{
-		keys[nkeys] = keys[nkeys - 1];
-		nkeys++;
-	}
 	return nkeys;
 }
 
@@ -951,7 +953,7 @@ mirror_constraint(Oid view, const Wanted *wanted, const SvPart *then,
 	ObjectAddress base;
 	Oid			constraint = InvalidOid;
 
-	nkeys = pad_columns(form->conindid, keys, nkeys);
+	nkeys = pad_columns(view, form->conindid, keys, nkeys);
 	if (nkeys > 0)
 		constraint = CreateConstraintEntry(then->name, wanted->schema,
 										   then->flavour,
