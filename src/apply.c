@@ -1004,6 +1004,10 @@ finish(Migration *migration)
 	sv_require_relax(migration->product);
 	report_checked(migration, loosen_all_added(migration, findings));
 	report_deferred(migration);
+
+	/* versions that have given way may have been the last to need that */
+	if (sv_key_tighten_all(release, supported, false) > 0)
+		sv_contract_look_again();
 	leave_jobs(migration, release);
 
 	/* the base schemas fulfil the new contract, but for what they retain */
