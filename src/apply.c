@@ -57,7 +57,7 @@ typedef struct Migration
 	List	   *needed;			/* of SvNeededLock, of the last attempt */
 	SvRelease  *from;			/* the current release, or NULL */
 	List	   *releases;		/* the supported ones, from included */
-	bool		nullable;		/* older ones may leave what it does not allow */
+	bool		nullable;		/* older ones may leave NULL and duplicates */
 	SvStatement *statement;		/* the one that runs, for error messages */
 	const char *undone;			/* version whose rollback section it is of */
 	bool		forward;		/* to a version that was rolled back */
