@@ -125,6 +125,7 @@ static HTAB *touched = NULL;
 static HTAB *loaded = NULL;
 
 SvPendingHook sv_contract_pending_hook = NULL;
+SvLostHook	sv_contract_lost_hook = NULL;
 SvFilledHook sv_contract_filled_hook = NULL;
 
 /* everything that is kept of a collection lives here */
@@ -3083,6 +3084,11 @@ same_parts(List *then, List *now)
 			(a->kind == SV_PART_COLUMN && !same_text(a->type, b->type)))
 			return false;
 
+		/* a constraint that is away for now is but its text */
+		if (a->kind == SV_PART_CONSTRAINT && !OidIsValid(a->object) &&
+			!same_text(a->type, b->type))
+			return false;
+
 		/* a default that was dropped has no object on either side */
 		if (a->kind == SV_PART_COLUMN && !same_default(a, b))
 			return false;
@@ -3168,6 +3174,44 @@ visible_entry(const SvEntry *now)
 	return entry;
 }
 
+/* is a constraint over columns of the same names as one was before? */
+static bool
+has_same_columns(const SvEntry *then, const SvPart *known, const SvEntry *now,
+				 const SvPart *part)
+{
+	ListCell   *lt;
+	ListCell   *ln;
+
+	if (list_length(known->columns) != list_length(part->columns))
+		return false;
+	forboth(lt, known->columns, ln, part->columns)
+	{
+		SvPart	   *old_column = sv_contract_column_at(then, lfirst_int(lt));
+		SvPart	   *column = sv_contract_column_at(now, lfirst_int(ln));
+
+		if (old_column == NULL || column == NULL ||
+			strcmp(old_column->name, column->name) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The key that a unique constraint was: the same object, or one of that name
+ * whose columns have been replaced by others when their types were changed.
+ */
+static SvPart *
+former_key(const SvEntry *then, const SvEntry *now, const SvPart *part)
+{
+	SvPart	   *known = part_by_object(then->constraints, part->object);
+
+	if (known)
+		return known;
+	known = part_by_name(then->constraints, part->name);
+	return known && !equal(known->columns, part->columns) &&
+		has_same_columns(then, known, now, part) ? known : NULL;
+}
+
 /*
  * A primary key that has to be a unique constraint, for as long as older
  * versions may leave its columns NULL, is a primary key all the same.
@@ -3181,7 +3225,7 @@ keep_primary_key(const SvEntry *then, SvEntry *now)
 	{
 		SvPart	   *part = lfirst(lc);
 		SvPart	   *known = part->flavour == CONSTRAINT_UNIQUE ?
-		part_by_object(then->constraints, part->object) : NULL;
+		former_key(then, now, part) : NULL;
 
 		if (known && known->flavour == CONSTRAINT_PRIMARY)
 		{
@@ -3246,6 +3290,39 @@ keep_always(const SvEntry *then, SvEntry *now)
 	}
 }
 
+/*
+ * What the table has lost for the sake of other versions is in the new
+ * contract all the same; in the order in which it would be read.
+ */
+static void
+keep_lost(const SvProduct *product, const SvEntry *then, SvEntry *now)
+{
+	List	   *lost = sv_contract_lost_hook(product, then, now);
+	ListCell   *ll;
+	ListCell   *lc;
+
+	foreach(ll, lost)
+	{
+		SvPart	   *part = lfirst(ll);
+		int			place = 0;
+
+		foreach(lc, now->constraints)
+		{
+			SvPart	   *other = lfirst(lc);
+
+			if (other->flavour != 'i' && strcmp(other->name, part->name) < 0)
+				place++;
+		}
+		now->constraints = list_insert_nth(now->constraints, place, part);
+	}
+	foreach(lc, lost ? now->constraints : NIL)
+	{
+		lfirst(lc) = memcpy(palloc(sizeof(SvPart)), lfirst(lc),
+							sizeof(SvPart));
+		((SvPart *) lfirst(lc))->position = foreach_current_index(lc) + 1;
+	}
+}
+
 /* the entry of an object in the new contract: the old one, a new one, or 0 */
 static int32
 advance_object(const SvProduct *product, const SvRelease *from,
@@ -3266,6 +3343,7 @@ advance_object(const SvProduct *product, const SvRelease *from,
 		if (!sv_catalog_has_entry(from, id))
 			continue;
 		keep_always(load_entry(id)->entry, now);
+		keep_lost(product, load_entry(id)->entry, now);
 		if (same_entry(load_entry(id)->entry, now))
 			return id;
 		keep_primary_key(load_entry(id)->entry, now);
@@ -3330,6 +3408,75 @@ touched_objects(void)
 	return objects;
 }
 
+/* has anything that a version has another name now, or is it gone? */
+static bool
+is_called_otherwise(const SvEntry *entry, const SvEntry *now)
+{
+	ListCell   *lc;
+
+	if (now == NULL || strcmp(entry->name, now->name) != 0 ||
+		strcmp(entry->schema, now->schema) != 0)
+		return true;
+	foreach(lc, entry->columns)
+	{
+		SvPart	   *column = lfirst(lc);
+		SvPart	   *found = sv_contract_column_at(now, column->number);
+
+		if (found == NULL || strcmp(column->name, found->name) != 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+any_called_otherwise(const SvRelease *from)
+{
+	ListCell   *lo;
+	ListCell   *lc;
+
+	foreach(lo, touched_objects())
+	{
+		Touched    *object = lfirst(lo);
+		SvEntry    *now = object->key.class_id == RelationRelationId ?
+		read_once(object->key.class_id, object->key.object) : NULL;
+
+		foreach(lc, object->key.class_id == RelationRelationId ?
+				entry_ids_on(object) : NIL)
+		{
+			if (sv_catalog_has_entry(from, lfirst_int(lc)) &&
+				is_called_otherwise(load_entry(lfirst_int(lc))->entry, now))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Foreign keys that a version has and the catalogs have not are but texts:
+ * those that may speak of what is called otherwise now are to be written anew.
+ */
+static void
+touch_lost(const SvRelease *from)
+{
+	if (!any_called_otherwise(from))
+		return;
+	for (int i = 0; i < from->nentries; i++)
+	{
+		SvEntry    *entry = load_entry(from->entries[i])->entry;
+		ListCell   *lc;
+
+		foreach(lc, sv_contract_is_table(entry->kind) ?
+				entry->constraints : NIL)
+		{
+			SvPart	   *part = lfirst(lc);
+
+			if (part->flavour == CONSTRAINT_FOREIGN &&
+				!OidIsValid(part->object))
+				sv_contract_touch(RelationRelationId, entry->physical);
+		}
+	}
+}
+
 static List *
 advance_touched(const SvProduct *product, const SvRelease *from)
 {
@@ -3338,6 +3485,7 @@ advance_touched(const SvProduct *product, const SvRelease *from)
 
 	for (int i = 0; i < from->nentries; i++)
 		ids = lappend_int(ids, from->entries[i]);
+	touch_lost(from);
 	foreach(lo, touched_objects())
 	{
 		Touched    *object = lfirst(lo);

@@ -148,6 +148,9 @@ see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 	if (access == OAT_DROP && class_id == AttrDefaultRelationId &&
 		is_expanding())
 		sv_require_note_default(object);
+	if (access == OAT_DROP && class_id == ConstraintRelationId &&
+		is_expanding() && !in_trial && migration.script)
+		sv_lost_note_drop(migration.from, object);
 	if (in_trial && access == OAT_DROP)
 	{
 		MemoryContext context = MemoryContextSwitchTo(migration.context);
@@ -2475,7 +2478,10 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 
 		if (is_concurrent(statement))
 			pstmt = without_concurrently(pstmt);
-		pstmt = turn_drop(pstmt, query, params);
+		if (migration.script)
+			pstmt = sv_lost_turn(pstmt, migration.from);
+		if (pstmt)
+			pstmt = turn_drop(pstmt, query, params);
 		if (pstmt == NULL)
 		{
 			finish_command(statement, completion);
@@ -2765,6 +2771,7 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	migration.hiding = from ? find_hiding(from) : NIL;
 	migration.subid = GetCurrentSubTransactionId();
 	sv_require_begin();
+	sv_lost_begin();
 	sv_defer_begin(product, from ? script : NULL);
 	MemoryContextSwitchTo(context);
 
@@ -2977,6 +2984,7 @@ end_transaction(XactEvent event, void *arg)
 	(void) arg;
 	migration.context = NULL;
 	sv_defer_forget();
+	sv_lost_begin();
 	forget_migration();
 }
 

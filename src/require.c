@@ -18,9 +18,10 @@
  *
  *		CHECK (c IS NOT NULL OR schemaver.writes_as(product, versions))
  *
- * It is the record as well: when none of these versions is supported any
- * more, it gives way to NOT NULL.  A primary key over such a column is a
- * unique constraint until then.
+ * After a rollback it is newer versions that may leave NULL what the current
+ * one requires.  The CHECK is the record as well: when none of these versions
+ * is supported any more, it gives way to NOT NULL.  A primary key over such a
+ * column is a unique constraint until then.
  *
  *-------------------------------------------------------------------------
  */
@@ -1373,7 +1374,7 @@ set_not_null(Oid relation, const SvRequired *required, List *gaps)
 	if (gap ? gap->has_nulls : has_nulls(relation, column))
 	{
 		ereport(WARNING,
-				(errmsg("column \"%s\" of table \"%s\" cannot be NOT NULL yet, older versions have left rows without a value",
+				(errmsg("column \"%s\" of table \"%s\" cannot be NOT NULL yet, other versions have left rows without a value",
 						column, get_rel_name(relation)),
 				 errdetail("New rows are checked by constraint \"%s\".",
 						   required->name),
@@ -1558,6 +1559,35 @@ demand_computed(Oid relation, AttrNumber number)
 		return sv_require_demand(relation, number);
 	sv_require_leave(relation, get_attname(relation, number, false));
 	return true;
+}
+
+/*
+ * Supported versions leave a column NULL that the current one demands, or
+ * there are rows without a value: a hidden CHECK holds all versions but these
+ * to NOT NULL.  Returns its name.  The caller has locked the table in ACCESS
+ * EXCLUSIVE mode; it is altered as its owner.
+ */
+char *
+sv_require_hold(const SvProduct *product, Oid relation, AttrNumber column)
+{
+	Relaxed		relaxed = {relation, column, NULL};
+	Relation	table;
+	ListCell   *lc;
+	char	   *name = NULL;
+
+	relaxed.versions = versions_without(sv_catalog_releases(product, true),
+										relation, column);
+	relax(product, &relaxed);
+	table = relation_open(relation, AccessShareLock);
+	foreach(lc, sv_contract_required(table))
+	{
+		SvRequired *check = lfirst(lc);
+
+		if (check->column == column)
+			name = check->name;
+	}
+	relation_close(table, AccessShareLock);
+	return name;
 }
 
 /*

@@ -1424,6 +1424,7 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 					 quote_identifier(retype->name)));
 	make_attached(retype);
 	sv_require_move(product, retype->relation, retype->old_number, number);
+	sv_lost_move(retype->relation, retype->old_number, number);
 	foreach(lc, retype->generated)
 		split_generated(lfirst(lc));
 	SPI_finish();

@@ -23,6 +23,7 @@ void
 _PG_init(void)
 {
 	sv_contract_init();
+	sv_lost_init();
 	sv_newest_init();
 	sv_redirect_init();
 	sv_sequence_init();

@@ -505,6 +505,14 @@ extern SvFilledHook sv_contract_filled_hook;
 typedef bool (*SvPendingHook) (Oid relation, AttrNumber column);
 extern SvPendingHook sv_contract_pending_hook;
 
+/*
+ * set by _PG_init: what a new version's contract of a table takes over from
+ * the one before though the catalogs do not have it, a list of SvPart
+ */
+typedef List *(*SvLostHook) (const SvProduct *product, const SvEntry *then,
+							 const SvEntry *now);
+extern SvLostHook sv_contract_lost_hook;
+
 extern int	sv_contract_enter(void);
 extern void sv_contract_leave(int nestlevel);
 extern bool sv_contract_is_table(char kind);
@@ -732,6 +740,18 @@ extern Oid	sv_retain_relation_of(const ObjectAddress *object);
 extern void sv_retain_add_unused(List *unused, ObjectAddresses *addresses);
 
 /*-------------------------------------------------------------------------
+ * lost.c: constraints that a contract has and the table for now has not
+ *-------------------------------------------------------------------------
+ */
+extern void sv_lost_init(void);
+extern void sv_lost_begin(void);
+extern void sv_lost_move(Oid relation, AttrNumber from, AttrNumber to);
+extern void sv_lost_note_drop(const SvRelease *from, Oid constraint);
+extern PlannedStmt *sv_lost_turn(PlannedStmt *pstmt, const SvRelease *from);
+extern char *sv_lost_text(const SvProduct *product, const SvEntry *entry,
+						  const SvPart *constraint);
+
+/*-------------------------------------------------------------------------
  * sync.c: the row trigger that keeps pairs of columns in step
  *-------------------------------------------------------------------------
  */
@@ -917,6 +937,8 @@ extern bool sv_require_is_filled(Oid relation, AttrNumber column,
 extern void sv_require_shift(const SvProduct *product, const SvRelease *from,
 							 const SvRelease *to, Oid relation);
 extern bool sv_require_demand(Oid relation, AttrNumber number);
+extern char *sv_require_hold(const SvProduct *product, Oid relation,
+							 AttrNumber column);
 extern List *sv_require_unneeded(const SvProduct *product);
 extern List *sv_require_gaps(const SvProduct *product, List *staying);
 extern void sv_require_look(List *gaps);

@@ -16,7 +16,8 @@
  *
  * Constraints that the version to leave does not know would reject what its
  * sessions write: they are restored when it is retired, see
- * sv_shift_restore().
+ * sv_shift_restore().  Until then NOT NULL holds for all others, by a CHECK of
+ * require.c; the rest is but in the contract, see lost.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -1202,7 +1203,7 @@ drop_not_null(const Pair *pair)
 
 /* the columns of a table that are to be NOT NULL again: SvPart, as now */
 static List *
-lacking_not_null(const Shift *shift, const Pair *pair, List *others)
+lacking_not_null(const Shift *shift, const Pair *pair)
 {
 	List	   *lacking = NIL;
 	ListCell   *lc;
@@ -1215,12 +1216,40 @@ lacking_not_null(const Shift *shift, const Pair *pair, List *others)
 		if (now && !now->notnull && column->notnull &&
 			!is_inherited(pair->now, column->number) &&
 			!sv_swap_is_left(shift->pending, pair->now->physical,
-							 SV_JOB_NOTNULL, column->name) &&
-			others_demand_not_null(pair->now->physical, column->number,
-								   others))
+							 SV_JOB_NOTNULL, column->name))
 			lacking = lappend(lacking, now);
 	}
 	return lacking;
+}
+
+/* NOT NULL, for all but those that leave rows without a value */
+static void
+restore_not_null_of(const Shift *shift, const Pair *pair, const SvPart *now,
+					bool for_all)
+{
+	Oid			relation = pair->now->physical;
+	const char *column = quote_identifier(now->name);
+	const SvGap *gap = sv_require_find_gap(shift->gaps, relation, now->number);
+	char	   *check;
+
+	if (for_all && !(gap ? gap->has_nulls : has_nulls(pair->table, now->name)))
+	{
+		if (gap)
+			sv_require_leave(relation, now->name);
+		else
+			run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+						 pair->table, column));
+		return;
+	}
+	check = sv_require_hold(shift->product, relation, now->number);
+	if (for_all)
+		ereport(WARNING,
+				(errmsg("column \"%s\" of table %s is not NOT NULL again, there are rows without a value",
+						now->name, pair->table),
+				 errdetail("New rows are checked by constraint \"%s\".",
+						   check),
+				 errhint("Fill these rows, then run ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, DROP CONSTRAINT %s.",
+						 pair->table, column, quote_identifier(check))));
 }
 
 static void
@@ -1228,24 +1257,13 @@ restore_not_null(const Shift *shift, const Pair *pair, List *others)
 {
 	ListCell   *lc;
 
-	foreach(lc, lacking_not_null(shift, pair, others))
+	foreach(lc, lacking_not_null(shift, pair))
 	{
 		SvPart	   *now = lfirst(lc);
-		const SvGap *gap = sv_require_find_gap(shift->gaps,
-											   pair->now->physical,
-											   now->number);
 
-		if (gap ? gap->has_nulls : has_nulls(pair->table, now->name))
-			ereport(WARNING,
-					(errmsg("column \"%s\" of table %s is not NOT NULL again, there are rows without a value",
-							now->name, pair->table),
-					 errhint("Fill them, then run ALTER TABLE %s ALTER COLUMN %s SET NOT NULL.",
-							 pair->table, quote_identifier(now->name))));
-		else if (gap)
-			sv_require_leave(pair->now->physical, now->name);
-		else
-			run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
-						 pair->table, quote_identifier(now->name)));
+		restore_not_null_of(shift, pair, now,
+							others_demand_not_null(pair->now->physical,
+												   now->number, others));
 	}
 }
 
@@ -1364,6 +1382,26 @@ others_allow(Oid relation, const SvPart *constraint, List *others)
 	return true;
 }
 
+/* is there a version that does not know a column of a constraint? */
+static bool
+is_left_out(Oid relation, const SvPart *constraint, List *others)
+{
+	ListCell   *lr;
+	ListCell   *lc;
+
+	foreach(lr, others)
+	{
+		SvEntry    *entry = sv_catalog_entry_of(lfirst(lr), relation);
+
+		foreach(lc, entry ? constraint->columns : NIL)
+		{
+			if (sv_contract_column_at(entry, lfirst_int(lc)) == NULL)
+				return true;
+		}
+	}
+	return false;
+}
+
 /*
  * Would a row that leaves out the columns of a CHECK be rejected?  That is
  * what the versions that do not know them write.
@@ -1433,7 +1471,8 @@ make_room(const Pair *pair, const SvPart *constraint)
  * table's by a job.
  */
 static void
-restore_constraints(const Pair *pair, List *others, bool validate)
+restore_constraints(const Shift *shift, const Pair *pair, List *others,
+					bool validate)
 {
 	bool		is_valid;
 	ListCell   *lc;
@@ -1441,15 +1480,18 @@ restore_constraints(const Pair *pair, List *others, bool validate)
 	foreach(lc, pair->coming->constraints)
 	{
 		SvPart	   *constraint = lfirst(lc);
-		char	   *text = constraint->type;
+		char	   *text;
 
-		/* "type" is what it says under the names of "to", which are back */
-		if (strchr("cf", constraint->flavour) == NULL || text == NULL ||
+		if (strchr("cf", constraint->flavour) == NULL ||
+			constraint->type == NULL ||
 			part_on(pair->now->constraints, constraint->object) ||
 			!others_allow(pair->now->physical, constraint, others) ||
 			(constraint->flavour == CONSTRAINT_CHECK &&
-			 rejects_defaults(pair, constraint)) ||
-			!make_room(pair, constraint))
+			 is_left_out(pair->now->physical, constraint, others) &&
+			 rejects_defaults(pair, constraint)))
+			continue;
+		text = sv_lost_text(shift->product, pair->coming, constraint);
+		if (text == NULL || !make_room(pair, constraint))
 			continue;
 		is_valid = strstr(text, " NOT VALID") == NULL;
 		if (is_valid && pair->now->kind != RELKIND_PARTITIONED_TABLE &&
@@ -1529,7 +1571,7 @@ restore_all(const Shift *shift, List *supported)
 			continue;
 		drop_not_null(pair);
 		restore_not_null(shift, pair, others);
-		restore_constraints(pair, others, is_forward);
+		restore_constraints(shift, pair, others, is_forward);
 		restore_keys(pair);
 	}
 }
@@ -1596,7 +1638,7 @@ set_demands(const Shift *shift, bool forward)
 
 		/* as when the script ran first, what older versions write is checked */
 		if (forward)
-			restore_constraints(pair, NIL, true);
+			restore_constraints(shift, pair, NIL, true);
 	}
 }
 
@@ -1933,12 +1975,16 @@ sv_shift_gaps(const SvProduct *product, const SvRelease *current,
 		if (!sv_contract_is_table(pair->now->kind) ||
 			sv_defer_is_inline(pair->now->physical))
 			continue;
-		foreach(lc, lacking_not_null(&shift, pair, others))
+		foreach(lc, lacking_not_null(&shift, pair))
 		{
-			SvGap	   *gap = palloc0(sizeof(SvGap));
+			AttrNumber	column = ((SvPart *) lfirst(lc))->number;
+			SvGap	   *gap;
 
+			if (!others_demand_not_null(pair->now->physical, column, others))
+				continue;
+			gap = palloc0(sizeof(SvGap));
 			gap->relation = pair->now->physical;
-			gap->column = ((SvPart *) lfirst(lc))->number;
+			gap->column = column;
 			gaps = lappend(gaps, gap);
 		}
 	}
@@ -1976,7 +2022,7 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 		drop_identities(pair, others);
 		restore_always(pair, others);
 		restore_not_null(&shift, pair, others);
-		restore_constraints(pair, others, false);
+		restore_constraints(&shift, pair, others, false);
 		sv_catalog_become_caller(&identity);
 		restore_keys(pair);
 	}

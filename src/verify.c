@@ -725,7 +725,7 @@ add_missing(Verification *verification, Oid relation, const char *table,
 	if (strcmp(count, "0") == 0)
 		return;
 	add(verification, verification->current, false, table, "value missing",
-		psprintf("Rows without a value in column %s, which the version requires and older ones leave out: %s.%s",
+		psprintf("Rows without a value in column %s, which the version requires and others leave out: %s.%s",
 				 column, count, verification->deep ?
 				 first_keys(relation, table, condition) : ""),
 		psprintf("UPDATE %s SET %s = ... WHERE %s.", table, column,
