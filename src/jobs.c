@@ -216,8 +216,14 @@ runnable_jobs(int32 product_id)
 		Oid			key = relation_key(job);
 		bool		waits = list_member_oid(seen, key);
 
+		/* what nobody waits for holds nothing up for ever */
+		if (is_failed(job) && sv_work_restores(job))
+			continue;
+
 		for (int i = 0; !waits && i < foreach_current_index(lc); i++)
-			waits = waits_for(job, list_nth(jobs, i));
+			waits = !(is_failed(list_nth(jobs, i)) &&
+					  sv_work_restores(list_nth(jobs, i))) &&
+				waits_for(job, list_nth(jobs, i));
 		seen = lappend_oid(seen, key);
 		if (!waits && !is_failed(job) && is_ripe(products, job) &&
 			(product_id == 0 || job->product_id == product_id))
@@ -398,6 +404,17 @@ sv_jobs_look_again(void)
 		launch_at_commit = job_workers;
 }
 
+static void
+stop(SvJob *job)
+{
+	LOCKTAG		tag;
+
+	interrupt(holder_of(GetLockStatusData(), (uint32) job->id,
+						SV_JOB_LOCK_JOB));
+	sv_work_set_tag(&tag, relation_key(job), SV_JOB_LOCK_RELATION);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
 /*
  * Have nobody work on the jobs of a product until the transaction ends: who
  * does is interrupted, and the job stays where it is.
@@ -410,15 +427,8 @@ sv_jobs_stop(const SvProduct *product)
 	sv_jobs_look_again();
 	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
 	{
-		SvJob	   *job = lfirst(lc);
-		LOCKTAG		tag;
-
-		if (job->product_id != product->id)
-			continue;
-		interrupt(holder_of(GetLockStatusData(), (uint32) job->id,
-							SV_JOB_LOCK_JOB));
-		sv_work_set_tag(&tag, relation_key(job), SV_JOB_LOCK_RELATION);
-		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+		if (((SvJob *) lfirst(lc))->product_id == product->id)
+			stop(lfirst(lc));
 	}
 }
 
@@ -480,6 +490,14 @@ sv_jobs_add_deferred(const SvProduct *product, const SvRelease *release,
 	}
 }
 
+static void
+cancel(SvJob *job)
+{
+	job->state = SV_JOB_CANCELLED;
+	job->finished = GetCurrentTimestamp();
+	sv_catalog_update_job(job);
+}
+
 /*
  * A release that was rolled back is retired: nobody waits for its jobs any
  * more.
@@ -493,11 +511,28 @@ sv_jobs_forget(const SvProduct *product, const SvRelease *release)
 	{
 		SvJob	   *job = lfirst(lc);
 
-		if (job->product_id != product->id || job->release_id != release->id)
+		if (job->product_id == product->id && job->release_id == release->id)
+			cancel(job);
+	}
+}
+
+/*
+ * Another version becomes the current one: what was to be restored for the
+ * one before need not be there any more.  Who works on that is interrupted.
+ */
+void
+sv_jobs_forget_restoring(const SvProduct *product)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (job->product_id != product->id || !sv_work_restores(job))
 			continue;
-		job->state = SV_JOB_CANCELLED;
-		job->finished = GetCurrentTimestamp();
-		sv_catalog_update_job(job);
+		stop(job);
+		cancel(job);
 	}
 }
 

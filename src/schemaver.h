@@ -1192,6 +1192,7 @@ extern void sv_work_set_tag(LOCKTAG *tag, uint32 id, SvJobLock of);
 extern void sv_work_lock_row(int32 id);
 extern Oid	sv_work_find_relation(SvJob *job);
 extern char *sv_work_describe(const SvJob *job);
+extern bool sv_work_restores(const SvJob *job);
 extern List *sv_work_pending(const SvProduct *product,
 							 const SvRelease *release);
 extern const char *sv_work_run(int32 id, bool foreground);
@@ -1203,6 +1204,7 @@ extern const char *sv_work_run(int32 id, bool foreground);
 extern void sv_jobs_init(void);
 extern void sv_jobs_add_deferred(const SvProduct *product,
 								 const SvRelease *release, bool late);
+extern void sv_jobs_forget_restoring(const SvProduct *product);
 extern void sv_jobs_forget(const SvProduct *product,
 						   const SvRelease *release);
 extern void sv_jobs_look_again(void);

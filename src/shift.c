@@ -26,6 +26,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -41,6 +42,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
@@ -1466,6 +1468,86 @@ make_room(const Pair *pair, const SvPart *constraint)
 	return true;
 }
 
+/* run a statement unless there are rows that it does not allow: then false */
+static bool
+run_if_allowed(const char *statement)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool		allowed = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		run(statement);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
+			error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION)
+			ReThrowError(error);
+		allowed = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return allowed;
+}
+
+/* is a constraint of that name there, but not validated? */
+static bool
+is_not_validated(Oid relation, const char *name)
+{
+	Oid			constraint = get_relation_constraint_oid(relation, name, true);
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(constraint));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = !((Form_pg_constraint) GETSTRUCT(tuple))->convalidated;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * What is restored is compared with the rows that are there: a large table's
+ * by a job that nobody waits for.  If rows are against it, it stays as it is.
+ */
+static void
+validate_constraints(const Pair *pair)
+{
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->constraints)
+	{
+		SvPart	   *constraint = lfirst(lc);
+
+		if (strchr("cf", constraint->flavour) == NULL ||
+			constraint->type == NULL ||
+			sv_contract_is_not_valid(constraint->type) ||
+			!is_not_validated(pair->now->physical, constraint->name))
+			continue;
+		if (!sv_defer_is_inline(pair->now->physical))
+			sv_defer_add(SV_JOB_VALIDATE, pair->now->physical,
+						 constraint->name, NULL, NULL);
+		else
+			(void) run_if_allowed(psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
+										   pair->table,
+										   quote_identifier(constraint->name)));
+	}
+}
+
 /*
  * With "validate" they are compared with the rows that are there: a large
  * table's by a job.
@@ -1572,6 +1654,8 @@ restore_all(const Shift *shift, List *supported)
 		drop_not_null(pair);
 		restore_not_null(shift, pair, others);
 		restore_constraints(shift, pair, others, is_forward);
+		if (!is_forward)
+			validate_constraints(pair);
 		restore_keys(pair);
 	}
 }
@@ -1845,6 +1929,7 @@ sv_shift_begin(SvProduct *product, SvRelease *from, SvRelease *to,
 	List	   *releases = sv_catalog_releases(product, true);
 	List	   *relations = shifted_relations(from, to);
 
+	sv_jobs_forget_restoring(product);
 	sv_contract_collect_begin();
 	if (sv_catalog_drifted(product))
 		sv_contract_touch_all();
@@ -1924,7 +2009,8 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 	sv_contract_relink(releases, false);
 	sv_catalog_set_current(product, to->id);
 	sv_hold_settle(product);
-	sv_jobs_add_deferred(product, to, false);
+	sv_jobs_add_deferred(product, to,
+						 sv_version_compare(to->version, from->version) < 0);
 	(void) sv_compat_reconcile(product, releases);
 	sv_expand_settle();
 	if (sv_contract_touched_rights())
@@ -1995,8 +2081,8 @@ sv_shift_gaps(const SvProduct *product, const SvRelease *current,
 /*
  * Restore what retired releases could not live with of what the current one
  * expects, unless one of the others could not either.  The tables are changed
- * as their owners.  What "gaps" tells of is left to jobs of the work that
- * runs.
+ * as their owners.  What takes long, and what "gaps" tells of, is left to jobs
+ * of the work that runs.
  */
 void
 sv_shift_restore(const SvProduct *product, const SvRelease *current,
@@ -2023,6 +2109,7 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 		restore_always(pair, others);
 		restore_not_null(&shift, pair, others);
 		restore_constraints(&shift, pair, others, false);
+		validate_constraints(pair);
 		sv_catalog_become_caller(&identity);
 		restore_keys(pair);
 	}

@@ -465,6 +465,17 @@ is_ready(const SvProduct *product, const SvRelease *release)
 	return true;
 }
 
+/*
+ * Does a job restore what its version's contract has had all along, and what
+ * its instances can do without: after a rollback, or a retirement?
+ */
+bool
+sv_work_restores(const SvJob *job)
+{
+	return job->late && (strcmp(job->kind, SV_JOB_VALIDATE) == 0 ||
+						 strcmp(job->kind, SV_JOB_INDEX) == 0);
+}
+
 /* notify of a version that has become ready, and of those after it */
 static void
 announce_ready(const SvProduct *product, const SvJob *job)
