@@ -362,6 +362,18 @@ CREATE TABLE schemaver.db_former_name (
 	PRIMARY KEY (schema, name)
 );
 
+-- Indexes that the script of a version has dropped, and that no contract tells
+-- of: plain ones.  "columns" are the names that the table's columns had.
+CREATE TABLE schemaver.db_dropped_index (
+	version_id	integer NOT NULL,
+	relation_id	oid NOT NULL,
+	schema		text NOT NULL,
+	relation	text NOT NULL,
+	name		text NOT NULL,
+	definition	text NOT NULL,
+	columns		text[] NOT NULL
+);
+
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history_id_seq', '');
@@ -375,6 +387,7 @@ SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_entry', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_part', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_job', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_former_name', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_dropped_index', '');
 
 GRANT SELECT ON ALL TABLES IN SCHEMA schemaver TO PUBLIC;
 

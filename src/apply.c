@@ -1001,6 +1001,7 @@ finish(Migration *migration)
 	sv_contract_relink(supported, false);
 	release = create_release(migration->product, migration->from,
 							 migration->reached, migration->description);
+	sv_plain_store(migration->product, migration->from, release);
 	sv_require_relax(migration->product);
 	report_checked(migration, loosen_all_added(migration, findings));
 	report_deferred(migration);

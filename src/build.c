@@ -130,6 +130,16 @@ try_index(Oid relation, IndexStmt *statement, const char *query)
 	return model;
 }
 
+/*
+ * The words of a job for an index, in the names of today.  Throws what the
+ * server has against it.
+ */
+char *
+sv_build_index_text(Oid relation, IndexStmt *statement, const char *query)
+{
+	return try_index(relation, statement, query).definition;
+}
+
 /* in the words of a job, under the path that jobs have */
 static void
 rehearse_index(const SvJob *job)

@@ -117,6 +117,13 @@ enum former_columns
 	Former_columns = Former_former
 };
 
+enum dropped_columns
+{
+	Dropped_release = 1, Dropped_relation, Dropped_schema, Dropped_table,
+	Dropped_name, Dropped_definition, Dropped_names,
+	Dropped_columns = Dropped_names
+};
+
 /* a scan of one of the tables through one of its indexes */
 typedef struct TableScan
 {
@@ -2157,5 +2164,98 @@ sv_catalog_note_rename(const char *schema, const char *name,
 		set_text(values, nulls, Former_former, former);
 		insert_row("db_former_name", values, nulls);
 	}
+	CommandCounterIncrement();
+}
+
+/*
+ * Plain indexes that were dropped: the rows of db_dropped_index
+ */
+
+static int
+compare_dropped(const ListCell *a, const ListCell *b)
+{
+	return sv_version_compare(((SvDroppedIndex *) lfirst(a))->version,
+							  ((SvDroppedIndex *) lfirst(b))->version);
+}
+
+/*
+ * Those of a product, by version: a list of SvDroppedIndex.
+ */
+List *
+sv_catalog_dropped_indexes(const SvProduct *product)
+{
+	List	   *result = NIL;
+	TableScan	scan;
+	HeapTuple	tuple;
+	ListCell   *lc;
+
+	scan_begin(&scan, "db_dropped_index", AccessShareLock, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		SvDroppedIndex *dropped = palloc0(sizeof(SvDroppedIndex));
+
+		dropped->release_id =
+			DatumGetInt32(get_value(tuple, &scan, Dropped_release));
+		dropped->relation =
+			DatumGetObjectId(get_value(tuple, &scan, Dropped_relation));
+		dropped->schema = get_text(tuple, &scan, Dropped_schema);
+		dropped->table = get_text(tuple, &scan, Dropped_table);
+		dropped->name = get_text(tuple, &scan, Dropped_name);
+		dropped->definition = get_text(tuple, &scan, Dropped_definition);
+		dropped->columns = get_text_list(tuple, &scan, Dropped_names);
+		result = lappend(result, dropped);
+	}
+	scan_end(&scan);
+	foreach(lc, result)
+	{
+		SvDroppedIndex *dropped = lfirst(lc);
+		SvRelease  *release = sv_catalog_release(product, dropped->release_id);
+
+		if (release)
+			dropped->version = release->version;
+		else
+			result = foreach_delete_current(result, lc);
+	}
+	list_sort(result, compare_dropped);
+	return result;
+}
+
+/*
+ * Store one.
+ */
+void
+sv_catalog_store_index(const SvDroppedIndex *dropped)
+{
+	Datum		values[Dropped_columns] = {0};
+	bool		nulls[Dropped_columns] = {0};
+
+	values[Dropped_release - 1] = Int32GetDatum(dropped->release_id);
+	values[Dropped_relation - 1] = ObjectIdGetDatum(dropped->relation);
+	set_text(values, nulls, Dropped_schema, dropped->schema);
+	set_text(values, nulls, Dropped_table, dropped->table);
+	set_text(values, nulls, Dropped_name, dropped->name);
+	set_text(values, nulls, Dropped_definition, dropped->definition);
+	values[Dropped_names - 1] = PointerGetDatum(text_array(dropped->columns));
+	insert_row("db_dropped_index", values, nulls);
+	CommandCounterIncrement();
+}
+
+/*
+ * Forget those that the script of a version has dropped.
+ */
+void
+sv_catalog_forget_index(int32 release_id)
+{
+	TableScan	scan;
+	HeapTuple	tuple;
+
+	scan_begin(&scan, "db_dropped_index", RowExclusiveLock, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		if (DatumGetInt32(get_value(tuple, &scan, Dropped_release)) ==
+			release_id)
+			CatalogTupleDelete(scan.table, &tuple->t_self);
+	}
+	scan_end(&scan);
 	CommandCounterIncrement();
 }

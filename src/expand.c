@@ -150,7 +150,10 @@ see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 		sv_require_note_default(object);
 	if (access == OAT_DROP && class_id == ConstraintRelationId &&
 		is_expanding() && !in_trial && migration.script)
-		sv_lost_note_drop(migration.from, object);
+		sv_lost_note_drop(migration.product, migration.from, object);
+	if (access == OAT_DROP && class_id == RelationRelationId &&
+		sub_object == 0 && is_expanding() && !in_trial && migration.script)
+		sv_plain_note_drop(migration.product, migration.from, object);
 	if (in_trial && access == OAT_DROP)
 	{
 		MemoryContext context = MemoryContextSwitchTo(migration.context);
@@ -2772,6 +2775,7 @@ sv_expand_begin(const SvProduct *product, const SvRelease *from,
 	migration.subid = GetCurrentSubTransactionId();
 	sv_require_begin();
 	sv_lost_begin();
+	sv_plain_begin();
 	sv_defer_begin(product, from ? script : NULL);
 	MemoryContextSwitchTo(context);
 
@@ -2985,6 +2989,7 @@ end_transaction(XactEvent event, void *arg)
 	migration.context = NULL;
 	sv_defer_forget();
 	sv_lost_begin();
+	sv_plain_begin();
 	forget_migration();
 }
 

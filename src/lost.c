@@ -166,20 +166,27 @@ tell(Oid relation, const SvPart *constraint, const char *new_name)
  * release: if it is not made again, it is not lost but gone.
  */
 void
-sv_lost_note_drop(const SvRelease *from, Oid constraint)
+sv_lost_note_drop(const SvProduct *product, const SvRelease *from,
+				  Oid constraint)
 {
 	HeapTuple	tuple = from ? SearchSysCache1(CONSTROID,
 											   ObjectIdGetDatum(constraint)) :
 	NULL;
+	Form_pg_constraint form;
 	Oid			relation;
 	const SvEntry *entry;
 	ListCell   *lc;
 
 	if (!HeapTupleIsValid(tuple))
 		return;
-	relation = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	relation = sv_is_hidden(NameStr(form->conname)) ? InvalidOid :
+		form->conrelid;
 	ReleaseSysCache(tuple);
-	entry = OidIsValid(relation) ? sv_catalog_entry_of(from, relation) : NULL;
+	entry = OidIsValid(relation) &&
+		sv_catalog_is_base_schema(product,
+								  get_namespace_name(get_rel_namespace(relation))) ?
+		sv_catalog_entry_of(from, relation) : NULL;
 	foreach(lc, entry ? entry->constraints : NIL)
 	{
 		if (((SvPart *) lfirst(lc))->object == constraint)

@@ -296,6 +296,7 @@ attempt(void *argument)
 	sv_shift_restore(retirement->product, retirement->current, retiring,
 					 others_of(retirement, staying), retirement->gaps);
 	sv_hold_settle(retirement->product);
+	sv_plain_forget(retirement->product, NULL);
 	sv_contract_relink(staying, false);
 	leave_jobs(retirement, staying);
 	(void) sv_compat_reconcile(retirement->product, staying);

@@ -371,6 +371,19 @@ typedef struct SvJob
 	TimestampTz finished;		/* 0: not yet, or failed */
 } SvJob;
 
+/* a plain index that a script has dropped */
+typedef struct SvDroppedIndex
+{
+	int32		release_id;		/* the version that the script led to */
+	SvVersion  *version;		/* its number */
+	Oid			relation;
+	char	   *schema;			/* as it was called then */
+	char	   *table;
+	char	   *name;
+	char	   *definition;		/* the statement that makes it */
+	List	   *columns;		/* what columns were called, by number: char * */
+} SvDroppedIndex;
+
 /* who we were before becoming the extension's owner */
 typedef struct SvIdentity
 {
@@ -434,6 +447,9 @@ extern char *sv_catalog_former_name(const char *schema, const char *name);
 extern void sv_catalog_note_rename(const char *schema, const char *name,
 								   const char *new_schema,
 								   const char *new_name);
+extern List *sv_catalog_dropped_indexes(const SvProduct *product);
+extern void sv_catalog_store_index(const SvDroppedIndex *dropped);
+extern void sv_catalog_forget_index(int32 release_id);
 extern bool sv_catalog_is_base_schema(const SvProduct *product,
 									  const char *schema);
 extern ObjectAddress *sv_catalog_address(Oid class_id, Oid object,
@@ -746,7 +762,8 @@ extern void sv_retain_add_unused(List *unused, ObjectAddresses *addresses);
 extern void sv_lost_init(void);
 extern void sv_lost_begin(void);
 extern void sv_lost_move(Oid relation, AttrNumber from, AttrNumber to);
-extern void sv_lost_note_drop(const SvRelease *from, Oid constraint);
+extern void sv_lost_note_drop(const SvProduct *product,
+							  const SvRelease *from, Oid constraint);
 extern PlannedStmt *sv_lost_turn(PlannedStmt *pstmt, const SvRelease *from);
 extern char *sv_lost_text(const SvProduct *product, const SvEntry *entry,
 						  const SvPart *constraint);
@@ -1138,6 +1155,8 @@ typedef struct SvBuild
 } SvBuild;
 
 extern void sv_build_rehearse(List *jobs);
+extern char *sv_build_index_text(Oid relation, IndexStmt *statement,
+								 const char *query);
 extern bool sv_build_index(IndexStmt *statement, Oid relation,
 						   const char *query);
 extern PlannedStmt *sv_build_turn(PlannedStmt *pstmt, SvBuild *build);
@@ -1158,6 +1177,23 @@ extern List *sv_tree_lacking(Oid index);
 extern bool sv_tree_complete(Oid index);
 extern char *sv_tree_index_name(Oid index);
 extern void sv_tree_make_key(Oid index, const Constraint *key);
+
+/*-------------------------------------------------------------------------
+ * plain.c: plain indexes that scripts drop
+ *-------------------------------------------------------------------------
+ */
+extern void sv_plain_begin(void);
+extern void sv_plain_note_drop(const SvProduct *product,
+							   const SvRelease *from, Oid index);
+extern void sv_plain_forget(const SvProduct *product, const SvRelease *from);
+extern void sv_plain_store(const SvProduct *product, const SvRelease *from,
+						   const SvRelease *to);
+extern void sv_plain_build(const SvProduct *product, const SvRelease *from,
+						   const SvRelease *to);
+extern void sv_plain_drop(const SvProduct *product, const SvRelease *from,
+						  const SvRelease *to);
+extern List *sv_plain_tables(const SvProduct *product, const SvRelease *from,
+							 const SvRelease *to);
 
 /*-------------------------------------------------------------------------
  * work.c: do one job

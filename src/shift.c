@@ -1872,6 +1872,8 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	read_defaults(&shift);
 	standing = loosen_standing(make_pairs(&shift, shift.coming));
 	SPI_connect();
+	if (forward)
+		sv_plain_drop(product, from, to);
 	drop_objects(&shift);
 	foreach(lc, make_pairs(&shift, shift.coming))
 		leave_parts(&shift, lfirst(lc));
@@ -1894,6 +1896,8 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	sv_swap_return_statistics(statistics);
 	set_demands(&shift, forward);
 	restore_all(&shift, sv_catalog_releases(product, true));
+	if (!forward)
+		sv_plain_build(product, from, to);
 	SPI_finish();
 	sv_contract_leave(nestlevel);
 }
@@ -1927,7 +1931,9 @@ sv_shift_begin(SvProduct *product, SvRelease *from, SvRelease *to,
 			   List **needed)
 {
 	List	   *releases = sv_catalog_releases(product, true);
-	List	   *relations = shifted_relations(from, to);
+	List	   *relations =
+	list_concat_unique_oid(shifted_relations(from, to),
+						   sv_plain_tables(product, from, to));
 
 	sv_jobs_forget_restoring(product);
 	sv_contract_collect_begin();

@@ -287,7 +287,7 @@ INSERT INTO look.steps (what) VALUES
 	('SELECT look.differs(%1$L, ''plain0'')'),
 	('SELECT look.verify(%1$L)'),
 	('SELECT look.work(%1$L, ''1.0.0'')'),
-	('SELECT DISTINCT state FROM schemaver.jobs WHERE product = %1$L'),
+	('SELECT DISTINCT state FROM schemaver.jobs WHERE kind <> ''validate'' AND product = %1$L'),
 	('SELECT schemaver.apply(%2$L, ''1.2.0'', %1$L)'),
 	('CALL schemaver.run_jobs(%1$L)'),
 	('SELECT look.differs(%1$L, ''plain1'')'),
