@@ -711,7 +711,8 @@ make_part(char kind, List *siblings, const char *name)
 
 /*
  * What a hidden CHECK says, NULL if it is none that stands for NOT NULL:
- * column IS NOT NULL OR schemaver.writes_as(product, versions)
+ * column IS NOT NULL OR schemaver.writes_as(product, versions), with IS NOT
+ * NULL behind that if it is but a record.
  */
 static SvRequired *
 read_required(const ConstrCheck *check)
@@ -719,6 +720,7 @@ read_required(const ConstrCheck *check)
 	BoolExpr   *either;
 	NullTest   *test;
 	FuncExpr   *call;
+	bool		noted;
 	SvRequired *required;
 
 	if (strncmp(check->ccname, SV_REQUIRED_NAME,
@@ -729,12 +731,16 @@ read_required(const ConstrCheck *check)
 		return NULL;
 	test = linitial(either->args);
 	call = lsecond(either->args);
+	noted = IsA(call, NullTest);
+	if (noted)
+		call = (FuncExpr *) ((NullTest *) call)->arg;
 	if (!IsA(test, NullTest) || !IsA(test->arg, Var) ||
 		!IsA(call, FuncExpr) || list_length(call->args) != 2 ||
 		!IsA(linitial(call->args), Const) || !IsA(lsecond(call->args), Const))
 		return NULL;
 	required = palloc(sizeof(SvRequired));
 	required->name = pstrdup(check->ccname);
+	required->noted = noted;
 	required->column = ((Var *) test->arg)->varattno;
 	required->product =
 		TextDatumGetCString(linitial_node(Const, call->args)->constvalue);

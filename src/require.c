@@ -19,9 +19,11 @@
  *		CHECK (c IS NOT NULL OR schemaver.writes_as(product, versions))
  *
  * After a rollback it is newer versions that may leave NULL what the current
- * one requires.  The CHECK is the record as well: when none of these versions
- * is supported any more, it gives way to NOT NULL.  A primary key over such a
- * column is a unique constraint until then.
+ * one requires; "IS NOT NULL" behind the call makes the CHECK a mere record
+ * then, since hold.c sees to what the older versions write.  The CHECK is the
+ * record as well: when none of these versions is supported any more, it gives
+ * way to NOT NULL.  A primary key over such a column is a unique constraint
+ * until then.
  *
  *-------------------------------------------------------------------------
  */
@@ -96,6 +98,7 @@ typedef struct Relaxed
 	Oid			relation;
 	AttrNumber	column;
 	char	   *versions;		/* an array's text */
+	bool		noted;			/* the CHECK is but a record */
 } Relaxed;
 
 /* a column with all findings on it */
@@ -808,14 +811,15 @@ relax(const SvProduct *product, const Relaxed *relaxed)
 	drop_pending(relation, column);
 	drop_checks(relation, relaxed->column);
 	run_as_owner(relation,
-				 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL, ADD CONSTRAINT %s CHECK (%s IS NOT NULL OR %s.writes_as(%s, %s::%s.version[])) NOT VALID",
+				 psprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL, ADD CONSTRAINT %s CHECK (%s IS NOT NULL OR %s.writes_as(%s, %s::%s.version[])%s) NOT VALID",
 						  sv_catalog_relation_name(relation), quoted,
 						  quote_identifier(check_name(relation,
 													  SV_REQUIRED_NAME,
 													  column)),
 						  quoted, SV_SCHEMA,
 						  quote_literal_cstr(product->name),
-						  quote_literal_cstr(relaxed->versions), SV_SCHEMA));
+						  quote_literal_cstr(relaxed->versions), SV_SCHEMA,
+						  relaxed->noted ? " IS NOT NULL" : ""));
 }
 
 /* the versions of findings as an array's text */
@@ -838,7 +842,7 @@ static void
 note_relaxed(const Missing *missing)
 {
 	MemoryContext context = MemoryContextSwitchTo(script_state.context);
-	Relaxed    *relaxed = palloc(sizeof(Relaxed));
+	Relaxed    *relaxed = palloc0(sizeof(Relaxed));
 
 	relaxed->relation = missing->relation;
 	relaxed->column = missing->column;
@@ -1073,7 +1077,7 @@ sv_require_move(const SvProduct *product, Oid relation, AttrNumber from,
 	foreach(lc, required)
 	{
 		SvRequired *check = lfirst(lc);
-		Relaxed		relaxed = {relation, to, NULL};
+		Relaxed		relaxed = {relation, to, NULL, check->noted};
 
 		if (check->column != from)
 			continue;
@@ -1360,6 +1364,19 @@ sv_require_promote_keys(const SvProduct *product, Oid relation)
 	}
 }
 
+/* a CHECK that was but a record holds new rows to NOT NULL from now on */
+static void
+enforce(Oid relation, const char *column, const SvRequired *required)
+{
+	const char *name = quote_identifier(required->name);
+
+	run_as_owner(relation,
+				 psprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %s CHECK (%s IS NOT NULL OR %s.writes_as(%s, '{}'::%s.version[])) NOT VALID",
+						  sv_catalog_relation_name(relation), name, name,
+						  quote_identifier(column), SV_SCHEMA,
+						  quote_literal_cstr(required->product), SV_SCHEMA));
+}
+
 /*
  * A CHECK gives way to NOT NULL, unless there are rows without a value.  Where
  * somebody has looked for these already, a job will look again.
@@ -1373,6 +1390,8 @@ set_not_null(Oid relation, const SvRequired *required, List *gaps)
 
 	if (gap ? gap->has_nulls : has_nulls(relation, column))
 	{
+		if (required->noted)
+			enforce(relation, column, required);
 		ereport(WARNING,
 				(errmsg("column \"%s\" of table \"%s\" cannot be NOT NULL yet, other versions have left rows without a value",
 						column, get_rel_name(relation)),
@@ -1563,14 +1582,17 @@ demand_computed(Oid relation, AttrNumber number)
 
 /*
  * Supported versions leave a column NULL that the current one demands, or
- * there are rows without a value: a hidden CHECK holds all versions but these
- * to NOT NULL.  Returns its name.  The caller has locked the table in ACCESS
- * EXCLUSIVE mode; it is altered as its owner.
+ * there are rows without a value: a hidden CHECK says for which versions NOT
+ * NULL waits.  Returns its name.  Unless it is "strict" it is true of every
+ * row: the current version must be able to update rows that others have left
+ * without a value, and hold.c sees to what it writes itself.  The caller has
+ * locked the table in ACCESS EXCLUSIVE mode; it is altered as its owner.
  */
 char *
-sv_require_hold(const SvProduct *product, Oid relation, AttrNumber column)
+sv_require_hold(const SvProduct *product, Oid relation, AttrNumber column,
+				bool strict)
 {
-	Relaxed		relaxed = {relation, column, NULL};
+	Relaxed		relaxed = {relation, column, NULL, !strict};
 	Relation	table;
 	ListCell   *lc;
 	char	   *name = NULL;
@@ -1611,7 +1633,7 @@ sv_require_shift(const SvProduct *product, const SvRelease *from,
 	foreach(lc, entry->columns)
 	{
 		SvPart	   *column = lfirst(lc);
-		Relaxed		relaxed = {relation, column->number, NULL};
+		Relaxed		relaxed = {relation, column->number, NULL, false};
 
 		if (!column->notnull || column->number == 0 ||
 			sv_catalog_is_not_null(relation, column->number) ||

@@ -508,6 +508,7 @@ typedef struct SvRequired
 	AttrNumber	column;
 	char	   *product;
 	ArrayType  *versions;		/* those that may leave it NULL */
+	bool		noted;			/* the CHECK is but a record */
 } SvRequired;
 
 /*
@@ -955,7 +956,7 @@ extern void sv_require_shift(const SvProduct *product, const SvRelease *from,
 							 const SvRelease *to, Oid relation);
 extern bool sv_require_demand(Oid relation, AttrNumber number);
 extern char *sv_require_hold(const SvProduct *product, Oid relation,
-							 AttrNumber column);
+							 AttrNumber column, bool strict);
 extern List *sv_require_unneeded(const SvProduct *product);
 extern List *sv_require_gaps(const SvProduct *product, List *staying);
 extern void sv_require_look(List *gaps);

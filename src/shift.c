@@ -1243,7 +1243,8 @@ restore_not_null_of(const Shift *shift, const Pair *pair, const SvPart *now,
 						 pair->table, column));
 		return;
 	}
-	check = sv_require_hold(shift->product, relation, now->number);
+	check = sv_require_hold(shift->product, relation, now->number,
+							for_all);
 	if (for_all)
 		ereport(WARNING,
 				(errmsg("column \"%s\" of table %s is not NOT NULL again, there are rows without a value",

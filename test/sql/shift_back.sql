@@ -155,6 +155,7 @@ INSERT INTO t VALUES (2);
 SELECT schemaver.register('1.0.0', 'last');
 INSERT INTO t VALUES (3, NULL);
 INSERT INTO t VALUES (3, 'c');
+UPDATE t SET id = 22 WHERE id = 2 RETURNING *;
 SELECT version, finding, detail FROM schemaver.verify('last');
 -- what the next version drops it does not have to write
 SELECT schemaver.apply('ALTER TABLE t DROP a', '3.0.0', 'last');
