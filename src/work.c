@@ -558,8 +558,8 @@ step_finish(Work *work)
 }
 
 /*
- * The unfinished jobs of a release, and of the versions before it: a list of
- * SvJob by id.
+ * The unfinished jobs of a release, and of the versions before it, but for
+ * those that only restore: a list of SvJob by id.
  */
 List *
 sv_work_pending(const SvProduct *product, const SvRelease *release)
@@ -572,7 +572,7 @@ sv_work_pending(const SvProduct *product, const SvRelease *release)
 		SvJob	   *job = lfirst(lc);
 		SvRelease  *needs;
 
-		if (job->product_id != product->id)
+		if (job->product_id != product->id || sv_work_restores(job))
 			continue;
 		needs = sv_catalog_release(product, job->release_id);
 		if (needs && sv_version_compare(needs->version,

@@ -58,9 +58,6 @@ foreach my $version (qw(1.0.0 2.0.0))
 	is($node->safe_psql('shop', "SELECT schemaver.register('$version')"),
 		$version, "$version is ready");
 }
-is($node->safe_psql('shop', "SELECT schemaver.wait_until_ready('1.0.0')"),
-	'', 'and nobody has to wait');
-
 # forward again, nobody needs them
 $node->safe_psql('shop', "SELECT schemaver.apply(\$\$$two\$\$, '2.0.0')");
 is($node->safe_psql('shop', $jobs),
