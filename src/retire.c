@@ -209,7 +209,10 @@ prepare(Retirement *retirement)
 	sv_require_look(retirement->gaps);
 }
 
-/* has a release all the columns that jobs are to make NOT NULL, as that? */
+/*
+ * Has a release all the columns that jobs are to make NOT NULL, as that?  What
+ * else they validate matters to the current one alone.
+ */
 static bool
 demands_all(const SvRelease *release, List *jobs)
 {
@@ -218,11 +221,15 @@ demands_all(const SvRelease *release, List *jobs)
 	foreach(lc, jobs)
 	{
 		const SvJob *job = lfirst(lc);
-		const SvEntry *entry = sv_catalog_entry_of(release, job->relid);
-		const SvPart *part = entry ?
-		sv_contract_column_at(entry, get_attnum(job->relid, job->name)) :
-		NULL;
+		const SvEntry *entry;
+		const SvPart *part;
 
+		if (strcmp(job->kind, SV_JOB_NOTNULL) != 0)
+			continue;
+		entry = sv_catalog_entry_of(release, job->relid);
+		part = entry ?
+			sv_contract_column_at(entry, get_attnum(job->relid, job->name)) :
+			NULL;
 		if (part == NULL || !part->notnull)
 			return false;
 	}
