@@ -466,6 +466,20 @@ sv_defer_add(const char *kind, Oid relation, const char *name,
 }
 
 /*
+ * Leave a job that nobody has to wait for, unless there is one of that kind
+ * and name already.
+ */
+void
+sv_defer_add_late(const char *kind, Oid relation, const char *name,
+				  const char *text)
+{
+	if (find_job(kind, relation, name))
+		return;
+	sv_defer_add(kind, relation, name, text, NULL);
+	find_job(kind, relation, name)->late = true;
+}
+
+/*
  * Is there such a job already?
  */
 bool

@@ -485,7 +485,7 @@ sv_jobs_add_deferred(const SvProduct *product, const SvRelease *release,
 
 		job->product_id = product->id;
 		job->release_id = release->id;
-		job->late = late;
+		job->late |= late;
 		add_job(job);
 	}
 }
@@ -519,10 +519,12 @@ sv_jobs_forget(const SvProduct *product, const SvRelease *release)
 /*
  * Another version becomes the current one: what was to be restored for the
  * one before need not be there any more.  Who works on that is interrupted.
+ * Returns these jobs: a list of SvJob.
  */
-void
+List *
 sv_jobs_forget_restoring(const SvProduct *product)
 {
+	List	   *forgotten = NIL;
 	ListCell   *lc;
 
 	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
@@ -533,7 +535,9 @@ sv_jobs_forget_restoring(const SvProduct *product)
 			continue;
 		stop(job);
 		cancel(job);
+		forgotten = lappend(forgotten, job);
 	}
+	return forgotten;
 }
 
 static void

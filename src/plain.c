@@ -186,7 +186,7 @@ sv_plain_store(const SvProduct *product, const SvRelease *from,
  * Building again
  */
 
-/* what was dropped on the way from one release up to another */
+/* what was dropped on the way from one release up to another, or the last */
 static List *
 dropped_between(const SvProduct *product, const SvRelease *low,
 				const SvRelease *high)
@@ -199,7 +199,8 @@ dropped_between(const SvProduct *product, const SvRelease *low,
 		SvDroppedIndex *dropped = lfirst(lc);
 
 		if (sv_version_compare(dropped->version, low->version) > 0 &&
-			sv_version_compare(dropped->version, high->version) <= 0)
+			(high == NULL ||
+			 sv_version_compare(dropped->version, high->version) <= 0))
 			result = lappend(result, dropped);
 	}
 	return result;
@@ -313,8 +314,8 @@ build(SvDroppedIndex *dropped)
 
 	if (get_rel_relkind(dropped->relation) == RELKIND_RELATION &&
 		!sv_defer_is_inline(dropped->relation))
-		sv_defer_add(SV_JOB_INDEX, dropped->relation, dropped->name, text,
-					 NULL);
+		sv_defer_add_late(SV_JOB_INDEX, dropped->relation, dropped->name,
+						  text);
 	else
 		run(text);
 }
@@ -375,6 +376,16 @@ find_index(Oid table, const SvDroppedIndex *dropped)
 		IndexGetRelation(index, true) == table ? index : InvalidOid;
 }
 
+/* is there none, or one that a job was interrupted at? */
+static bool
+is_missing(Oid table, const SvDroppedIndex *dropped)
+{
+	Oid			index = find_index(table, dropped);
+
+	return !OidIsValid(index) || (get_rel_relkind(index) == RELKIND_INDEX &&
+								  !get_index_isvalid(index));
+}
+
 /* drop an index if it is still what was dropped before */
 static void
 drop(SvDroppedIndex *dropped)
@@ -388,24 +399,23 @@ drop(SvDroppedIndex *dropped)
 }
 
 /*
- * A rollback has led from one release to another: build the indexes again that
- * were dropped on the way that it has gone back, or leave that to jobs.  The
- * version may do without: what is against one is a WARNING.  To be called
+ * A release is current again: build the indexes that were dropped on the way
+ * to later ones, or leave that to jobs.  On the way forward, too, those may be
+ * missing that are dropped further on, where a job has not come to build them.
+ * The version may do without: what is against one is a WARNING.  To be called
  * under SPI, as the tables' owner.
  */
 void
-sv_plain_build(const SvProduct *product, const SvRelease *from,
-			   const SvRelease *to)
+sv_plain_build(const SvProduct *product, const SvRelease *to)
 {
 	ListCell   *lc;
 
-	foreach(lc, dropped_between(product, to, from))
+	foreach(lc, dropped_between(product, to, NULL))
 	{
 		SvDroppedIndex *dropped = lfirst(lc);
 		Oid			table = table_in(to, dropped);
 		ErrorData  *problem = OidIsValid(table) &&
-		!OidIsValid(find_index(table, dropped)) ?
-		attempt(build, dropped) : NULL;
+		is_missing(table, dropped) ? attempt(build, dropped) : NULL;
 
 		if (problem)
 			ereport(WARNING,
@@ -433,7 +443,8 @@ sv_plain_drop(const SvProduct *product, const SvRelease *from,
 		Oid			index = OidIsValid(table) ? find_index(table, dropped) :
 		InvalidOid;
 
-		if (OidIsValid(index) && is_plain(index))
+		if (OidIsValid(index) &&
+			(is_plain(index) || !get_index_isvalid(index)))
 			(void) attempt(drop, dropped);
 	}
 }
@@ -445,16 +456,21 @@ List *
 sv_plain_tables(const SvProduct *product, const SvRelease *from,
 				const SvRelease *to)
 {
-	bool		forward = sv_version_compare(to->version, from->version) > 0;
 	List	   *tables = NIL;
 	ListCell   *lc;
 
-	foreach(lc, forward ? dropped_between(product, from, to) :
-			dropped_between(product, to, from))
+	foreach(lc, dropped_between(product, from, to))
 	{
 		Oid			table = table_in(to, lfirst(lc));
 
 		if (OidIsValid(table))
+			tables = list_append_unique_oid(tables, table);
+	}
+	foreach(lc, dropped_between(product, to, NULL))
+	{
+		Oid			table = table_in(to, lfirst(lc));
+
+		if (OidIsValid(table) && is_missing(table, lfirst(lc)))
 			tables = list_append_unique_oid(tables, table);
 	}
 	return tables;

@@ -895,6 +895,8 @@ extern bool sv_defer_can(Oid relation, const char *column);
 extern bool sv_defer_conflicts(Node *statement, Oid relation, bool pending);
 extern void sv_defer_add(const char *kind, Oid relation, const char *name,
 						 const char *text, const char *condition);
+extern void sv_defer_add_late(const char *kind, Oid relation,
+							  const char *name, const char *text);
 extern bool sv_defer_has(const char *kind, Oid relation, const char *name);
 extern char *sv_defer_unfilled(const char *column, const char *value);
 extern void sv_defer_note_check(Oid relation, List *elements,
@@ -1189,8 +1191,7 @@ extern void sv_plain_note_drop(const SvProduct *product,
 extern void sv_plain_forget(const SvProduct *product, const SvRelease *from);
 extern void sv_plain_store(const SvProduct *product, const SvRelease *from,
 						   const SvRelease *to);
-extern void sv_plain_build(const SvProduct *product, const SvRelease *from,
-						   const SvRelease *to);
+extern void sv_plain_build(const SvProduct *product, const SvRelease *to);
 extern void sv_plain_drop(const SvProduct *product, const SvRelease *from,
 						  const SvRelease *to);
 extern List *sv_plain_tables(const SvProduct *product, const SvRelease *from,
@@ -1241,7 +1242,7 @@ extern const char *sv_work_run(int32 id, bool foreground);
 extern void sv_jobs_init(void);
 extern void sv_jobs_add_deferred(const SvProduct *product,
 								 const SvRelease *release, bool late);
-extern void sv_jobs_forget_restoring(const SvProduct *product);
+extern List *sv_jobs_forget_restoring(const SvProduct *product);
 extern void sv_jobs_forget(const SvProduct *product,
 						   const SvRelease *release);
 extern void sv_jobs_look_again(void);

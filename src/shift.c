@@ -1540,8 +1540,8 @@ validate_constraints(const Pair *pair)
 			!is_not_validated(pair->now->physical, constraint->name))
 			continue;
 		if (!sv_defer_is_inline(pair->now->physical))
-			sv_defer_add(SV_JOB_VALIDATE, pair->now->physical,
-						 constraint->name, NULL, NULL);
+			sv_defer_add_late(SV_JOB_VALIDATE, pair->now->physical,
+							  constraint->name, NULL);
 		else
 			(void) run_if_allowed(psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
 										   pair->table,
@@ -1897,8 +1897,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	sv_swap_return_statistics(statistics);
 	set_demands(&shift, forward);
 	restore_all(&shift, sv_catalog_releases(product, true));
-	if (!forward)
-		sv_plain_build(product, from, to);
+	sv_plain_build(product, to);
 	SPI_finish();
 	sv_contract_leave(nestlevel);
 }
@@ -1922,6 +1921,33 @@ lock_relations(const SvProduct *product, List *releases, List *relations,
 	sv_lock_take(views, *needed);
 }
 
+/* what was to be validated is so still, if the release has it as well */
+static void
+validate_forgotten(List *jobs, const SvRelease *to)
+{
+	ListCell   *lj;
+	ListCell   *lc;
+
+	foreach(lj, jobs)
+	{
+		SvJob	   *job = lfirst(lj);
+		SvEntry    *entry = strcmp(job->kind, SV_JOB_VALIDATE) == 0 ?
+		sv_catalog_entry_of(to, job->relid) : NULL;
+
+		foreach(lc, entry ? entry->constraints : NIL)
+		{
+			SvPart	   *constraint = lfirst(lc);
+
+			if (strchr("cf", constraint->flavour) &&
+				strcmp(constraint->name, job->name) == 0 &&
+				constraint->type &&
+				!sv_contract_is_not_valid(constraint->type))
+				sv_defer_add_late(SV_JOB_VALIDATE, job->relid, job->name,
+								  NULL);
+		}
+	}
+}
+
 /*
  * Begin to change the base schemas from one release to another: contracts
  * collect, expand.c puts away, the relations that differ are locked.  Keeps in
@@ -1935,8 +1961,8 @@ sv_shift_begin(SvProduct *product, SvRelease *from, SvRelease *to,
 	List	   *relations =
 	list_concat_unique_oid(shifted_relations(from, to),
 						   sv_plain_tables(product, from, to));
+	List	   *forgotten = sv_jobs_forget_restoring(product);
 
-	sv_jobs_forget_restoring(product);
 	sv_contract_collect_begin();
 	if (sv_catalog_drifted(product))
 		sv_contract_touch_all();
@@ -1945,6 +1971,7 @@ sv_shift_begin(SvProduct *product, SvRelease *from, SvRelease *to,
 										  sv_swap_referring(relations)),
 				   needed);
 	sv_expand_begin(product, from, to, releases, NULL);
+	validate_forgotten(forgotten, to);
 }
 
 /* unregistered sessions write what the current version does */

@@ -110,5 +110,47 @@ $node->safe_psql('shop', "SELECT schemaver.retry($since + id)
 ok($node->poll_query_until('shop', q{SELECT convalidated FROM pg_constraint
 	WHERE conname = 'bad_price'}), 'the failed one can be tried again');
 
+# Nobody has worked on them when it goes on to a version that has them, too
+$node->append_conf('postgresql.conf', 'schemaver.job_workers = 0');
+$node->reload;
+$node->safe_psql('postgres', 'CREATE DATABASE steps');
+$node->safe_psql('steps', q{
+	CREATE EXTENSION schemaver;
+	CREATE TABLE good (id integer PRIMARY KEY, price integer
+		CONSTRAINT good_price CHECK (price > 0), name text);
+	CREATE INDEX good_name ON good (lower(name));
+	INSERT INTO good SELECT i, i, i FROM generate_series(1, 5000) AS i;
+	SELECT schemaver.create_product('steps');
+	SELECT schemaver.baseline('1.0.0');
+	SELECT schemaver.register('1.0.0');
+	SELECT schemaver.apply('ALTER TABLE good RENAME name TO title', '2.0.0');
+	SELECT schemaver.register('2.0.0');
+	SELECT schemaver.apply('ALTER TABLE good RENAME title TO label', '3.0.0');
+	SELECT schemaver.register('3.0.0');
+	SELECT schemaver.apply('ALTER TABLE good DROP price; DROP INDEX good_name',
+		'4.0.0');
+	SELECT schemaver.register('4.0.0');
+});
+$jobs = q{SELECT version, kind, target FROM schemaver.jobs
+	WHERE state = 'queued' ORDER BY version, kind};
+$node->safe_psql('steps', "$small SELECT schemaver.rollback('2.0.0')");
+is($node->safe_psql('steps', $jobs),
+	"2.0.0|index|good_name\n2.0.0|validate|good_price", 'two back');
+$node->safe_psql('steps', "$small SELECT schemaver.rollback('1.0.0')");
+is($node->safe_psql('steps', $jobs),
+	"1.0.0|index|good_name\n1.0.0|validate|good_price", 'three back');
+$node->safe_psql('steps', "$small SELECT schemaver.apply(
+	'ALTER TABLE good RENAME name TO title', '2.0.0')");
+is($node->safe_psql('steps', $jobs),
+	"2.0.0|index|good_name\n2.0.0|validate|good_price", 'one forward');
+is($node->safe_psql('steps', "SELECT schemaver.register('2.0.0')"),
+	'2.0.0', 'which is ready');
+$node->safe_psql('steps', 'CALL schemaver.run_jobs()');
+is($node->safe_psql('steps', q{
+	SELECT pg_get_indexdef('good_name'::regclass), convalidated
+	FROM pg_constraint WHERE conname = 'good_price'}),
+	'CREATE INDEX good_name ON public.good USING btree (lower(title))|t',
+	'they are done under the names of that version');
+
 $node->stop;
 done_testing();

@@ -95,7 +95,7 @@ my $state = q{
 	SELECT * FROM schemaver.verify() WHERE severity = 'error';
 };
 
-# when the jobs are done, too
+# when the jobs are done, too, those as well that nobody has to wait for
 sub state_of
 {
 	my ($database) = @_;
@@ -104,6 +104,12 @@ sub state_of
 	$node->safe_psql($database, q{
 		SELECT schemaver.wait_until_ready(current_version, timeout => '60 s')
 		FROM schemaver.products WHERE current_version IS NOT NULL});
+	$node->poll_query_until($database, q{
+		SELECT (SELECT count(*) FROM schemaver.status()) > 0 AND NOT EXISTS
+			(SELECT FROM schemaver.jobs AS j JOIN schemaver.products AS p
+				ON j.version OPERATOR(schemaver.<=) p.current_version
+			WHERE state IN ('queued', 'running'))})
+	  or BAIL_OUT('jobs are not done');
 	return $node->safe_psql($database, $state);
 }
 
