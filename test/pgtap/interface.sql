@@ -38,6 +38,7 @@ SELECT bag_eq('functions', $$ VALUES
 	 'SETOF schemaver.finding', 'v', 'u', false, false),
 	('writes_as(product text, versions schemaver.version[])',
 	 'boolean', 's strict', 'r', true, false),
+	('is_first(VARIADIC "any")', 'boolean', 's', 'r', true, false),
 	('relabel(value anyelement, target anycompatible)', 'anycompatible', 's',
 	 's', true, false),
 	('sequence(name regclass)', 'regclass', 's strict', 's', true, false),
@@ -95,7 +96,7 @@ SELECT bag_eq($$
 	SELECT typname::text FROM pg_type
 	WHERE typnamespace = 'schemaver'::regnamespace AND typelem = 0
 		AND typtype <> 'c'
-$$, $$ VALUES ('version') $$, 'the only type that is no row');
+$$, $$ VALUES ('version'), ('first') $$, 'the only types that are no rows');
 SELECT is((
 	SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', '
 		ORDER BY attnum)
