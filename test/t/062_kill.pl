@@ -231,6 +231,9 @@ $killing = 1;
 $line->step while time < $end;
 note(join ', ', map { "$count{$_} $_" } sort keys %count);
 
+# what the last calls have left to jobs
+state_of($_) foreach qw(twin shop);
+
 # keys of large tables that are to hold for all again wait for somebody to say so
 my $mended = $node->safe_psql('twin', q{SELECT schemaver.reconcile()});
 is($node->safe_psql('shop', q{SELECT schemaver.reconcile()}),
