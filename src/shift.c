@@ -27,6 +27,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -939,6 +940,29 @@ return_objects(const Shift *shift)
 	return_sequence_names(shift);
 }
 
+/*
+ * A key that is about to come back finds its name taken by one that the
+ * version does not know, and that was left where it is for a job to replace.
+ */
+static void
+make_way(const Pair *pair, const SvPart *key)
+{
+	Oid			relation = pair->now->physical;
+	Oid			index = get_relname_relid(key->name,
+										  get_rel_namespace(relation));
+	Oid			constraint = OidIsValid(index) ? get_index_constraint(index) :
+	InvalidOid;
+	Oid			object = OidIsValid(constraint) ? constraint : index;
+
+	if (!OidIsValid(index) || object == key->object ||
+		get_rel_relkind(index) != RELKIND_INDEX ||
+		IndexGetRelation(index, false) != relation ||
+		part_on(pair->coming->constraints, object))
+		return;
+	sv_swap_hide_index(OidIsValid(constraint) ? ConstraintRelationId :
+					   RelationRelationId, object);
+}
+
 /* what is hidden in a table comes back under its name */
 static void
 return_parts(const Pair *pair)
@@ -964,7 +988,10 @@ return_parts(const Pair *pair)
 		if (now && strchr("puxi", constraint->flavour) &&
 			(strcmp(now->name, constraint->name) != 0 ||
 			 now->flavour != constraint->flavour))
+		{
+			make_way(pair, constraint);
 			sv_retain_return_unique(pair->now->physical, constraint);
+		}
 	}
 	foreach(lc, pair->coming->triggers)
 	{
