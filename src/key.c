@@ -261,6 +261,27 @@ make_key(Oid relation, IndexStmt *statement, Oid class_id, Oid former)
 }
 
 /*
+ * Was an index built for that key?  Another one may have got its name since.
+ */
+bool
+sv_key_fits(Oid class_id, Oid object, Oid index_id)
+{
+	Relation	key = relation_open(index_of(class_id, object),
+									AccessShareLock);
+	Relation	index = relation_open(index_id, AccessShareLock);
+	int			nkeys = key->rd_index->indnkeyatts;
+	bool		fits = index->rd_index->indnkeyatts == nkeys + 1 &&
+		index->rd_index->indrelid == key->rd_index->indrelid;
+
+	for (int i = 0; fits && i < nkeys; i++)
+		fits = index->rd_index->indkey.values[i] ==
+			key->rd_index->indkey.values[i];
+	relation_close(index, NoLock);
+	relation_close(key, NoLock);
+	return fits;
+}
+
+/*
  * Let an index that was built for it take the place of a unique constraint or
  * index.  Returns the new one.  The caller has locked the table in
  * AccessExclusiveLock, and contracts are collecting.

@@ -981,6 +981,7 @@ extern bool sv_key_loosen(const SvProduct *product, const SvRelease *current,
 extern char *sv_key_violated(const SvRelease *release);
 extern bool sv_key_has_duplicates(Oid class_id, Oid object);
 extern IndexStmt *sv_key_statement(Oid index, const char *mark);
+extern bool sv_key_fits(Oid class_id, Oid object, Oid index_id);
 extern Oid	sv_key_exchange(Oid class_id, Oid object, Oid index);
 extern Oid	sv_key_tighten(Oid class_id, Oid object, bool force);
 extern bool sv_key_exempts(Oid class_id, Oid object, List *releases,

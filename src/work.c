@@ -1525,7 +1525,8 @@ step_exchange_key(Work *work)
 	begin_change(work);
 	index = get_relname_relid(loosened_name(work),
 							  get_rel_namespace(work->job->relid));
-	if (OidIsValid(index) && find_key(work, &key))
+	if (OidIsValid(index) && find_key(work, &key) &&
+		sv_key_fits(key.classId, key.objectId, index))
 	{
 		(void) sv_key_exchange(key.classId, key.objectId, index);
 		(void) sv_compat_reconcile(product, releases);
