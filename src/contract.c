@@ -55,6 +55,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/readfuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_func.h"
 #include "parser/parse_type.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
@@ -868,6 +869,33 @@ read_columns(SvEntry *entry, Relation relation)
 		entry->columns = lappend(entry->columns, part);
 	}
 	demand_required(entry, relation);
+}
+
+/*
+ * The tables that have a trigger of one of the extension's functions, but for
+ * partitions, which do as their parent says: OIDs.
+ */
+List *
+sv_contract_triggered_tables(const char *function_name)
+{
+	Oid			function =
+	LookupFuncName(list_make2(makeString(SV_SCHEMA),
+							  makeString(pstrdup(function_name))),
+				   0, NULL, false);
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_dependents(ProcedureRelationId, function, -1))
+	{
+		Form_pg_depend form = lfirst(lc);
+		Oid			table = form->classid == TriggerRelationId ?
+		sv_contract_owning_relation(TriggerRelationId, form->objid) :
+		InvalidOid;
+
+		if (OidIsValid(table) && !get_rel_relispartition(table))
+			tables = list_append_unique_oid(tables, table);
+	}
+	return tables;
 }
 
 /* the type of marks, by which they are known */

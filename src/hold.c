@@ -42,7 +42,6 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
-#include "parser/parse_func.h"
 #include "parser/parser.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -329,29 +328,6 @@ sv_hold_rename(Oid relation, const char *from, const char *to)
  * Letting go
  */
 
-/* the tables that have the trigger themselves: OIDs */
-static List *
-held_tables(void)
-{
-	Oid			function = LookupFuncName(list_make2(makeString(SV_SCHEMA),
-													 makeString("hold")),
-										  0, NULL, false);
-	List	   *tables = NIL;
-	ListCell   *lc;
-
-	foreach(lc, sv_catalog_dependents(ProcedureRelationId, function, -1))
-	{
-		Form_pg_depend form = lfirst(lc);
-		Oid			table = form->classid == TriggerRelationId ?
-		sv_contract_owning_relation(TriggerRelationId, form->objid) :
-		InvalidOid;
-
-		if (OidIsValid(table) && is_own_table(table))
-			tables = list_append_unique_oid(tables, table);
-	}
-	return tables;
-}
-
 /*
  * Those of a column's versions that are supported; NIL if it is gone, or NOT
  * NULL for all, by a CHECK until a job is done.
@@ -412,7 +388,7 @@ sv_hold_settle(const SvProduct *product)
 	foreach(lc, sv_catalog_releases(product, true))
 		supported = lappend(supported,
 							sv_version_text(((SvRelease *) lfirst(lc))->version));
-	foreach(lc, held_tables())
+	foreach(lc, sv_contract_triggered_tables("hold"))
 		settle_table(lfirst_oid(lc), product->name, supported);
 }
 

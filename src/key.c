@@ -407,11 +407,10 @@ add_mark_column(const SvProduct *product, const SvRelease *current,
  * Loosen a unique constraint or index: it holds for the supported versions up
  * to "last", or else for those after it, and does not hold back the others.
  * "current" is the version that the base schemas are to be at, NULL if that is
- * a new one.  *object becomes the one
- * that has taken its place, unless a job will do that.  Returns whether the
- * table has got another column; if not, the key has to stay as it is.
- * The caller has locked the table in AccessExclusiveLock, and contracts are
- * collecting; all is done as the extension's owner.
+ * a new one.  *object becomes the one that has taken its place, unless a job will do
+ * that.  Returns whether the table has got another column; if not, the key has
+ * to stay as it is.  The caller has locked the table in AccessExclusiveLock,
+ * and contracts are collecting; all is done as the extension's owner.
  */
 bool
 sv_key_loosen(const SvProduct *product, const SvRelease *current,
@@ -435,11 +434,11 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 	}
 	sv_catalog_become_owner(&identity);
 	mark = add_mark_column(product, current, last, is_newer, index);
-	statement = clone_statement(index);
-	append_mark(statement, mark);
+	statement = at_once ? clone_statement(index) : NULL;
 	relation_close(index, NoLock);
-	if (at_once)
+	if (statement)
 	{
+		append_mark(statement, mark);
 		drop_key(class_id, *object);
 		*object = make_key(relation, statement, class_id, *object);
 	}

@@ -552,6 +552,7 @@ extern void sv_contract_touch_rights(void);
 extern void sv_contract_move(Oid class_id, Oid from, Oid to);
 extern void sv_contract_move_trigger(Oid from, Oid to, const char *name);
 extern void sv_contract_move_constraint(Oid from, Oid to);
+extern List *sv_contract_triggered_tables(const char *function_name);
 extern bool sv_contract_is_mark(Oid relation, AttrNumber number);
 extern List *sv_contract_marked_tables(void);
 extern Oid	sv_contract_key_class(const SvPart *key);

@@ -60,7 +60,6 @@
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
-#include "parser/parse_func.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
@@ -1720,23 +1719,7 @@ find_trigger(Relation relation, bool first)
 List *
 sv_sync_tables(void)
 {
-	Oid			function = LookupFuncName(list_make2(makeString(SV_SCHEMA),
-													 makeString("sync")),
-										  0, NULL, false);
-	List	   *tables = NIL;
-	ListCell   *lc;
-
-	foreach(lc, sv_catalog_dependents(ProcedureRelationId, function, -1))
-	{
-		Form_pg_depend form = lfirst(lc);
-		Oid			table = form->classid == TriggerRelationId ?
-		sv_contract_owning_relation(TriggerRelationId, form->objid) :
-		InvalidOid;
-
-		if (OidIsValid(table) && !get_rel_relispartition(table))
-			tables = list_append_unique_oid(tables, table);
-	}
-	return tables;
+	return sv_contract_triggered_tables("sync");
 }
 
 static List *
