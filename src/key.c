@@ -64,7 +64,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -497,51 +496,40 @@ sv_key_drop(Oid class_id, Oid object)
 	sv_catalog_become_caller(&identity);
 }
 
-/* make the key anew without its mark; an error if rows stand against it */
-static Oid
-remake_key(Oid relation, AttrNumber mark, Oid class_id, Oid object)
+/* a key that is made anew without its mark */
+typedef struct Remade
 {
-	Relation	index = relation_open(index_of(class_id, object),
+	Oid			relation;
+	AttrNumber	mark;
+	Oid			class_id;
+	Oid			object;			/* then the new one */
+} Remade;
+
+/* an error if rows stand against it */
+static void
+remake_key(void *argument)
+{
+	Remade	   *remade = argument;
+	Relation	index = relation_open(index_of(remade->class_id,
+											   remade->object),
 									  AccessExclusiveLock);
 	IndexStmt  *statement = clone_statement(index);
 
 	statement->indexParams = list_delete_last(statement->indexParams);
 	relation_close(index, NoLock);
-	drop_mark(relation, mark);
-	return make_key(relation, statement, class_id, object);
+	drop_mark(remade->relation, remade->mark);
+	remade->object = make_key(remade->relation, statement, remade->class_id,
+							  remade->object);
 }
 
-/* the same, but nothing is done if rows stand against it */
-static Oid
-try_to_remake_key(Oid relation, AttrNumber mark, Oid class_id, Oid object)
+/* nothing is done if rows stand against it */
+static void
+try_to_remake_key(Remade *remade)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	Oid			made = object;
+	ErrorData  *problem = sv_lock_attempt(remake_key, remade);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		made = remake_key(relation, mark, class_id, object);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *problem;
-
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		if (problem->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		made = object;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return made;
+	if (problem && problem->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+		ReThrowError(problem);
 }
 
 /*
@@ -557,8 +545,8 @@ sv_key_tighten(Oid class_id, Oid object, bool force)
 {
 	Oid			index_id = index_of(class_id, object);
 	Oid			relation = IndexGetRelation(index_id, true);
+	Remade		remade = {relation, InvalidAttrNumber, class_id, object};
 	Relation	index;
-	AttrNumber	mark;
 	SvIdentity	identity;
 
 	if (!OidIsValid(relation) || !sv_key_is_loose(class_id, object) ||
@@ -566,13 +554,15 @@ sv_key_tighten(Oid class_id, Oid object, bool force)
 		return object;
 	LockRelationOid(relation, AccessExclusiveLock);
 	index = relation_open(index_id, AccessExclusiveLock);
-	mark = mark_of(index);
+	remade.mark = mark_of(index);
 	relation_close(index, NoLock);
 	sv_catalog_become_owner(&identity);
-	object = force ? remake_key(relation, mark, class_id, object) :
-		try_to_remake_key(relation, mark, class_id, object);
+	if (force)
+		remake_key(&remade);
+	else
+		try_to_remake_key(&remade);
 	sv_catalog_become_caller(&identity);
-	return object;
+	return remade.object;
 }
 
 /* the pair that computes a mark, NULL if nothing does any more */

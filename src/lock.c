@@ -138,28 +138,21 @@ sv_lock_holders(List *needed)
 }
 
 /*
- * Do the work once in a subtransaction.  Returns NULL, or the error if it
- * was a lock that could not be had, or a deadlock; other errors are thrown.
+ * Do something in a subtransaction.  Returns NULL, or the error that it ended
+ * with, in the caller's memory context; then nothing of it is left.
  */
-static ErrorData *
-try_once(SvLockedWork work, void *argument)
+ErrorData *
+sv_lock_attempt(SvLockedWork work, void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	ErrorContextCallback *callbacks = error_context_stack;
 	ErrorData  *volatile problem = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		int			nestlevel = NewGUCNestLevel();
-
-		(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-								 false);
 		work(argument);
-		AtEOXact_GUC(false, nestlevel);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -170,9 +163,41 @@ try_once(SvLockedWork work, void *argument)
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
-	error_context_stack = callbacks;
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	return problem;
+}
+
+/* work that is to wait for locks for a moment only */
+typedef struct TimedWork
+{
+	SvLockedWork work;
+	void	   *argument;
+} TimedWork;
+
+static void
+work_with_timeout(void *argument)
+{
+	TimedWork  *timed = argument;
+	int			nestlevel = NewGUCNestLevel();
+
+	(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+	timed->work(timed->argument);
+	AtEOXact_GUC(false, nestlevel);
+}
+
+/*
+ * Do the work once in a subtransaction.  Returns NULL, or the error if it
+ * was a lock that could not be had, or a deadlock; other errors are thrown.
+ */
+static ErrorData *
+try_once(SvLockedWork work, void *argument)
+{
+	TimedWork	timed = {work, argument};
+	ErrorData  *problem = sv_lock_attempt(work_with_timeout, &timed);
+
 	if (problem && problem->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
 		problem->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
 		ReThrowError(problem);

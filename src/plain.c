@@ -28,7 +28,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
@@ -308,8 +307,9 @@ statement_now(SvDroppedIndex *dropped, char *name)
 }
 
 static void
-build(SvDroppedIndex *dropped)
+build(void *argument)
 {
+	SvDroppedIndex *dropped = argument;
 	char	   *text = statement_now(dropped, dropped->name);
 
 	if (get_rel_relkind(dropped->relation) == RELKIND_RELATION &&
@@ -336,29 +336,10 @@ is_about_index(const ErrorData *error)
  * has against it, NULL if nothing.
  */
 static ErrorData *
-attempt(void (*work) (SvDroppedIndex *dropped), SvDroppedIndex *dropped)
+attempt(SvLockedWork work, SvDroppedIndex *dropped)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile problem = NULL;
+	ErrorData  *problem = sv_lock_attempt(work, dropped);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		work(dropped);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	if (problem && !is_about_index(problem))
 		ReThrowError(problem);
 	return problem;
@@ -388,8 +369,9 @@ is_missing(Oid table, const SvDroppedIndex *dropped)
 
 /* drop an index if it is still what was dropped before */
 static void
-drop(SvDroppedIndex *dropped)
+drop(void *argument)
 {
+	SvDroppedIndex *dropped = argument;
 	Oid			index = find_index(dropped->relation, dropped);
 	char	   *is = strstr(definition_of(index), " ON ");
 	char	   *was = strstr(statement_now(dropped, NULL), " ON ");

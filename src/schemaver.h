@@ -663,6 +663,7 @@ extern List *sv_lock_need(List *needed, Oid relation, LOCKMODE mode);
 extern char *sv_lock_holders(List *needed);
 extern void sv_lock_pause(long ms);
 extern void sv_lock_take(List *views, List *needed);
+extern ErrorData *sv_lock_attempt(SvLockedWork work, void *argument);
 extern void sv_lock_retry(const char *what, SvLockedWork work, void *argument,
 						  List **needed);
 

@@ -43,7 +43,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
@@ -1496,40 +1495,22 @@ make_room(const Pair *pair, const SvPart *constraint)
 	return true;
 }
 
+static void
+run_work(void *argument)
+{
+	run(argument);
+}
+
 /* run a statement unless there are rows that it does not allow: then false */
 static bool
-run_if_allowed(const char *statement)
+run_if_allowed(char *statement)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	bool		allowed = true;
+	ErrorData  *error = sv_lock_attempt(run_work, statement);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		run(statement);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
-			error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION)
-			ReThrowError(error);
-		allowed = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return allowed;
+	if (error && error->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
+		error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION)
+		ReThrowError(error);
+	return error == NULL;
 }
 
 /* is a constraint of that name there, but not validated? */
