@@ -773,6 +773,8 @@ read_release(HeapTuple tuple, TableScan *scan)
 	release->version = get_version(tuple, scan, Release_version);
 	release->label = sv_version_text(release->version);
 	release->schemas = get_text_list(tuple, scan, Release_schemas);
+	release->made = DatumGetTimestampTz(get_value(tuple, scan,
+												  Release_update_on));
 	release->retired = !heap_attisnull(tuple, Release_retired_on,
 									   RelationGetDescr(scan->table));
 
@@ -1674,6 +1676,8 @@ read_job(HeapTuple tuple, TableScan *scan)
 	job->busy = DatumGetInt64(get_value(tuple, scan, Job_busy));
 	job->attempts = DatumGetInt32(get_value(tuple, scan, Job_attempts));
 	job->error = get_text(tuple, scan, Job_error);
+	job->created = DatumGetTimestampTz(get_value(tuple, scan,
+												 Job_created_on));
 	job->started = DatumGetTimestampTz(get_value(tuple, scan,
 												 Job_started_on));
 	job->finished = DatumGetTimestampTz(get_value(tuple, scan,
@@ -1792,7 +1796,8 @@ sv_catalog_create_job(SvJob *job)
 	set_text(values, nulls, Job_definition, job->text);
 	set_text(values, nulls, Job_condition, job->condition);
 	values[Job_late - 1] = BoolGetDatum(job->late);
-	values[Job_created_on - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	job->created = GetCurrentTimestamp();
+	values[Job_created_on - 1] = TimestampTzGetDatum(job->created);
 	set_job_progress(job, values, nulls);
 	insert_row("db_job", values, nulls);
 	CommandCounterIncrement();

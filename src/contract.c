@@ -3620,12 +3620,18 @@ complete_constraints(List *constraints, const SvEntry *now, bool *news)
 	return result;
 }
 
-/* the parts of an entry with those that have been made since; NULL if none */
+/*
+ * The parts of an entry with what a job has made since, a constraint of that
+ * name if it is one; NULL if there is nothing.  Other constraints may be those
+ * of a version that the base schemas went back to.
+ */
 static SvEntry *
-completed_entry(const SvEntry *then, const SvEntry *now)
+completed_entry(const SvEntry *then, const SvEntry *now, const char *name)
 {
 	SvEntry    *entry = memcpy(palloc(sizeof(SvEntry)), then, sizeof(SvEntry));
 	bool		news = false;
+	SvPart	   *made;
+	SvPart	   *lost;
 	ListCell   *lc;
 
 	entry->columns = NIL;
@@ -3640,16 +3646,13 @@ completed_entry(const SvEntry *then, const SvEntry *now)
 		entry->columns = lappend(entry->columns, column);
 	}
 	entry->constraints = complete_constraints(then->constraints, now, &news);
-	foreach(lc, now->constraints)
+	made = name ? part_by_name(now->constraints, name) : NULL;
+	lost = name ? part_by_name(entry->constraints, name) : NULL;
+	if (made && !part_by_object(then->constraints, made->object) &&
+		knows_columns(then, made->columns) &&
+		(lost == NULL || !OidIsValid(lost->object)))
 	{
-		SvPart	   *made = lfirst(lc);
-		SvPart	   *lost = part_by_name(entry->constraints, made->name);
-
-		if (part_by_object(then->constraints, made->object) ||
-			!knows_columns(then, made->columns))
-			continue;
-		if (lost && !OidIsValid(lost->object))
-			entry->constraints = list_delete_ptr(entry->constraints, lost);
+		entry->constraints = list_delete_ptr(entry->constraints, lost);
 		made = memcpy(palloc(sizeof(SvPart)), made, sizeof(SvPart));
 		made->type = now_constraint(made);
 		entry->constraints = lappend(entry->constraints, made);
@@ -3666,11 +3669,13 @@ completed_entry(const SvEntry *then, const SvEntry *now)
 
 /*
  * A job has made what a release and those after it, a list of SvRelease,
- * expect of the touched relations: NOT NULL, an identity, constraints and
- * unique indexes.  Writes it into their contracts.
+ * expect of the touched relations: NOT NULL, an identity, that constraints are
+ * valid, or the constraint or unique index of that name, if it is not NULL.
+ * Writes it into their contracts.
  */
 void
-sv_contract_complete(const SvProduct *product, List *releases)
+sv_contract_complete(const SvProduct *product, List *releases,
+					 const char *name)
 {
 	ListCell   *lo;
 	ListCell   *le;
@@ -3686,7 +3691,8 @@ sv_contract_complete(const SvProduct *product, List *releases)
 		{
 			int32		id = lfirst_int(le);
 			SvEntry    *entry = sv_catalog_any_has_entry(releases, id) ?
-			completed_entry(load_entry(id)->entry, visible_entry(now)) : NULL;
+			completed_entry(load_entry(id)->entry, visible_entry(now), name) :
+				NULL;
 
 			if (entry == NULL)
 				continue;

@@ -1325,6 +1325,28 @@ note_replaced(Oid class_id, Oid from, Oid to)
 	}
 }
 
+/*
+ * The table of a unique constraint or index, InvalidOid if it is neither: nor
+ * is the key's copy on a view, which names the same index.
+ */
+static Oid
+table_of_key(const ObjectAddress *unit)
+{
+	Oid			index = InvalidOid;
+	Oid			table;
+
+	if (unit->classId == ConstraintRelationId)
+		index = get_constraint_index(unit->objectId);
+	else if (unit->classId == RelationRelationId && unit->objectSubId == 0 &&
+			 is_index(unit->objectId))
+		index = unit->objectId;
+	table = OidIsValid(index) ? IndexGetRelation(index, true) : InvalidOid;
+	if (unit->classId == ConstraintRelationId &&
+		sv_contract_owning_relation(unit->classId, unit->objectId) != table)
+		return InvalidOid;
+	return table;
+}
+
 /* unique keys that were put away do not hold the newest version back */
 static void
 loosen_keys(List *kept)
@@ -1335,21 +1357,15 @@ loosen_keys(List *kept)
 	{
 		ObjectAddress *unit = lfirst(lc);
 		Oid			object = unit->objectId;
-		Oid			table;
+		Oid			table = table_of_key(unit);
 
-		if (unit->classId == ConstraintRelationId ?
-			!OidIsValid(get_constraint_index(unit->objectId)) :
-			unit->classId != RelationRelationId || unit->objectSubId != 0 ||
-			!is_index(unit->objectId))
+		if (!OidIsValid(table))
 			continue;
 		sv_expand_follow_names();
 		if (!sv_key_loosen(migration.product, migration.to, migration.from,
 						   false, unit->classId, &object))
 			continue;
 		note_replaced(unit->classId, unit->objectId, object);
-		table = IndexGetRelation(unit->classId == ConstraintRelationId ?
-								 get_constraint_index(object) : object,
-								 false);
 		add_hiding(table);
 		sv_expand_freeze(table);
 	}

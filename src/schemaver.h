@@ -223,6 +223,7 @@ typedef struct SvRelease
 	List	   *schemas;		/* version schemas, one for each base schema */
 	bool		retired;
 	bool		registered;		/* an instance has ever registered under it */
+	TimestampTz made;			/* when it was first applied */
 	int			nentries;		/* its contract: ids of entries, ascending */
 	int32	   *entries;
 } SvRelease;
@@ -367,6 +368,7 @@ typedef struct SvJob
 	int64		busy;			/* ms that it has worked, pauses included */
 	int			attempts;
 	char	   *error;			/* or NULL */
+	TimestampTz created;
 	TimestampTz started;		/* 0: not yet */
 	TimestampTz finished;		/* 0: not yet, or failed */
 } SvJob;
@@ -583,7 +585,8 @@ extern bool sv_contract_needs_view(const SvProduct *product,
 								   const SvEntry *entry);
 extern int32 *sv_contract_advance(const SvProduct *product,
 								  const SvRelease *from, int *nentries);
-extern void sv_contract_complete(const SvProduct *product, List *releases);
+extern void sv_contract_complete(const SvProduct *product, List *releases,
+								 const char *name);
 extern bool sv_contract_touched_hidden(void);
 extern List *sv_contract_touched_entries(SvRelease *release);
 extern bool sv_contract_is_version_schema(Oid schema);

@@ -495,20 +495,37 @@ announce_ready(const SvProduct *product, const SvJob *job)
 	}
 }
 
-/* the release that a job is for, and those after it: a list of SvRelease */
+/*
+ * The release that a job is for, and those after it that were built upon what
+ * it was to make: a list of SvRelease.  Others are newer than the base schemas
+ * are, which went back, and the job is of the way forward again.
+ */
 static List *
-releases_since(const SvProduct *product, const SvRelease *since)
+releases_since(const SvProduct *product, const SvJob *job)
 {
+	SvRelease  *since = sv_catalog_release(product, job->release_id);
 	List	   *releases = NIL;
 	ListCell   *lc;
 
 	foreach(lc, since ? sv_catalog_releases(product, true) : NIL)
 	{
-		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
-							   since->version) >= 0)
-			releases = lappend(releases, lfirst(lc));
+		SvRelease  *release = lfirst(lc);
+
+		if (release->id == since->id ||
+			(sv_version_compare(release->version, since->version) > 0 &&
+			 release->made > job->created))
+			releases = lappend(releases, release);
 	}
 	return releases;
+}
+
+/* is it a constraint or index that the job makes, not a column's? */
+static bool
+makes_constraint(const SvJob *job)
+{
+	return strcmp(job->kind, SV_JOB_INDEX) == 0 ||
+		strcmp(job->kind, SV_JOB_ATTACH) == 0 ||
+		strcmp(job->kind, SV_JOB_REPLACE) == 0;
 }
 
 /*
@@ -531,10 +548,8 @@ complete_contracts(const SvJob *job)
 	sv_contract_touch(RelationRelationId, job->relid);
 	sv_contract_relink(releases, false);
 	if (!job->late)
-		sv_contract_complete(product,
-							 releases_since(product,
-											sv_catalog_release(product,
-															   job->release_id)));
+		sv_contract_complete(product, releases_since(product, job),
+							 makes_constraint(job) ? job->name : NULL);
 	(void) sv_compat_reconcile(product, sv_catalog_releases(product, true));
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);
