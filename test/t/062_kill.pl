@@ -164,8 +164,13 @@ my %ends = (
 	'kill -9 of the backend' => sub {
 		my $log_end = -s $node->logfile;
 
-		kill('KILL', $_[0])
-		  && $node->wait_for_log(qr/ready to accept connections/, $log_end);
+		kill('KILL', $_[0]) or return;
+
+		# it may have come to its own end just before
+		sleep 0.05 while kill(0, $_[0]);
+		sleep 0.5;
+		$node->wait_for_log(qr/ready to accept connections/, $log_end)
+		  if slurp_file($node->logfile, $log_end) =~ /signal 9/;
 	},
 	'kill -9 of the server' => sub {
 		my ($postmaster) =
