@@ -21,6 +21,7 @@
 
 #include "access/xact.h"
 #include "catalog/catalog.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -35,6 +36,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
@@ -706,7 +708,11 @@ choose_version(Migration *migration, List *findings)
 		return migration->version ? migration->version :
 			sv_version_parse("1.0.0");
 	breaking = first_finding(findings, migration->from, SV_BREAKS);
-	change = breaking ? breaking->change : sv_defer_check();
+	if (breaking)
+		change = breaking->change;
+	else
+		change = sv_defer_checks() == NIL ? NULL :
+			((SvDeferredCheck *) linitial(sv_defer_checks()))->change;
 	if (migration->version == NULL)
 		return free_version(migration,
 							change ? SV_STEP_MINOR : SV_STEP_REVISION);
@@ -816,6 +822,47 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 					 &migration->needed);
 }
 
+/*
+ * That a script deletes duplicates before it adds a key says that versions
+ * which are in use write such: an error, unless they may leave behind what the
+ * newest one does not allow.
+ */
+static void
+refuse_duplicates(const Migration *migration, const SvRelease *release,
+				  Oid relation, const char *change, const char *columns)
+{
+	if (migration->nullable || !sv_require_is_deduplicated(relation))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("%s would break version %s of product \"%s\"", change,
+					release->label, migration->product->name),
+			 errdetail("It writes rows of table \"%s\" with the same values of %s: the script itself deletes such.",
+					   get_rel_name(relation), columns),
+			 errhint("Set schemaver.on_missing_value to \"nullable\" so that the key does not hold for older versions, delete the duplicates in a migration of their own when nobody writes them any more, or add the key when these versions are retired.")));
+}
+
+/* the same for a key that is there; of other objects nothing is known */
+static void
+refuse_duplicates_of(const Migration *migration, const SvFinding *finding)
+{
+	bool		is_index = get_rel_relkind(finding->object) == RELKIND_INDEX;
+	Oid			index = is_index ? finding->object :
+	get_constraint_index(finding->object);
+	int			nestlevel;
+	char	   *columns;
+
+	if (!OidIsValid(index))
+		return;
+	nestlevel = sv_contract_enter();
+	columns = pg_get_indexdef_columns_extended(index,
+											   RULE_INDEXDEF_KEYS_ONLY);
+	sv_contract_leave(nestlevel);
+	refuse_duplicates(migration, finding->release,
+					  IndexGetRelation(index, false), finding->change,
+					  columns);
+}
+
 /* what is new and checks the writes of older versions, told once for all */
 static void
 report_checked(const Migration *migration, List *findings)
@@ -846,6 +893,8 @@ report_checked(const Migration *migration, List *findings)
 							 other->release->label);
 			used |= was_registered(other->release);
 		}
+		if (used)
+			refuse_duplicates_of(migration, finding);
 		ereport(used ? WARNING : NOTICE,
 				(errmsg("what older versions of product \"%s\" write is checked from now on: %s",
 						migration->product->name, finding->change),
@@ -853,14 +902,25 @@ report_checked(const Migration *migration, List *findings)
 	}
 }
 
-/* the same of what a job has yet to make */
+/* the same of what jobs have yet to make; the first is told */
 static void
 report_deferred(const Migration *migration)
 {
-	if (sv_defer_check() && migration->from)
-		ereport(was_registered(migration->from) ? WARNING : NOTICE,
-				(errmsg("what older versions of product \"%s\" write is checked as soon as a job has made it: %s",
-						migration->product->name, sv_defer_check())));
+	bool		used = migration->from && was_registered(migration->from);
+	ListCell   *lc;
+
+	foreach(lc, migration->from ? sv_defer_checks() : NIL)
+	{
+		SvDeferredCheck *check = lfirst(lc);
+
+		if (used)
+			refuse_duplicates(migration, migration->from, check->relation,
+							  check->change, check->columns);
+		if (foreach_current_index(lc) == 0)
+			ereport(used ? WARNING : NOTICE,
+					(errmsg("what older versions of product \"%s\" write is checked as soon as a job has made it: %s",
+							migration->product->name, check->change)));
+	}
 }
 
 /* retire what nobody ever registered under, but for the current version */

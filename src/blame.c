@@ -63,7 +63,12 @@ key_of(Relation relation, bool primary)
 
 		for (int i = 0; is_key(index, primary) &&
 			 i < index->rd_index->indnkeyatts; i++)
-			key = lappend_int(key, index->rd_index->indkey.values[i]);
+		{
+			AttrNumber	number = index->rd_index->indkey.values[i];
+
+			if (!sv_contract_is_mark(RelationGetRelid(relation), number))
+				key = lappend_int(key, number);
+		}
 		index_close(index, AccessShareLock);
 		if (key != NIL)
 			return key;

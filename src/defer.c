@@ -53,7 +53,7 @@ static struct
 	const SvScript *script;
 	int			number;			/* of the statement that runs */
 	List	   *jobs;			/* of SvJob */
-	char	   *check;			/* a change that older versions will notice */
+	List	   *checks;			/* of SvDeferredCheck */
 	MemoryContext context;
 }			deferring;
 
@@ -529,6 +529,24 @@ is_over_known(Oid relation, List *elements)
 	return false;
 }
 
+/* the columns of a key, and its expressions, for people */
+static char *
+list_elements(List *elements)
+{
+	StringInfoData list;
+	ListCell   *lc;
+
+	initStringInfo(&list);
+	foreach(lc, elements)
+	{
+		IndexElem  *element = lfirst(lc);
+
+		appendStringInfo(&list, "%s%s", list.len ? ", " : "",
+						 element->name ? element->name : "(expression)");
+	}
+	return list.data;
+}
+
 /*
  * What "change" tells of will be there when a job has made it, a unique index
  * over these elements: what older versions write is checked from then on, if
@@ -537,17 +555,28 @@ is_over_known(Oid relation, List *elements)
 void
 sv_defer_note_check(Oid relation, List *elements, const char *change)
 {
-	if (deferring.check == NULL && is_over_known(relation, elements))
-		deferring.check = copy_text(change);
+	MemoryContext context;
+	SvDeferredCheck *check;
+
+	if (!is_over_known(relation, elements))
+		return;
+	context = MemoryContextSwitchTo(deferring.context);
+	check = palloc(sizeof(SvDeferredCheck));
+	check->relation = relation;
+	check->change = pstrdup(change);
+	check->columns = list_elements(elements);
+	deferring.checks = lappend(deferring.checks, check);
+	MemoryContextSwitchTo(context);
 }
 
 /*
- * The first such change, NULL if there is none.
+ * What older versions write will be checked for by jobs: a list of
+ * SvDeferredCheck, which lives as long as the migration.
  */
-const char *
-sv_defer_check(void)
+List *
+sv_defer_checks(void)
 {
-	return deferring.check;
+	return deferring.checks;
 }
 
 /*

@@ -2599,7 +2599,7 @@ check_query(ParseState *pstate, Query *query, JumbleState *jumble)
 	if (!is_expanding())
 		return;
 	if (!migration.creating && !sv_fill_is_running())
-		sv_require_note_update(query);
+		sv_require_note_query(query);
 	if (query->commandType == CMD_INSERT)
 		check_insert(query);
 	else if (query->commandType == CMD_UTILITY &&

@@ -50,6 +50,7 @@
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
+#include "parser/parsetree.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -115,6 +116,7 @@ static struct
 	MemoryContext context;
 	List	   *defaults;		/* of NotedDefault */
 	List	   *updates;		/* of NotedUpdate */
+	List	   *deduplicated;	/* OIDs of tables */
 	List	   *relaxed;		/* of Relaxed */
 	int			missing;		/* schemaver.on_missing_value at its end */
 }			script_state;
@@ -238,19 +240,15 @@ note_target(const RangeTblEntry *table, const TargetEntry *target,
 	MemoryContextSwitchTo(context);
 }
 
-/*
- * A query of the script was analyzed.  An UPDATE of one table from its own
- * rows tells what the columns are to hold.
- */
-void
-sv_require_note_update(Query *query)
+/* An UPDATE of one table from its own rows tells what the columns are to hold */
+static void
+note_update(const Query *query)
 {
 	RangeTblEntry *table;
 	ListCell   *lc;
 
-	if (sv_fill_is_running() ||
-		query->commandType != CMD_UPDATE || query->resultRelation != 1 ||
-		list_length(query->rtable) != 1 || query->cteList != NIL)
+	if (query->resultRelation != 1 || list_length(query->rtable) != 1 ||
+		query->cteList != NIL)
 		return;
 	table = linitial(query->rtable);
 	if (table->relkind != RELKIND_RELATION &&
@@ -258,6 +256,72 @@ sv_require_note_update(Query *query)
 		return;
 	foreach(lc, query->targetList)
 		note_target(table, lfirst(lc), query->jointree->quals);
+}
+
+/* how often a query names a table */
+typedef struct Mentions
+{
+	Oid			relation;
+	int			count;
+} Mentions;
+
+static bool
+count_mentions(Node *node, Mentions *mentions)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		mentions->count += ((RangeTblEntry *) node)->rtekind == RTE_RELATION &&
+			((RangeTblEntry *) node)->relid == mentions->relation;
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, count_mentions, mentions,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, count_mentions, mentions);
+}
+
+/* rows that go for the sake of others of their table are duplicates of these */
+static void
+note_delete(Query *query)
+{
+	Mentions	mentions = {
+		rt_fetch(query->resultRelation, query->rtable)->relid, 0
+	};
+	MemoryContext context;
+
+	(void) count_mentions((Node *) query, &mentions);
+	if (mentions.count < 2)
+		return;
+	context = MemoryContextSwitchTo(script_state.context);
+	script_state.deduplicated =
+		list_append_unique_oid(script_state.deduplicated, mentions.relation);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * A query of the script was analyzed: what does it tell of the rows that older
+ * versions write?
+ */
+void
+sv_require_note_query(Query *query)
+{
+	if (sv_fill_is_running())
+		return;
+	if (query->commandType == CMD_UPDATE)
+		note_update(query);
+	else if (query->commandType == CMD_DELETE)
+		note_delete(query);
+}
+
+/*
+ * Has the script deleted duplicates from a table?
+ */
+bool
+sv_require_is_deduplicated(Oid relation)
+{
+	return list_member_oid(script_state.deduplicated, relation);
 }
 
 /*

@@ -889,6 +889,14 @@ extern bool sv_standin_sync(const SvEntry *entry, const SvEntry *now,
  * defer.c: what a migration leaves to jobs
  *-------------------------------------------------------------------------
  */
+/* a unique key that a job has yet to make */
+typedef struct SvDeferredCheck
+{
+	Oid			relation;
+	char	   *change;
+	char	   *columns;
+} SvDeferredCheck;
+
 extern void sv_defer_init(void);
 extern void sv_defer_begin(const SvProduct *product, const SvScript *script);
 extern void sv_defer_at(const SvStatement *statement);
@@ -906,7 +914,7 @@ extern bool sv_defer_has(const char *kind, Oid relation, const char *name);
 extern char *sv_defer_unfilled(const char *column, const char *value);
 extern void sv_defer_note_check(Oid relation, List *elements,
 								const char *change);
-extern const char *sv_defer_check(void);
+extern List *sv_defer_checks(void);
 extern const char *sv_defer_remove(const char *kind, Oid relation,
 								   const char *name);
 extern List *sv_defer_jobs(void);
@@ -948,8 +956,9 @@ extern void sv_require_init(void);
 extern void sv_require_begin(void);
 extern void sv_require_end(void);
 extern void sv_require_note_default(Oid attrdef);
-extern void sv_require_note_update(Query *query);
+extern void sv_require_note_query(Query *query);
 extern bool sv_require_is_updated(Oid relation, AttrNumber column);
+extern bool sv_require_is_deduplicated(Oid relation);
 extern bool sv_require_is_nullable(void);
 extern void sv_require_settle(const SvProduct *product, const SvRelease *from,
 							  const SvScript *script, List *findings);

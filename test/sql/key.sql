@@ -263,6 +263,45 @@ SELECT schemaver.verify(deep => true);
 SELECT * FROM public.columns ORDER BY 1, 2;
 SELECT indexdef FROM pg_indexes WHERE tablename IN ('site', 'part') ORDER BY indexname;
 SELECT conname, contype FROM pg_constraint WHERE conrelid IN ('site'::regclass, 'part'::regclass) ORDER BY 1;
+
+-- A script that deletes duplicates tells that older versions write them.
+SELECT schemaver.apply('CREATE TABLE seen (person int NOT NULL, post int NOT NULL, at int)', '4.0.0');
+INSERT INTO seen VALUES (1, 1, 1), (1, 2, 1), (1, 2, 2);
+SELECT schemaver.register('4.0.0');
+SELECT schemaver.apply($$
+	DELETE FROM seen AS a USING (SELECT max(at) AS at, person, post FROM seen GROUP BY 2, 3) AS b
+	WHERE a.person = b.person AND a.post = b.post AND a.at < b.at;
+	ALTER TABLE seen ADD PRIMARY KEY (person, post);
+$$, '5.0.0');
+SELECT statement, effect FROM schemaver.plan($$
+	DO $do$ BEGIN DELETE FROM seen AS a WHERE EXISTS (SELECT FROM seen AS b
+		WHERE a.person = b.person AND a.post = b.post AND a.at < b.at); END $do$;
+	CREATE UNIQUE INDEX ON seen (post, lower(person::text));
+$$, '5.0.0');
+SET schemaver.inline_pages = 0;
+SELECT schemaver.apply($$
+	WITH b AS (SELECT max(at) AS at, person, post FROM seen GROUP BY 2, 3)
+	DELETE FROM seen AS a USING b WHERE a.person = b.person AND a.post = b.post AND a.at < b.at;
+	ALTER TABLE seen ADD UNIQUE (person, post);
+$$, '5.0.0');
+RESET schemaver.inline_pages;
+-- other rows that go tell nothing of the kind; nor do duplicates elsewhere
+SELECT schemaver.apply($$
+	DELETE FROM seen WHERE at = 1;
+	DELETE FROM site AS a USING site AS b WHERE a.site = b.site AND a.ctid > b.ctid;
+	ALTER TABLE seen ADD UNIQUE (person, post);
+$$, '5.0.0');
+INSERT INTO seen VALUES (1, 2, 3);
+SET schemaver.on_missing_value = nullable;
+SELECT schemaver.apply($$
+	ALTER TABLE seen DROP CONSTRAINT seen_person_post_key;
+	DELETE FROM seen AS a USING seen AS b WHERE a.person = b.person AND a.at < b.at;
+	CREATE UNIQUE INDEX ON seen (person);
+$$, '6.0.0');
+INSERT INTO seen VALUES (1, 7, 4);
+SELECT * FROM seen ORDER BY at;
+SELECT schemaver.register('6.0.0');
+INSERT INTO seen VALUES (1, 8, 5);
 \c :home
 DROP DATABASE sv_key;
 DROP ROLE sv_key_app;
