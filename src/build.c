@@ -43,7 +43,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
@@ -61,30 +60,12 @@ typedef struct Model
  * Trying
  */
 
-/* do something in a subtransaction that is always rolled back */
+/* errors are thrown */
 static void
-try_and_undo(void (*work) (void *argument), void *argument)
+try_and_undo(SvTrialWork work, void *argument)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile problem = NULL;
+	ErrorData  *problem = sv_trial_undo(work, argument);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		work(argument);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	if (problem)
 		ReThrowError(problem);
 }

@@ -79,7 +79,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -209,6 +208,25 @@ hush(void)
 							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
+/* a statement that is tried */
+typedef struct Trial
+{
+	PlannedStmt *pstmt;
+	const char *query;
+	ParamListInfo params;
+} Trial;
+
+static void
+run_trial(void *argument)
+{
+	Trial	   *tried = argument;
+
+	hush();
+	standard_ProcessUtility(copyObject(tried->pstmt), tried->query, false,
+							PROCESS_UTILITY_SUBCOMMAND, tried->params, NULL,
+							None_Receiver, NULL);
+}
+
 /*
  * Run a statement, roll it back, and return what it has dropped, a list of
  * ObjectAddress *.  Errors of the statement are thrown; what else it says is
@@ -217,34 +235,15 @@ hush(void)
 static List *
 try_statement(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile problem = NULL;
+	Trial		tried = {pstmt, query, params};
+	ErrorData  *problem;
 	List	   *result;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
 	trial = NIL;
 	trial_notices = NIL;
 	in_trial = true;
-	PG_TRY();
-	{
-		hush();
-		standard_ProcessUtility(copyObject(pstmt), query, false,
-								PROCESS_UTILITY_SUBCOMMAND, params, NULL,
-								None_Receiver, NULL);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
+	problem = sv_trial_undo(run_trial, &tried);
 	in_trial = false;
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	if (problem)
 		ReThrowError(problem);
 	result = trial;

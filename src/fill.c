@@ -37,7 +37,6 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 
 /* an ALTER TABLE in the order in which it is to be done */
 typedef struct Stages
@@ -103,6 +102,20 @@ sv_fill_rows(Oid relation, bool only, const char *assignments)
 	AtEOXact_GUC(false, nestlevel);
 }
 
+typedef struct Filling
+{
+	Oid			relation;
+	char	   *assignment;
+} Filling;
+
+static void
+fill_column(void *argument)
+{
+	Filling    *filling = argument;
+
+	sv_fill_rows(filling->relation, false, filling->assignment);
+}
+
 /*
  * Set a column of all rows of a table, or of those in which it is NULL, to an
  * expression over the row, as sv_fill_rows() does.  An error says which row it
@@ -113,31 +126,15 @@ sv_fill_column(Oid relation, const char *column, const char *expression,
 			   bool only_nulls)
 {
 	const char *quoted = quote_identifier(column);
-	char	   *assignment = psprintf("%s = %s", quoted, expression);
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *problem = NULL;
+	Filling		filling = {
+		relation, psprintf("%s = %s", quoted, expression)
+	};
+	ErrorData  *problem;
 
 	if (only_nulls)
-		assignment = psprintf("%s WHERE %s IS NOT DISTINCT FROM NULL",
-							  assignment, quoted);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		sv_fill_rows(relation, false, assignment);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+		filling.assignment = psprintf("%s WHERE %s IS NOT DISTINCT FROM NULL",
+									  filling.assignment, quoted);
+	problem = sv_trial_attempt(fill_column, &filling);
 	if (problem)
 		sv_blame_row(relation, column, expression, problem);
 }

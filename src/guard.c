@@ -27,7 +27,6 @@
  */
 #include "schemaver.h"
 
-#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -47,7 +46,6 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(schemaver_guard_ddl);
 PG_FUNCTION_INFO_V1(schemaver_guard_drop);
@@ -265,6 +263,20 @@ may_rename(Node *statement, RangeVar **table)
 	}
 }
 
+typedef struct Freezing
+{
+	Oid			table;
+	SvSyncFrozen *frozen;
+} Freezing;
+
+static void
+run_freezing(void *argument)
+{
+	Freezing   *freezing = argument;
+
+	freezing->frozen = sv_sync_freeze(freezing->table);
+}
+
 /*
  * What the columns of a table are computed from, unless somebody has already
  * seen to it that this cannot be told: it may be what the command mends.
@@ -272,28 +284,9 @@ may_rename(Node *statement, RangeVar **table)
 static SvSyncFrozen *
 freeze_table(Oid table)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	SvSyncFrozen *volatile frozen = NULL;
+	Freezing	freezing = {table, NULL};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		frozen = sv_sync_freeze(table);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		frozen = NULL;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return frozen;
+	return sv_trial_attempt(run_freezing, &freezing) ? NULL : freezing.frozen;
 }
 
 /*

@@ -526,7 +526,7 @@ remake_key(void *argument)
 static void
 try_to_remake_key(Remade *remade)
 {
-	ErrorData  *problem = sv_lock_attempt(remake_key, remade);
+	ErrorData  *problem = sv_trial_attempt(remake_key, remade);
 
 	if (problem && problem->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
 		ReThrowError(problem);

@@ -16,7 +16,6 @@
  */
 #include "schemaver.h"
 
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -28,7 +27,6 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/wait_event.h"
 
 #define LOCK_TIMEOUT		"50ms"
@@ -137,41 +135,10 @@ sv_lock_holders(List *needed)
 	return holders.len ? holders.data : NULL;
 }
 
-/*
- * Do something in a subtransaction.  Returns NULL, or the error that it ended
- * with, in the caller's memory context; then nothing of it is left.
- */
-ErrorData *
-sv_lock_attempt(SvLockedWork work, void *argument)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile problem = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		work(argument);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return problem;
-}
-
 /* work that is to wait for locks for a moment only */
 typedef struct TimedWork
 {
-	SvLockedWork work;
+	SvTrialWork work;
 	void	   *argument;
 } TimedWork;
 
@@ -193,10 +160,10 @@ work_with_timeout(void *argument)
  * was a lock that could not be had, or a deadlock; other errors are thrown.
  */
 static ErrorData *
-try_once(SvLockedWork work, void *argument)
+try_once(SvTrialWork work, void *argument)
 {
 	TimedWork	timed = {work, argument};
-	ErrorData  *problem = sv_lock_attempt(work_with_timeout, &timed);
+	ErrorData  *problem = sv_trial_attempt(work_with_timeout, &timed);
 
 	if (problem && problem->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
 		problem->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
@@ -225,7 +192,7 @@ sv_lock_pause(long ms)
  * error what the work is.  The work is done from its beginning at each try.
  */
 void
-sv_lock_retry(const char *what, SvLockedWork work, void *argument,
+sv_lock_retry(const char *what, SvTrialWork work, void *argument,
 			  List **needed)
 {
 	TimestampTz give_up = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),

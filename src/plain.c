@@ -336,9 +336,9 @@ is_about_index(const ErrorData *error)
  * has against it, NULL if nothing.
  */
 static ErrorData *
-attempt(SvLockedWork work, SvDroppedIndex *dropped)
+attempt(SvTrialWork work, SvDroppedIndex *dropped)
 {
-	ErrorData  *problem = sv_lock_attempt(work, dropped);
+	ErrorData  *problem = sv_trial_attempt(work, dropped);
 
 	if (problem && !is_about_index(problem))
 		ReThrowError(problem);

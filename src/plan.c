@@ -693,35 +693,21 @@ run_query(Step *step)
 	sv_expand_run(statement, queries);
 }
 
+static void
+run_step(void *argument)
+{
+	run_query(argument);
+}
+
 /* as run_query(), but nothing has happened if it comes to what is forbidden */
 static void
 try_query(Step *step)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorContextCallback *callbacks = error_context_stack;
-	ErrorData  *volatile problem = NULL;
+	ErrorData  *problem;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
 	plan->careful = true;
-	PG_TRY();
-	{
-		run_query(step);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
+	problem = sv_trial_attempt(run_step, step);
 	plan->careful = false;
-	error_context_stack = callbacks;
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	if (problem && plan->forbidden == NULL)
 		ReThrowError(problem);
 	if (plan->forbidden)

@@ -34,7 +34,6 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -62,7 +61,6 @@
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 /* the number of this token is a part of the scanner's interface */
@@ -139,6 +137,7 @@ typedef enum Verdict
 /* a look at a function: argument of look_as_owner() */
 typedef struct Look
 {
+	void		(*action) (struct Look *look);
 	Check	   *check;
 	Routine    *routine;
 	TriggerUse *use;			/* trigger function: as this one's */
@@ -779,45 +778,34 @@ is_about_renames(const Check *check, const char *message, bool or_new)
  *-------------------------------------------------------------------------
  */
 
-/*
- * Do something as the function's owner, with the search_path that it is
- * expected to run with, and undo it.  Returns the error if there was one that
- * is the function's fault; others are thrown.
- */
-static ErrorData *
-look_as_owner(Look *look, void (*action) (Look *look))
+static void
+run_look(void *argument)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner resources = CurrentResourceOwner;
-	const char *path = look->routine->path ? look->routine->path :
-	look->check->path;
-	ErrorData  *volatile problem = NULL;
+	Look	   *look = argument;
 	Oid			user;
 	int			security;
 
-	look->context = context;
 	GetUserIdAndSecContext(&user, &security);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		set_local("search_path", path);
-		set_local("check_function_bodies", "on");
-		SetUserIdAndSecContext(look->routine->owner,
-							   security | SECURITY_RESTRICTED_OPERATION);
-		action(look);
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = resources;
+	set_local("search_path", look->routine->path ? look->routine->path :
+			  look->check->path);
+	set_local("check_function_bodies", "on");
+	SetUserIdAndSecContext(look->routine->owner,
+						   security | SECURITY_RESTRICTED_OPERATION);
+	look->action(look);
+}
+
+/*
+ * Do something as the function's owner, with the search_path that it is
+ * expected to run with, and undo it: who the user is as well.  Returns the
+ * error if there was one that is the function's fault; others are thrown.
+ */
+static ErrorData *
+look_as_owner(Look *look)
+{
+	ErrorData  *problem;
+
+	look->context = CurrentMemoryContext;
+	problem = sv_trial_undo(run_look, look);
 	if (problem && is_alien(problem))
 		ReThrowError(problem);
 	return problem;
@@ -925,9 +913,9 @@ consult_checker(Check *check, Routine *routine, char **problem)
 		return UNDECIDED;
 	foreach(lc, uses)
 	{
-		Look		look = {check, routine, lfirst(lc), NULL, NULL};
+		Look		look = {run_checker, check, routine, lfirst(lc), NULL, NULL};
 
-		if (look_as_owner(&look, run_checker) != NULL)
+		if (look_as_owner(&look) != NULL)
 			return UNDECIDED;
 		if (look.problem == NULL)
 			continue;
@@ -987,7 +975,7 @@ is_broken_by_renames(const Check *check, const ErrorData *problem)
 static void
 judge_sql(Check *check, Routine *routine)
 {
-	Look		look = {check, routine, NULL, NULL, NULL};
+	Look		look = {validate, check, routine, NULL, NULL, NULL};
 	List	   *names = without_taken(routine->mentions);
 	ErrorData  *problem;
 
@@ -1000,7 +988,7 @@ judge_sql(Check *check, Routine *routine)
 					  "its arguments are polymorphic");
 		return;
 	}
-	problem = look_as_owner(&look, validate);
+	problem = look_as_owner(&look);
 	if (problem && is_broken_by_renames(check, problem))
 		refuse(check, routine->signature,
 			   psprintf("%s.", problem->message));

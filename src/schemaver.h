@@ -168,6 +168,15 @@ typedef struct SvScript
 extern SvScript *sv_script_parse(const char *text);
 
 /*-------------------------------------------------------------------------
+ * trial.c: something in a subtransaction, and what it ended with
+ *-------------------------------------------------------------------------
+ */
+typedef void (*SvTrialWork) (void *argument);
+
+extern ErrorData *sv_trial_attempt(SvTrialWork work, void *argument);
+extern ErrorData *sv_trial_undo(SvTrialWork work, void *argument);
+
+/*-------------------------------------------------------------------------
  * observe.c: what a migration does beyond its words, told to plan()
  *-------------------------------------------------------------------------
  */
@@ -659,15 +668,12 @@ typedef struct SvNeededLock
 	LOCKMODE	mode;
 } SvNeededLock;
 
-typedef void (*SvLockedWork) (void *argument);
-
 extern void sv_lock_init(void);
 extern List *sv_lock_need(List *needed, Oid relation, LOCKMODE mode);
 extern char *sv_lock_holders(List *needed);
 extern void sv_lock_pause(long ms);
 extern void sv_lock_take(List *views, List *needed);
-extern ErrorData *sv_lock_attempt(SvLockedWork work, void *argument);
-extern void sv_lock_retry(const char *what, SvLockedWork work, void *argument,
+extern void sv_lock_retry(const char *what, SvTrialWork work, void *argument,
 						  List **needed);
 
 /*-------------------------------------------------------------------------

@@ -43,7 +43,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 /* something that was put away, and what has its name now */
@@ -312,27 +311,13 @@ swap_names(const Pair *pair)
 	set_name(class_id, object, pair->old->name, pair->old->schema);
 }
 
-/*
- * Compare all views that were put away with their twins.  What they are made
- * of may have been put away and made again itself: so for the time of the
- * comparison all are called again what they were called before.
- */
+/* as compare_views(), under the names that they had */
 static void
-compare_views(List *pairs)
+compare_swapped(void *argument)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	List	   *pairs = argument;
 	ListCell   *lc;
 
-	foreach(lc, pairs)
-	{
-		Pair	   *pair = lfirst(lc);
-
-		if (pair->old->class_id == RelationRelationId)
-			pair->text = tell_relation(pair->twin);
-	}
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
 	foreach(lc, pairs)
 		swap_names(lfirst(lc));
 	foreach(lc, pairs)
@@ -343,9 +328,29 @@ compare_views(List *pairs)
 			pair->same = strcmp(pair->text,
 								tell_relation(pair->old->object)) == 0;
 	}
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+}
+
+/*
+ * Compare all views that were put away with their twins.  What they are made
+ * of may have been put away and made again itself: so for the time of the
+ * comparison all are called again what they were called before.
+ */
+static void
+compare_views(List *pairs)
+{
+	ErrorData  *problem;
+	ListCell   *lc;
+
+	foreach(lc, pairs)
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (pair->old->class_id == RelationRelationId)
+			pair->text = tell_relation(pair->twin);
+	}
+	problem = sv_trial_undo(compare_swapped, pairs);
+	if (problem)
+		ReThrowError(problem);
 }
 
 static Pair *

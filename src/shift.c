@@ -1505,7 +1505,7 @@ run_work(void *argument)
 static bool
 run_if_allowed(char *statement)
 {
-	ErrorData  *error = sv_lock_attempt(run_work, statement);
+	ErrorData  *error = sv_trial_attempt(run_work, statement);
 
 	if (error && error->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
 		error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION)

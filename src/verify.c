@@ -36,7 +36,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
@@ -929,36 +928,33 @@ add_stray(Verification *verification, Oid table, const SvStray *stray)
 					 stray->down));
 }
 
+/* something that is to be done on a table */
+typedef struct TableCheck
+{
+	Verification *verification;
+	Oid			table;
+	void		(*check) (Verification *verification, Oid table);
+} TableCheck;
+
+static void
+run_table_check(void *argument)
+{
+	TableCheck *job = argument;
+
+	job->check(job->verification, job->table);
+}
+
 /*
- * Run something on a table in a subtransaction.  If it fails by what users
- * wrote, returns why; all other errors go on.
+ * Run something on a table in a subtransaction of which nothing stays.  If it
+ * fails by what users wrote, returns why; all other errors go on.
  */
 static char *
 attempt(Verification *verification, Oid table,
 		void (*check) (Verification *verification, Oid table))
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int			level = GetCurrentTransactionNestLevel();
-	ErrorData  *volatile problem = NULL;
+	TableCheck	job = {verification, table, check};
+	ErrorData  *problem = sv_trial_undo(run_table_check, &job);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		check(verification, table);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	while (GetCurrentTransactionNestLevel() > level)
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	if (problem == NULL)
 		return NULL;
 	switch (ERRCODE_TO_CATEGORY(problem->sqlerrcode))
@@ -1109,32 +1105,28 @@ check_database(Verification *verification)
 	sv_contract_leave(nestlevel);
 }
 
+/* something that is to be looked at */
+typedef struct Look
+{
+	Verification *verification;
+	void		(*check) (Verification *verification);
+} Look;
+
+static void
+run_look(void *argument)
+{
+	Look	   *look = argument;
+
+	look->check(look->verification);
+}
+
 /* look at something in a subtransaction of which nothing stays */
 static void
 look(Verification *verification, void (*check) (Verification *verification))
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorContextCallback *callbacks = error_context_stack;
-	ErrorData  *volatile problem = NULL;
+	Look		argument = {verification, check};
+	ErrorData  *problem = sv_trial_undo(run_look, &argument);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		check(verification);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	error_context_stack = callbacks;
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	if (problem)
 		ReThrowError(problem);
 }
