@@ -6,10 +6,13 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Jobs;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
@@ -172,47 +175,15 @@ ready('busy');
 my $new = start_clients('2.0.0', 3, \$new_out);
 $new->finish;
 $old->finish;
-like($old_out, qr/failed transactions: 0 /, 'older version: none failed');
-unlike($old_out, qr/ERROR|abort/, 'older version: no error');
-like($new_out, qr/failed transactions: 0 /, 'newest version: none failed');
-unlike($new_out, qr/ERROR|abort/, 'newest version: no error');
-unlike(
-	substr(slurp_file($node->logfile), $log_position),
-	qr/pgbench.*still waiting for (?!ShareLock on transaction)/,
-	'nobody waits for a table');
+clients_are_fine($old_out, 'older version');
+clients_are_fine($new_out, 'newest version');
+nobody_waits($node, $log_position);
 finish('busy', 'busy');
 
 # Crashes while the jobs are at work
-srand(42);
 fresh('crash', 20000);
 migrate('crash');
-for my $round (1 .. 6)
-{
-	my $pid;
-
-	for (1 .. 200)
-	{
-		$pid = $node->safe_psql('crash', q{
-			SELECT count(*) FROM schemaver.status();
-			SELECT min(pid) FROM pg_stat_activity
-			WHERE backend_type = 'schemaver jobs' AND datname = 'crash'});
-		$pid =~ s/^\d+\n//;
-		last if $pid;
-		usleep(10000);
-	}
-	last unless $pid;
-	usleep(int(rand(300000)));
-	if ($round % 2)
-	{
-		kill 'KILL', $pid;
-		$node->poll_query_until('postgres', 'SELECT true');
-	}
-	else
-	{
-		$node->stop('immediate');
-		$node->start;
-	}
-}
+interrupt_jobs($node, 'crash', 6, 300000);
 ready('crash');
 cmp_ok($node->safe_psql('crash', 'SELECT max(attempts) FROM schemaver.jobs'),
 	'>', 1, 'crashes: jobs were interrupted');

@@ -6,10 +6,13 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Jobs;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $rows = 200000;
 my $node = PostgreSQL::Test::Cluster->new('main');
@@ -140,49 +143,17 @@ ready('busy');
 my $new = start_clients('2.0.0', 'new', 4, \$new_out);
 $new->finish;
 $old->finish;
-like($old_out, qr/failed transactions: 0 /, 'older version: none failed');
-unlike($old_out, qr/ERROR|abort/, 'older version: no error');
-like($new_out, qr/failed transactions: 0 /, 'newest version: none failed');
-unlike($new_out, qr/ERROR|abort/, 'newest version: no error');
-unlike(
-	substr(slurp_file($node->logfile), $log_position),
-	qr/pgbench.*still waiting for (?!ShareLock on transaction)/,
-	'nobody waits for a table');
+clients_are_fine($old_out, 'older version');
+clients_are_fine($new_out, 'newest version');
+nobody_waits($node, $log_position);
 check('busy', 'busy');
 $node->safe_psql('busy', q{SELECT schemaver.retire('1.0.0')});
 is(shape('busy'), shape('plain'), 'as plain psql makes it');
 
 # Crashes while the jobs are at work
-srand(42);
 fresh('crash');
 migrate('crash');
-for my $round (1 .. 4)
-{
-	my $pid;
-
-	for (1 .. 200)
-	{
-		$pid = $node->safe_psql('crash', q{
-			SELECT count(*) FROM schemaver.status();
-			SELECT min(pid) FROM pg_stat_activity
-			WHERE backend_type = 'schemaver jobs' AND datname = 'crash'});
-		$pid =~ s/^\d+\n//;
-		last if $pid;
-		usleep(10000);
-	}
-	last unless $pid;
-	usleep(int(rand(100000)));
-	if ($round % 2)
-	{
-		kill 'KILL', $pid;
-		$node->poll_query_until('postgres', 'SELECT true');
-	}
-	else
-	{
-		$node->stop('immediate');
-		$node->start;
-	}
-}
+interrupt_jobs($node, 'crash', 4, 100000);
 ready('crash');
 cmp_ok($node->safe_psql('crash', 'SELECT max(attempts) FROM schemaver.jobs'),
 	'>', 1, 'crashes: jobs were interrupted');
