@@ -910,9 +910,19 @@ is_over(Relation index, AttrNumber mark, List *columns, List *expressions,
 		list_difference(expressions, own) == NIL;
 }
 
+/* is the mark of a key the session's own, so that it knows the key? */
+static bool
+knows_mark(Relation table, AttrNumber mark)
+{
+	Oid			relation = RelationGetRelid(table);
+
+	return !sv_sync_is_computed(relation, get_attname(relation, mark, false));
+}
+
 /*
  * The mark of the loosened key that ON CONFLICT means, InvalidAttrNumber if
- * there is none, or another key that it may mean.
+ * there is none, or another key that it may mean.  Versions may have keys over
+ * the same columns, each of its own.
  */
 static AttrNumber
 find_mark(Relation table, const OnConflictExpr *conflict, int varno)
@@ -931,7 +941,7 @@ find_mark(Relation table, const OnConflictExpr *conflict, int varno)
 		index_close(index, NoLock);
 		if (fits && mark == InvalidAttrNumber)
 			return InvalidAttrNumber;
-		if (fits)
+		if (fits && knows_mark(table, mark))
 			found = mark;
 	}
 	return found;
@@ -954,10 +964,7 @@ add_mark(Query *query)
 	if (table->trigdesc && table->trigdesc->trig_insert_before_row)
 		mark = find_mark(table, conflict, query->resultRelation);
 
-	/* to whoever does not know the key, there is none */
-	if (mark &&
-		!sv_sync_is_computed(target->relid,
-							 get_attname(target->relid, mark, false)))
+	if (mark)
 	{
 		InferenceElem *element = makeNode(InferenceElem);
 

@@ -1501,14 +1501,18 @@ run_work(void *argument)
 	run(argument);
 }
 
-/* run a statement unless there are rows that it does not allow: then false */
+/*
+ * Run a statement unless there are rows that it does not allow, or the key that
+ * a foreign key is to refer to holds for some versions alone: then false.
+ */
 static bool
 run_if_allowed(char *statement)
 {
 	ErrorData  *error = sv_trial_attempt(run_work, statement);
 
 	if (error && error->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
-		error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION)
+		error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION &&
+		error->sqlerrcode != ERRCODE_INVALID_FOREIGN_KEY)
 		ReThrowError(error);
 	return error == NULL;
 }
@@ -1593,8 +1597,12 @@ restore_constraints(const Shift *shift, const Pair *pair, List *others,
 				sv_defer_add(SV_JOB_VALIDATE, pair->now->physical,
 							 constraint->name, NULL, NULL);
 		}
-		run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", pair->table,
-					 quote_identifier(constraint->name), text));
+		text = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", pair->table,
+						quote_identifier(constraint->name), text);
+		if (validate)
+			run(text);
+		else
+			(void) run_if_allowed(text);
 	}
 }
 
@@ -2120,6 +2128,36 @@ sv_shift_gaps(const SvProduct *product, const SvRelease *current,
 	return gaps;
 }
 
+static void
+become_owner_of(const Pair *pair, SvIdentity *identity)
+{
+	GetUserIdAndSecContext(&identity->user, &identity->context);
+	SetUserIdAndSecContext(sv_catalog_relation_owner(pair->now->physical),
+						   identity->context | SECURITY_RESTRICTED_OPERATION);
+}
+
+/* what the current version demands of columns, primary keys included */
+static void
+restore_columns(const Shift *shift, List *others)
+{
+	ListCell   *lc;
+
+	foreach(lc, make_pairs(shift, shift->coming))
+	{
+		Pair	   *pair = lfirst(lc);
+		SvIdentity	identity;
+
+		if (!sv_contract_is_table(pair->now->kind))
+			continue;
+		become_owner_of(pair, &identity);
+		drop_identities(pair, others);
+		restore_always(pair, others);
+		restore_not_null(shift, pair, others);
+		sv_catalog_become_caller(&identity);
+		restore_keys(pair);
+	}
+}
+
 /*
  * Restore what retired releases could not live with of what the current one
  * expects, unless one of the others could not either.  The tables are changed
@@ -2136,6 +2174,10 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 
 	shift.coming = entries_of_current(current, retired);
 	SPI_connect();
+	restore_columns(&shift, others);
+
+	/* before the foreign keys that refer to them */
+	(void) sv_key_tighten_all(current, others, false);
 	foreach(lc, make_pairs(&shift, shift.coming))
 	{
 		Pair	   *pair = lfirst(lc);
@@ -2143,18 +2185,10 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 
 		if (!sv_contract_is_table(pair->now->kind))
 			continue;
-		GetUserIdAndSecContext(&identity.user, &identity.context);
-		SetUserIdAndSecContext(sv_catalog_relation_owner(pair->now->physical),
-							   identity.context |
-							   SECURITY_RESTRICTED_OPERATION);
-		drop_identities(pair, others);
-		restore_always(pair, others);
-		restore_not_null(&shift, pair, others);
+		become_owner_of(pair, &identity);
 		restore_constraints(&shift, pair, others, false);
 		validate_constraints(pair);
 		sv_catalog_become_caller(&identity);
-		restore_keys(pair);
 	}
 	SPI_finish();
-	(void) sv_key_tighten_all(current, others, false);
 }

@@ -1,0 +1,61 @@
+-- What random walks through migrations, rollbacks and retirements have found:
+-- see test/t/064_walk.pl.
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_walk;
+\c sv_walk
+SET client_min_messages = warning;
+CREATE EXTENSION schemaver;
+SET schemaver.job_workers = 0;
+\set QUIET on
+
+-- a foreign key that comes back after a retirement, to a key that holds for
+-- some versions alone until then
+CREATE TABLE person (id int PRIMARY KEY, n int);
+CREATE TABLE pet (id int PRIMARY KEY, owner int REFERENCES person);
+SELECT schemaver.create_product('shop');
+SELECT schemaver.baseline('1.0.0');
+SELECT schemaver.register('1.0.0');
+SELECT schemaver.apply(
+	'ALTER TABLE person DROP CONSTRAINT person_pkey CASCADE', '2.0.0');
+SELECT schemaver.register('2.0.0');
+SELECT schemaver.rollback('1.0.0');
+SELECT schemaver.register('1.0.0');
+SELECT schemaver.retire('2.0.0');
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid IN ('person'::regclass, 'pet'::regclass) ORDER BY 1;
+
+-- or goes on doing so, since there are duplicates
+SELECT schemaver.apply(
+	'DROP TABLE pet; ALTER TABLE person DROP CONSTRAINT person_pkey CASCADE',
+	'3.0.0');
+SELECT schemaver.register('3.0.0');
+INSERT INTO person VALUES (1), (1);
+SELECT schemaver.rollback('1.0.0');
+SELECT schemaver.register('1.0.0');
+SELECT schemaver.retire('3.0.0');
+SELECT severity, object, finding, detail FROM schemaver.verify();
+DELETE FROM person;
+SELECT schemaver.unregister();
+
+-- keys of two versions over the same columns, neither of which holds for all
+CREATE TABLE item (a int, b int, PRIMARY KEY (a, b));
+INSERT INTO item VALUES (1, 1);
+SELECT schemaver.apply('CREATE SEQUENCE number', '4.0.0');
+SELECT schemaver.register('4.0.0');
+SET schemaver.inline_pages = 0;
+SELECT schemaver.apply($$
+ALTER TABLE item DROP CONSTRAINT item_pkey;
+ALTER TABLE item ADD CONSTRAINT item_pkey PRIMARY KEY (a, b);
+$$, '5.0.0');
+CALL schemaver.run_jobs();
+SELECT schemaver.register('5.0.0');
+SET schemaver.inline_pages = DEFAULT;
+SELECT schemaver.rollback('4.0.0');
+SELECT schemaver.register('4.0.0');
+INSERT INTO item VALUES (1, 1), (2, 2) ON CONFLICT (a, b) DO NOTHING RETURNING *;
+SELECT schemaver.register('5.0.0');
+INSERT INTO item VALUES (3, 3), (1, 1) ON CONFLICT (a, b) DO NOTHING RETURNING *;
+SELECT schemaver.unregister();
+
+\c :home
+DROP DATABASE sv_walk;
