@@ -430,14 +430,21 @@ sv_retain_unique(Oid class_id, Oid object)
  * Columns
  */
 
-/* a default that is a value, or the next one of a sequence, is never NULL */
+/*
+ * A default that is a value, or the next one of a sequence, is never NULL, nor
+ * is a cast of it; one to a length has more arguments.
+ */
 static bool
 is_never_null(Node *expression)
 {
 	if (expression && IsA(expression, FuncExpr) &&
 		((FuncExpr *) expression)->funcformat != COERCE_EXPLICIT_CALL &&
-		list_length(((FuncExpr *) expression)->args) == 1)
+		((FuncExpr *) expression)->args != NIL)
 		return is_never_null(linitial(((FuncExpr *) expression)->args));
+	if (expression && IsA(expression, RelabelType))
+		return is_never_null((Node *) ((RelabelType *) expression)->arg);
+	if (expression && IsA(expression, CoerceViaIO))
+		return is_never_null((Node *) ((CoerceViaIO *) expression)->arg);
 	return expression &&
 		((IsA(expression, Const) && !((Const *) expression)->constisnull) ||
 		 IsA(expression, NextValueExpr) ||

@@ -609,6 +609,30 @@ drop_triggers(const Pair *pair)
 }
 
 /*
+ * Is a constraint over a column that gives way to another one left where it is
+ * until a job has made its like on that?
+ */
+static bool
+waits_for_successor(const Shift *shift, const Pair *pair,
+					const SvPart *constraint)
+{
+	ListCell   *lc;
+
+	if (!sv_swap_is_left(shift->pending, pair->now->physical, SV_JOB_ATTACH,
+						 constraint->name) &&
+		!sv_swap_is_left(shift->pending, pair->now->physical, SV_JOB_REPLACE,
+						 constraint->name))
+		return false;
+	foreach(lc, constraint->columns)
+	{
+		if (lfirst_int(lc) != 0 &&
+			sv_contract_column_at(pair->coming, lfirst_int(lc)) == NULL)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Keys are put away without what refers to them: the foreign keys that both
  * versions have follow.
  */
@@ -625,10 +649,7 @@ drop_constraints(const Shift *shift, const Pair *pair)
 		if (constraint == NULL || sv_is_hidden(constraint->name) ||
 			is_inherited_constraint(constraint) ||
 			part_on(pair->coming->constraints, constraint->object) ||
-			sv_swap_is_left(shift->pending, pair->now->physical,
-							SV_JOB_ATTACH, constraint->name) ||
-			sv_swap_is_left(shift->pending, pair->now->physical,
-							SV_JOB_REPLACE, constraint->name))
+			waits_for_successor(shift, pair, constraint))
 			continue;
 		if (strchr("puxi", constraint->flavour))
 			sv_swap_hide_index(constraint->flavour == 'i' ?
@@ -1032,6 +1053,36 @@ tighten_keys(const Shift *shift, const Pair *pair)
 	return any;
 }
 
+/* the newest version below the oldest of those from here on that know a key */
+static const SvRelease *
+last_without(const Shift *shift, Oid relation, Oid key)
+{
+	List	   *releases = sv_catalog_releases(shift->product, true);
+	const SvRelease *first = shift->from;
+	const SvRelease *last = shift->to;
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+		SvEntry    *entry = sv_catalog_entry_of(release, relation);
+
+		if (entry && part_on(entry->constraints, key) &&
+			sv_version_compare(release->version, last->version) > 0 &&
+			sv_version_compare(release->version, first->version) < 0)
+			first = release;
+	}
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		if (sv_version_compare(release->version, last->version) > 0 &&
+			sv_version_compare(release->version, first->version) < 0)
+			last = release;
+	}
+	return last;
+}
+
 /* one that was put away does not hold back the version that has none such */
 static bool
 loosen_keys(const Shift *shift, const Pair *pair, bool forward)
@@ -1049,8 +1100,11 @@ loosen_keys(const Shift *shift, const Pair *pair, bool forward)
 			part_on(pair->coming->constraints, key->object))
 			continue;
 		any |= sv_key_loosen(shift->product, shift->to,
-							 forward ? shift->from : shift->to, !forward,
-							 sv_contract_key_class(now), &key->object);
+							 forward ? shift->from :
+							 last_without(shift, pair->now->physical,
+										  key->object),
+							 !forward, sv_contract_key_class(now),
+							 &key->object);
 	}
 	return any;
 }

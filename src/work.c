@@ -782,10 +782,39 @@ validate(Work *work, const char *constraint)
 						   work->target, quote_identifier(constraint)));
 }
 
+/* the name that the job's version has a constraint by may be another one now */
+static void
+step_find_constraint(Work *work)
+{
+	const SvJob *job = work->job;
+	SvProduct  *product = sv_catalog_product_by_id(job->product_id);
+	SvEntry    *entry =
+	sv_catalog_entry_of(sv_catalog_release(product, job->release_id),
+						job->relid);
+	const char *name = NULL;
+	bool		validated;
+	ListCell   *lc;
+
+	foreach(lc, entry ? entry->constraints : NIL)
+	{
+		SvPart	   *part = lfirst(lc);
+
+		if (strchr("cf", part->flavour) && strcmp(part->name, job->name) == 0)
+			name = get_constraint_name(part->object);
+	}
+	if (name == NULL || !find_constraint(job->relid, name, &validated))
+		name = find_constraint(job->relid, job->name, &validated) ?
+			job->name : NULL;
+	work->constraint = name ? MemoryContextStrdup(work->context, name) : NULL;
+}
+
+/* one that a later version has dropped meanwhile needs no look at the rows */
 static void
 do_validate(Work *work)
 {
-	validate(work, pstrdup(work->job->name));
+	run_step(work, step_find_constraint);
+	if (work->constraint)
+		validate(work, work->constraint);
 }
 
 /*

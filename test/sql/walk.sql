@@ -56,6 +56,60 @@ INSERT INTO item VALUES (1, 1), (2, 2) ON CONFLICT (a, b) DO NOTHING RETURNING *
 SELECT schemaver.register('5.0.0');
 INSERT INTO item VALUES (3, 3), (1, 1) ON CONFLICT (a, b) DO NOTHING RETURNING *;
 SELECT schemaver.unregister();
+SELECT schemaver.retire('5.0.0');
+
+-- a key that is made again by a job, and a version that is made before that
+SELECT $$
+ALTER TABLE item DROP CONSTRAINT item_pkey;
+ALTER TABLE item ADD CONSTRAINT item_pkey PRIMARY KEY (a, b);
+$$ AS again \gset
+SET schemaver.inline_pages = 0;
+SELECT schemaver.apply(:'again', '6.0.0');
+SELECT schemaver.rollback('4.0.0');
+SELECT schemaver.apply(:'again', '6.0.0');
+SELECT schemaver.apply('CREATE TABLE other ()', '7.0.0');
+CALL schemaver.run_jobs();
+SELECT schemaver.retire('6.0.0');
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid = 'item'::regclass;
+
+-- constraints that have another name, or are gone, before a job looks at them
+SELECT schemaver.apply('ALTER TABLE item ADD CONSTRAINT one CHECK (a > 0),
+	ADD CONSTRAINT two CHECK (b > 0)', '8.0.0');
+SELECT schemaver.apply('ALTER TABLE item DROP CONSTRAINT two;
+	ALTER TABLE item RENAME CONSTRAINT one TO two', '9.0.0');
+CALL schemaver.run_jobs();
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid = 'item'::regclass ORDER BY 1;
+SET schemaver.inline_pages = DEFAULT;
+
+-- a key of the version after the one that is made current again by the way
+SELECT schemaver.register('9.0.0');
+SELECT schemaver.apply('CREATE TABLE more ()', '10.0.0');
+SELECT schemaver.register('10.0.0');
+SELECT schemaver.apply('ALTER TABLE item ADD UNIQUE (a)', '11.0.0');
+SELECT schemaver.register('11.0.0');
+SELECT schemaver.rollback('9.0.0');
+SELECT schemaver.apply('CREATE TABLE more ()', '10.0.0');
+SELECT schemaver.register('10.0.0');
+BEGIN;
+INSERT INTO item VALUES (5, 5), (5, 6);
+ROLLBACK;
+SELECT schemaver.unregister();
+SELECT schemaver.apply('ALTER TABLE item ADD UNIQUE (a)', '11.0.0');
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid = 'item'::regclass ORDER BY 1;
+
+-- NOT NULL that a default fills, cast to a length
+SELECT schemaver.apply($$ALTER TABLE item DROP b;
+	ALTER TABLE item ADD b varchar(30) NOT NULL DEFAULT '2'$$, '12.0.0');
+SELECT schemaver.register('12.0.0');
+SELECT schemaver.rollback('11.0.0');
+SELECT schemaver.apply($$ALTER TABLE item DROP b;
+	ALTER TABLE item ADD b varchar(30) NOT NULL DEFAULT '2'$$, '12.0.0');
+SELECT attname, attnotnull FROM pg_attribute
+WHERE attrelid = 'public.item'::regclass AND attname = 'b';
+SELECT schemaver.unregister();
 
 \c :home
 DROP DATABASE sv_walk;
