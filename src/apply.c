@@ -361,6 +361,21 @@ foretell_locks(Migration *migration)
 	migration->rehearsal->begin(migration->rehearsal->state);
 }
 
+/* who writes which column may change if versions were rolled back */
+static void
+need_locks_of_sides(Migration *migration)
+{
+	bool		needed = false;
+	ListCell   *lc;
+
+	foreach(lc, migration->releases)
+		needed |= sv_version_compare(((SvRelease *) lfirst(lc))->version,
+									 migration->from->version) > 0;
+	foreach(lc, needed ? sv_sync_tables() : NIL)
+		migration->needed = sv_lock_need(migration->needed, lfirst_oid(lc),
+										 ShareRowExclusiveLock);
+}
+
 /*
  * Take all locks that can be foreseen.  Sessions lock a view before the
  * table under it, so views go first, each group in the order of its OIDs.
@@ -381,6 +396,7 @@ lock_relations(Migration *migration)
 		need_locks_of(migration, migration->statement->raw->stmt);
 	}
 	migration->statement = NULL;
+	need_locks_of_sides(migration);
 	foreach(lc, migration->needed)
 	{
 		SvNeededLock *needed = lfirst(lc);
@@ -1062,6 +1078,10 @@ finish(Migration *migration)
 	release = create_release(migration->product, migration->from,
 							 migration->reached, migration->description);
 	sv_plain_store(migration->product, migration->from, release);
+	if (migration->from)
+		sv_sync_take_sides(migration->product,
+						   lappend(list_copy(supported), release),
+						   migration->from, release);
 	sv_require_relax(migration->product);
 	report_checked(migration, loosen_all_added(migration, findings));
 	report_deferred(migration);

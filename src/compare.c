@@ -108,7 +108,6 @@ static void
 find_writers(const Comparison *comparison, AttrNumber number,
 			 const SvSyncPair *pair, bool *older, bool *newer)
 {
-	SvVersion  *last = sv_version_parse(pair->label);
 	ListCell   *lc;
 
 	*older = *newer = false;
@@ -118,7 +117,7 @@ find_writers(const Comparison *comparison, AttrNumber number,
 
 		if (usage->number != number)
 			continue;
-		if (sv_version_compare(usage->version, last) <= 0)
+		if (sv_sync_is_old(pair, usage->version))
 			*older = true;
 		else
 			*newer = true;
@@ -311,7 +310,7 @@ add_link(Comparison *comparison, int up, int down)
 												  upward->target));
 	link->stray->up = upward->pair->up;
 	link->stray->down = downward->pair->down;
-	link->stray->label = upward->pair->label;
+	link->stray->label = sv_sync_label(upward->pair);
 	link->stray->why_not = why_not(comparison, upward, downward);
 	comparison->links = lappend(comparison->links, link);
 }

@@ -348,7 +348,7 @@ make_pair(const SvProduct *product, const SvRelease *current,
 static List *
 add_pair(List *pairs, SvSyncPair *pair)
 {
-	SvVersion  *last = sv_version_parse(pair->label);
+	SvVersion  *last = sv_version_parse(sv_sync_label(pair));
 	int			position = 0;
 	ListCell   *lc;
 
@@ -358,7 +358,8 @@ add_pair(List *pairs, SvSyncPair *pair)
 	{
 		SvSyncPair *other = lfirst(lc);
 
-		if (sv_version_compare(sv_version_parse(other->label), last) < 0)
+		if (sv_version_compare(sv_version_parse(sv_sync_label(other)),
+							   last) < 0)
 			position = foreach_current_index(lc) + 1;
 	}
 	return list_insert_nth(pairs, position, pair);
@@ -402,6 +403,28 @@ add_mark_column(const SvProduct *product, const SvRelease *current,
 	return mark;
 }
 
+/* one that was loosened for others does not hold for a new version either */
+static void
+exempt_newest(Relation index)
+{
+	Oid			relation = index->rd_index->indrelid;
+	char	   *mark = get_attname(relation, mark_of(index), false);
+	List	   *pairs = sv_sync_pairs(relation);
+	ListCell   *lc;
+
+	foreach(lc, pairs)
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->old_column, mark) == 0 && !pair->newest_is_new)
+		{
+			pair->newest_is_new = true;
+			sv_sync_set(relation, pairs);
+			return;
+		}
+	}
+}
+
 /*
  * Loosen a unique constraint or index: it holds for the supported versions up
  * to "last", or else for those after it, and does not hold back the others.
@@ -424,6 +447,8 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 	IndexStmt  *statement;
 	char	   *mark;
 
+	if (mark_of(index) && current == NULL && !is_newer)
+		exempt_newest(index);
 	if (mark_of(index) || !can_loosen(index, class_id, *object) ||
 		(!at_once && (is_newer || !sv_defer_is_left(relation) ||
 					  has_job(relation, name))))
@@ -601,11 +626,8 @@ sv_key_exempts(Oid class_id, Oid object, List *releases, bool *is_newer)
 		relation_close(index, AccessShareLock);
 	foreach(lc, pair ? releases : NIL)
 	{
-		int			order =
-		sv_version_compare(((SvRelease *) lfirst(lc))->version,
-						   sv_version_parse(pair->label));
-
-		if (*is_newer ? order <= 0 : order > 0)
+		if (sv_sync_is_old(pair, ((SvRelease *) lfirst(lc))->version) ==
+			*is_newer)
 			return true;
 	}
 	return false;

@@ -1200,7 +1200,6 @@ static bool
 is_pair_needed(const SvProduct *product, List *releases,
 			   const SvSyncPair *pair)
 {
-	SvVersion  *version = sv_version_parse(pair->label);
 	bool		has_old = false;
 	bool		has_new = false;
 	ListCell   *lc;
@@ -1211,8 +1210,7 @@ is_pair_needed(const SvProduct *product, List *releases,
 	/* those that demand it may all have been rolled back and retired */
 	foreach(lc, releases)
 	{
-		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
-							   version) <= 0)
+		if (sv_sync_is_old(pair, ((SvRelease *) lfirst(lc))->version))
 			has_old = true;
 		else
 			has_new = true;

@@ -796,7 +796,7 @@ typedef struct SvSyncPair
 	char	   *up;				/* computes the new column; "": nothing does */
 	char	   *down;			/* computes the old column; "": nothing does */
 	char	   *product;
-	char	   *label;			/* the last version that writes the old column */
+	char	   *label;			/* who writes the old column: sv_sync_is_old() */
 	bool		newest_is_new;	/* which one everybody else writes */
 } SvSyncPair;
 
@@ -831,6 +831,11 @@ typedef enum SvSyncState
 } SvSyncState;
 
 extern List *sv_sync_tables(void);
+extern bool sv_sync_is_old(const SvSyncPair *pair, const SvVersion *version);
+extern char *sv_sync_label(const SvSyncPair *pair);
+extern void sv_sync_take_sides(const SvProduct *product, List *releases,
+							   const SvRelease *from,
+							   const SvRelease *newest);
 extern List *sv_sync_pairs(Oid relation);
 extern char *sv_sync_visible(Oid relation, const char *column);
 extern List *sv_sync_directions(Relation relation, List *pairs);

@@ -404,8 +404,7 @@ is_computed_for(const SvRelease *release, Oid relation, AttrNumber number)
 		SvSyncPair *pair = lfirst(lc);
 
 		if (strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0' &&
-			sv_version_compare(release->version,
-							   sv_version_parse(pair->label)) <= 0)
+			sv_sync_is_old(pair, release->version))
 			return true;
 	}
 	return false;
@@ -429,8 +428,7 @@ is_computed_back(const SvRelease *release, const SvEntry *entry,
 		List	   *inputs;
 
 		if (strcmp(pair->old_column, name) != 0 || pair->down[0] == '\0' ||
-			sv_version_compare(release->version,
-							   sv_version_parse(pair->label)) <= 0 ||
+			sv_sync_is_old(pair, release->version) ||
 			!sv_sync_gives_value(relation, pair->down, name, &inputs))
 			continue;
 		foreach(lc, inputs)
@@ -2060,9 +2058,7 @@ turn_pairs(List *relations, const SvRelease *current)
 		{
 			SvSyncPair *pair = lfirst(lp);
 
-			pair->newest_is_new =
-				sv_version_compare(current->version,
-								   sv_version_parse(pair->label)) > 0;
+			pair->newest_is_new = !sv_sync_is_old(pair, current->version);
 		}
 		if (pairs != NIL)
 			sv_sync_set(lfirst_oid(lr), pairs);

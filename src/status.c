@@ -511,7 +511,7 @@ gather_synced_table(ProductFacts *product, Oid table)
 		synced->old_column = pair->old_column[0] == '\0' ? NULL :
 			pstrdup(quote_identifier(pair->old_column));
 		synced->new_column = pstrdup(quote_identifier(pair->new_column));
-		synced->version = pair->label;
+		synced->version = sv_sync_label(pair);
 		synced->trigger = states[state];
 		product->synced = lappend(product->synced, synced);
 	}

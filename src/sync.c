@@ -100,7 +100,7 @@ typedef struct Pair
 {
 	char	   *product;
 	char	   *label;
-	SvVersion  *version;		/* the last one that writes the old side */
+	List	   *turns;			/* of SvVersion: see turns_of() */
 	bool		newest_is_new;
 	Direction	up;
 	Direction	down;
@@ -542,6 +542,152 @@ pairs_of_arguments(Relation relation, int nargs, char **args)
 	return pairs;
 }
 
+/*
+ * Sides
+ *
+ * A pair says by a text of versions who writes which column: the last one that
+ * writes the old column, and perhaps, each after a space, later ones from
+ * which on it is the other column than before.  These are made where versions
+ * were rolled back, and another one comes after them that does without.
+ */
+
+/* the versions of that text: a list of SvVersion */
+static List *
+turns_of(const SvSyncPair *pair)
+{
+	char	   *text = pstrdup(pair->label);
+	char	   *rest = text;
+	List	   *turns = NIL;
+	char	   *word;
+
+	while ((word = strsep(&rest, " ")) != NULL)
+		turns = lappend(turns, sv_version_parse(word));
+	return turns;
+}
+
+static bool
+is_old_among(List *turns, const SvVersion *version)
+{
+	bool		is_old = sv_version_compare(version, linitial(turns)) <= 0;
+	ListCell   *lc;
+
+	for_each_from(lc, turns, 1)
+	{
+		if (sv_version_compare(version, lfirst(lc)) >= 0)
+			is_old = !is_old;
+	}
+	return is_old;
+}
+
+/*
+ * Does a version write the old column of a pair?
+ */
+bool
+sv_sync_is_old(const SvSyncPair *pair, const SvVersion *version)
+{
+	return is_old_among(turns_of(pair), version);
+}
+
+/*
+ * The last version, without later ones, that writes the old column of a pair;
+ * in the caller's memory context.
+ */
+char *
+sv_sync_label(const SvSyncPair *pair)
+{
+	return pnstrdup(pair->label, strcspn(pair->label, " "));
+}
+
+static int
+compare_releases(const ListCell *a, const ListCell *b)
+{
+	return sv_version_compare(((SvRelease *) lfirst(a))->version,
+							  ((SvRelease *) lfirst(b))->version);
+}
+
+/*
+ * Is a release to write the old column of a pair?  The newest does what whoever
+ * is not registered does; a pair that it has made is news to all others.
+ */
+static bool
+is_to_be_old(const SvSyncPair *pair, const SvRelease *release,
+			 const SvRelease *from, const SvRelease *newest)
+{
+	if (release->id == newest->id)
+		return !pair->newest_is_new;
+	return sv_sync_is_old(pair, release->version) ||
+		(pair->newest_is_new && strcmp(pair->label, from->label) == 0);
+}
+
+/* the text that says the same; NULL if the pair's own one does */
+static char *
+text_of_sides(const SvSyncPair *pair, List *releases, const SvRelease *from,
+			  const SvRelease *newest)
+{
+	StringInfoData text;
+	char	   *last = sv_sync_label(pair);
+	bool		was_old = true;
+	bool		differs = false;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+		bool		is_old = is_to_be_old(pair, release, from, newest);
+
+		differs |= is_old != sv_sync_is_old(pair, release->version);
+		if (is_old && text.len == 0)
+			last = release->label;
+		else if (text.len == 0)
+			appendStringInfoString(&text, last);
+		else if (is_old != was_old)
+			appendStringInfo(&text, " %s", release->label);
+		was_old = is_old;
+	}
+	if (!differs)
+		return NULL;
+	return text.len ? text.data : last;
+}
+
+/*
+ * Put a new version on its sides of all pairs, and others on theirs: where some
+ * were rolled back, the order of versions does not tell any more.  "releases"
+ * are the supported ones, the new one included.  Tables whose triggers change
+ * are locked in ShareRowExclusiveLock.
+ */
+void
+sv_sync_take_sides(const SvProduct *product, List *releases,
+				   const SvRelease *from, const SvRelease *newest)
+{
+	ListCell   *lt;
+	ListCell   *lc;
+
+	releases = list_copy(releases);
+	list_sort(releases, compare_releases);
+	foreach(lt, sv_sync_tables())
+	{
+		List	   *pairs = sv_sync_pairs(lfirst_oid(lt));
+		bool		changed = false;
+
+		foreach(lc, pairs)
+		{
+			SvSyncPair *pair = lfirst(lc);
+			char	   *text;
+
+			if (strcmp(pair->product, product->name) != 0)
+				continue;
+			text = text_of_sides(pair, releases, from, newest);
+			if (text == NULL)
+				continue;
+			pair->label = text;
+			changed = true;
+		}
+		if (changed)
+			sv_sync_set(lfirst_oid(lt), pairs);
+	}
+}
+
 /* the arguments that say these pairs: a list of String */
 static List *
 arguments_of_pairs(List *pairs)
@@ -781,8 +927,8 @@ fill_plan(SyncPlan *plan, Relation relation, Trigger *trigger)
 		Pair	   *pair = &plan->pairs[plan->npairs++];
 
 		pair->product = from->product;
-		pair->label = from->label;
-		pair->version = sv_version_parse(from->label);
+		pair->label = sv_sync_label(from);
+		pair->turns = turns_of(from);
 		pair->newest_is_new = from->newest_is_new;
 		make_direction(&pair->up, relation, from, true);
 		make_direction(&pair->down, relation, from, false);
@@ -869,7 +1015,7 @@ writes_old(const Pair *pair, const char *product, const SvVersion *version)
 {
 	if (product == NULL || strcmp(product, pair->product) != 0)
 		return !pair->newest_is_new;
-	return sv_version_compare(version, pair->version) <= 0;
+	return is_old_among(pair->turns, version);
 }
 
 static void
@@ -891,6 +1037,49 @@ add_step(Run *run, const Pair *pair, const Direction *forward,
 	step->backward = backward;
 	step->backward_state = ExecInitExpr((Expr *) backward->expression->expr,
 										NULL);
+}
+
+/* does a step compute from what another one computes? */
+static bool
+follows(const Step *step, const Step *other)
+{
+	const Direction *direction = step->forward;
+
+	if (direction->source != 0)
+		return direction->source == other->forward->target;
+	for (int i = 0; i < direction->ninputs; i++)
+	{
+		if (direction->inputs[i] == other->forward->target)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Put behind each other what is computed from each other: where versions came
+ * after ones that were rolled back, pairs branch off the same column.
+ */
+static void
+order_steps(Run *run)
+{
+	for (int done = 0; done < run->nsteps; done++)
+	{
+		for (int i = done; i < run->nsteps; i++)
+		{
+			Step		step = run->steps[i];
+			int			other = done;
+
+			while (other < run->nsteps &&
+				   (other == i || !follows(&step, &run->steps[other])))
+				other++;
+			if (other < run->nsteps)
+				continue;
+			memmove(&run->steps[done + 1], &run->steps[done],
+					sizeof(Step) * (i - done));
+			run->steps[done] = step;
+			break;
+		}
+	}
 }
 
 /*
@@ -925,6 +1114,7 @@ set_steps(Run *run, bool as_newest)
 		if (!writes_old(pair, product, version))
 			add_step(run, pair, &pair->down, &pair->up);
 	}
+	order_steps(run);
 	MemoryContextSwitchTo(oldcontext);
 }
 
@@ -1766,7 +1956,7 @@ sv_sync_is_computed(Oid relation, const char *column)
 		bool		is_other = product == NULL ||
 			strcmp(product, pair->product) != 0;
 		bool		as_old = is_other ? !pair->newest_is_new :
-			sv_version_compare(version, sv_version_parse(pair->label)) <= 0;
+			sv_sync_is_old(pair, version);
 
 		if (strcmp(as_old ? pair->new_column : pair->old_column,
 				   column) == 0 && (as_old ? pair->up : pair->down)[0])
@@ -1852,7 +2042,7 @@ check_pairs(Relation relation, List *pairs)
 		AttrNumber	old_column = find_column(relation, pair->old_column);
 		AttrNumber	new_column = find_column(relation, pair->new_column);
 
-		(void) sv_version_parse(pair->label);
+		(void) turns_of(pair);
 		if (pair->up[0] != '\0')
 			(void) parse_direction(relation, pair->up, new_column, pair,
 								   true);
@@ -2321,9 +2511,7 @@ is_never_null(Node *node, Relation relation)
 static bool
 writes_new(const SvSyncPair *pair, const SvVersion *version)
 {
-	return version ?
-		sv_version_compare(version, sv_version_parse(pair->label)) > 0 :
-		pair->newest_is_new;
+	return version ? !sv_sync_is_old(pair, version) : pair->newest_is_new;
 }
 
 /* the column that a pair computes for what a version writes; "" for none */

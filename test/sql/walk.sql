@@ -110,6 +110,50 @@ SELECT schemaver.apply($$ALTER TABLE item DROP b;
 SELECT attname, attnotnull FROM pg_attribute
 WHERE attrelid = 'public.item'::regclass AND attname = 'b';
 SELECT schemaver.unregister();
+SELECT schemaver.retire('11.0.0');
+
+-- versions after ones that were rolled back write what they know, like those
+-- before; types of columns
+CREATE TABLE thing (a int PRIMARY KEY, b int, c int UNIQUE);
+INSERT INTO thing VALUES (1, 1, 1);
+SELECT schemaver.apply('CREATE TABLE most ()', '13.0.0');
+SELECT schemaver.register('13.0.0');
+SELECT schemaver.apply('ALTER TABLE thing ALTER b TYPE text USING b::text;
+	ALTER TABLE thing DROP CONSTRAINT thing_c_key', '14.0.0');
+SELECT schemaver.register('14.0.0');
+SELECT schemaver.rollback('13.0.0');
+SELECT schemaver.apply('CREATE TABLE last ()', '15.0.0');
+SELECT schemaver.register('15.0.0');
+UPDATE thing SET b = 7;
+SELECT schemaver.register('14.0.0');
+SELECT * FROM thing;
+
+-- and keys
+SELECT schemaver.register('15.0.0');
+INSERT INTO thing VALUES (2, 2, 1) ON CONFLICT (c) DO NOTHING;
+SELECT schemaver.apply('ALTER TABLE thing ALTER b TYPE bigint;
+	ALTER TABLE thing DROP CONSTRAINT thing_c_key', '16.0.0');
+SELECT schemaver.register('16.0.0');
+UPDATE thing SET b = 8;
+INSERT INTO thing (a, b, c) VALUES (3, 3, 1);
+SELECT schemaver.register('14.0.0');
+SELECT * FROM thing ORDER BY a;
+UPDATE thing SET b = '9' WHERE a = 1;
+INSERT INTO thing (a, b, c) VALUES (4, '4', 1);
+SELECT schemaver.register('15.0.0');
+SELECT * FROM thing ORDER BY a;
+INSERT INTO thing VALUES (5, 5, 1);
+SELECT schemaver.register('16.0.0');
+SELECT a, b, c FROM thing ORDER BY a;
+SELECT severity, object, finding FROM schemaver.verify()
+WHERE severity = 'error';
+SELECT schemaver.unregister();
+SELECT schemaver.rollback('14.0.0');
+SELECT schemaver.register('16.0.0');
+UPDATE thing SET b = 10 WHERE a = 1;
+SELECT schemaver.register('13.0.0');
+SELECT b FROM thing WHERE a = 1;
+SELECT schemaver.unregister();
 
 \c :home
 DROP DATABASE sv_walk;
