@@ -104,6 +104,8 @@ typedef struct Synced
 {
 	Oid			relation;
 	SvSyncFrozen *frozen;
+	MemoryContext context;		/* of "frozen" */
+	bool		changed;		/* the table was, since then */
 } Synced;
 
 /* the migration that runs, NULL product if none */
@@ -1708,51 +1710,91 @@ turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
  * Types of columns
  */
 
+static Synced *
+find_synced(Oid relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration.synced)
+	{
+		if (((Synced *) lfirst(lc))->relation == relation)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/* a table has changed: so may names have that its columns go by */
+static void
+see_change(Datum arg, Oid relation)
+{
+	ListCell   *lc;
+
+	(void) arg;
+	foreach(lc, migration.synced)
+	{
+		Synced	   *synced = lfirst(lc);
+
+		if (!OidIsValid(relation) || synced->relation == relation)
+			synced->changed = true;
+	}
+}
+
 /*
  * Remember what the columns of a table are computed from, by their numbers.
  */
 void
 sv_expand_freeze(Oid relation)
 {
-	MemoryContext context = MemoryContextSwitchTo(migration.context);
-	SvSyncFrozen *frozen = sv_sync_freeze(relation);
-	Synced	   *synced;
-	ListCell   *lc;
+	MemoryContext caller = MemoryContextSwitchTo(migration.context);
+	MemoryContext context =
+	AllocSetContextCreate(migration.context, "schemaver columns in step",
+						  ALLOCSET_SMALL_SIZES);
+	Synced	   *synced = find_synced(relation);
 
-	foreach(lc, migration.synced)
+	if (synced == NULL)
 	{
-		synced = lfirst(lc);
-		if (synced->relation == relation)
-			break;
-	}
-	if (lc == NULL)
-	{
-		synced = palloc(sizeof(Synced));
+		synced = palloc0(sizeof(Synced));
 		synced->relation = relation;
 		migration.synced = lappend(migration.synced, synced);
 	}
-	synced->frozen = frozen;
+	else
+		MemoryContextDelete(synced->context);
+	synced->context = context;
+	synced->changed = false;
 	MemoryContextSwitchTo(context);
+	synced->frozen = sv_sync_freeze(relation);
+	MemoryContextSwitchTo(caller);
 }
 
 /*
  * Names of columns or types may have changed: let the expressions by which
- * columns are kept in step say the new ones.
+ * columns are kept in step say the new ones.  A script may have thousands of
+ * statements and as many such tables, so those that nothing has happened to
+ * are passed over.
  */
 void
 sv_expand_follow_names(void)
 {
+	MemoryContext context =
+	AllocSetContextCreate(CurrentMemoryContext, "schemaver names",
+						  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
 	ListCell   *lc;
 
 	foreach(lc, migration.synced)
 	{
 		Synced	   *synced = lfirst(lc);
 
-		if (synced->frozen == NULL || get_rel_name(synced->relation) == NULL)
+		if (synced->frozen == NULL ||
+			(!synced->changed && sv_sync_is_plain(synced->frozen)) ||
+			get_rel_name(synced->relation) == NULL)
 			continue;
 		sv_sync_thaw(synced->frozen);
 		sv_expand_freeze(synced->relation);
+		MemoryContextReset(context);
 	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
 }
 
 static bool
@@ -3033,6 +3075,7 @@ sv_expand_init(void)
 	object_access_hook = see_drop;
 	next_emit_log = emit_log_hook;
 	emit_log_hook = hear_notice;
+	CacheRegisterRelcacheCallback(see_change, (Datum) 0);
 	RegisterXactCallback(end_transaction, NULL);
 	RegisterSubXactCallback(end_subtransaction, NULL);
 }

@@ -862,6 +862,7 @@ extern const SvSyncComputing *sv_sync_computing(void);
 extern bool sv_sync_gives_value(Oid relation, const char *expression,
 								const char *column, List **inputs);
 extern SvSyncFrozen *sv_sync_freeze(Oid relation);
+extern bool sv_sync_is_plain(const SvSyncFrozen *frozen);
 extern void sv_sync_thaw(SvSyncFrozen *frozen);
 
 /*-------------------------------------------------------------------------

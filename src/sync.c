@@ -2647,7 +2647,68 @@ struct SvSyncFrozen
 {
 	Oid			relation;
 	List	   *pairs;			/* of FrozenPair */
+	bool		is_plain;		/* only its columns may get other names */
 };
+
+/* a constant is shown as the name of something that may get another one */
+static bool
+is_name(const Const *constant)
+{
+	switch (constant->consttype)
+	{
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+		case REGOPEROID:
+		case REGOPERATOROID:
+		case REGCLASSOID:
+		case REGTYPEOID:
+		case REGROLEOID:
+		case REGNAMESPACEOID:
+		case REGCOLLATIONOID:
+		case REGCONFIGOID:
+		case REGDICTIONARYOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* does a tree name more than columns and what the server brings along? */
+static bool
+names_others(Node *node, void *context)
+{
+	if (node == NULL || IsA(node, Var))
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_List:
+		case T_CaseWhen:
+			return expression_tree_walker(node, names_others, context);
+		case T_Const:
+			if (is_name((Const *) node))
+				return true;
+			break;
+		case T_FuncExpr:
+			if (((FuncExpr *) node)->funcid >= FirstUnpinnedObjectId)
+				return true;
+			break;
+		case T_OpExpr:
+			if (((OpExpr *) node)->opno >= FirstUnpinnedObjectId)
+				return true;
+			break;
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_BoolExpr:
+		case T_NullTest:
+		case T_CaseExpr:
+		case T_CoalesceExpr:
+			break;
+		default:
+			return true;
+	}
+	return exprType(node) >= FirstUnpinnedObjectId ||
+		expression_tree_walker(node, names_others, context);
+}
 
 static FrozenPair *
 freeze_pair(Relation relation, SvSyncPair *pair)
@@ -2693,11 +2754,28 @@ sv_sync_freeze(Oid relation)
 		return NULL;
 	nestlevel = enter_pinned();
 	frozen->relation = relation;
+	frozen->is_plain = true;
 	foreach(lc, read_pairs(table))
-		frozen->pairs = lappend(frozen->pairs, freeze_pair(table, lfirst(lc)));
+	{
+		FrozenPair *pair = freeze_pair(table, lfirst(lc));
+
+		frozen->pairs = lappend(frozen->pairs, pair);
+		if (names_others(pair->up, NULL) || names_others(pair->down, NULL))
+			frozen->is_plain = false;
+	}
 	leave_pinned(nestlevel);
 	relation_close(table, NoLock);
 	return frozen->pairs != NIL ? frozen : NULL;
+}
+
+/*
+ * Does nothing but a change of the table itself give frozen pairs another
+ * text?  Else functions or types are in them as well, which may be renamed.
+ */
+bool
+sv_sync_is_plain(const SvSyncFrozen *frozen)
+{
+	return frozen->is_plain;
 }
 
 /* the name of a column, NULL if it is gone; "" for none */
