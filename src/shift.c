@@ -2065,6 +2065,22 @@ turn_pairs(List *relations, const SvRelease *current)
 	}
 }
 
+/*
+ * Does a finding keep a release from being the current one?  What is filled in
+ * for newer versions may stay NOT NULL.  A constraint of a domain that only
+ * newer versions know goes on holding, as it has while they were current.
+ */
+static bool
+is_in_the_way(const SvFinding *finding, const SvRelease *to)
+{
+	if (finding->severity == SV_FATAL)
+		return true;
+	if (finding->release->id != to->id || finding->required ||
+		(finding->entry->kind == SV_ENTRY_TYPE && OidIsValid(finding->object)))
+		return false;
+	return finding->severity == SV_BREAKS || finding->severity == SV_KEPT;
+}
+
 /* a version that would not work any more must not be live */
 static void
 check_result(const SvProduct *product, const SvRelease *to, List *releases)
@@ -2075,11 +2091,7 @@ check_result(const SvProduct *product, const SvRelease *to, List *releases)
 	{
 		SvFinding  *finding = lfirst(lc);
 
-		/* what is filled in for newer versions stays NOT NULL */
-		if (finding->severity != SV_FATAL &&
-			(finding->release->id != to->id || finding->required ||
-			 (finding->severity != SV_BREAKS &&
-			  finding->severity != SV_KEPT)))
+		if (!is_in_the_way(finding, to))
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),

@@ -249,6 +249,17 @@ SELECT schemaver.rollback('8.0.0');
 SELECT attname FROM pg_attribute
 WHERE attrelid = 'plain'::regclass AND attnum > 0 AND NOT attisdropped;
 
+-- a newer version's check of a domain goes on holding, even if that comes back
+CREATE DOMAIN small AS int;
+CREATE TABLE sized (id int PRIMARY KEY, size small);
+SELECT schemaver.apply('SELECT 1', '9.0.0');
+SELECT schemaver.register('9.0.0');
+SELECT schemaver.apply('ALTER DOMAIN small ADD CONSTRAINT small CHECK (VALUE < 100)', '9.1.0');
+SELECT schemaver.apply('ALTER TABLE sized ALTER size TYPE int; DROP DOMAIN small', '9.2.0');
+SELECT schemaver.rollback('9.0.0');
+INSERT INTO sized VALUES (1, 100);
+SELECT schemaver.unregister();
+
 \c :home
 DROP DATABASE sv_rollback;
 DROP ROLE rollback_some;
