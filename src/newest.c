@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * newest.c
- *	  Trigger functions of the base schemas see the newest names, whoever
- *	  writes.
+ *	  Functions whose names do not depend on the caller see those of the version
+ *	  whose code they are: trigger functions, and what has a search_path.
  *
  * A session that is registered under an older version finds that version's
  * views first.  The function of a trigger is the newest version's code all
@@ -15,6 +15,14 @@
  * version schema or any that a hidden trigger calls, is those versions' code.
  * It keeps their path, in front of one of its own too, and sees their rows:
  * see recast.c.
+ *
+ * Any other function that has a search_path of its own, as SECURITY DEFINER
+ * asks for, would find no views in it: neither an older version's, nor those
+ * of the newest that hide what is retained.  So the version schemas come
+ * before the first base schema there: the session's for a function that its
+ * version knows as it is, those of the current version for a later one.  What
+ * the path names before that stays before it, so that nothing is found in the
+ * place of pg_catalog's.
  *
  * The server says when a function is about to be called, but not with what.
  * So what is called then is our own function, which has the call before it.
@@ -54,34 +62,59 @@ typedef struct Call
 	Datum		next;			/* what the next hook keeps */
 	PGFunction	function;		/* what the server would have called */
 	Oid			schema;
+	bool		is_trigger;
 	bool		has_path;		/* a search_path of its own */
+	char	   *path;			/* what that becomes, or NULL */
+	TimestampTz path_for;		/* the statement that it was made for */
 	SvRecast   *recast;
 } Call;
 
 /* the call that was announced last, for as long as it takes to begin it */
 static Call *announced = NULL;
 
-/* the path of the moment with these for the version schemas in it */
+static void
+append_names(StringInfo path, List *names)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+		appendStringInfo(path, "%s%s", path->len ? ", " : "",
+						 quote_identifier(lfirst(lc)));
+}
+
+/*
+ * The path of the moment with these for the version schemas in it, before the
+ * first base schema.  Where it has none they stand in front of it, or it is
+ * left as it is, and the result is NULL.
+ */
 static char *
-make_path(const SvProduct *product, List *schemas)
+make_path(const SvProduct *product, List *schemas, bool always)
 {
 	List	   *products = list_make1(unconstify(SvProduct *, product));
 	List	   *names = NIL;
+	List	   *before = NIL;
+	List	   *from = NIL;
 	StringInfoData path;
 	ListCell   *lc;
 
-	initStringInfo(&path);
-	foreach(lc, schemas)
-		appendStringInfo(&path, "%s%s", path.len ? ", " : "",
-						 quote_identifier(lfirst(lc)));
 	if (!SplitIdentifierString(pstrdup(namespace_search_path), ',', &names))
 		names = product->schemas;
 	foreach(lc, names)
 	{
-		if (!sv_catalog_is_version_schema(products, lfirst(lc)))
-			appendStringInfo(&path, "%s%s", path.len ? ", " : "",
-							 quote_identifier(lfirst(lc)));
+		if (sv_catalog_is_version_schema(products, lfirst(lc)))
+			continue;
+		if (from != NIL || sv_catalog_is_base_schema(product, lfirst(lc)))
+			from = lappend(from, lfirst(lc));
+		else
+			before = lappend(before, lfirst(lc));
 	}
+	if (from == NIL && !always)
+		return NULL;
+	initStringInfo(&path);
+	if (from != NIL)
+		append_names(&path, before);
+	append_names(&path, schemas);
+	append_names(&path, from != NIL ? from : before);
 	return path.data;
 }
 
@@ -100,24 +133,35 @@ has_setting(ArrayType *settings, const char *name)
 	return false;
 }
 
-static const char *
-path_of_newest(void)
+/* the version schemas of the current version of the session's product */
+static List *
+newest_schemas(SvProduct **product)
 {
 	const char *name;
 	const SvVersion *version;
-	SvProduct  *product;
 	SvRelease  *current;
+
+	*product = sv_registry_session(&name, &version) ?
+		sv_catalog_product(name, true) : NULL;
+	if (*product == NULL)
+		return NIL;
+	current = sv_catalog_release(*product, (*product)->current);
+	return current ? current->schemas : NIL;
+}
+
+static const char *
+path_of_newest(void)
+{
+	SvProduct  *product;
+	List	   *schemas;
 	char	   *path;
 
 	if (newest_path && made_for == GetCurrentStatementStartTimestamp())
 		return newest_path;
-	if (!sv_registry_session(&name, &version))
-		return NULL;
-	product = sv_catalog_product(name, true);
+	schemas = newest_schemas(&product);
 	if (product == NULL)
 		return NULL;
-	current = sv_catalog_release(product, product->current);
-	path = make_path(product, current ? current->schemas : NIL);
+	path = make_path(product, schemas, true);
 	if (newest_path)
 		pfree(newest_path);
 	newest_path = MemoryContextStrdup(TopMemoryContext, path);
@@ -126,30 +170,31 @@ path_of_newest(void)
 }
 
 /*
- * Is it a trigger function, written in a language that looks names up?  Tells
- * its schema, and whether it has a search_path of its own.
+ * Is it a function whose path matters: that of a trigger, or one with a
+ * search_path of its own?  Written in a language that looks names up.
  */
 static bool
-is_trigger_function(Oid function, Oid *schema, bool *has_path)
+is_concerned(Oid function, Call *call)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Form_pg_proc form;
-	bool		result;
+	bool		looks_up;
 	bool		isnull;
 	Datum		settings;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	form = (Form_pg_proc) GETSTRUCT(tuple);
-	result = form->prorettype == TRIGGEROID && form->prolang != ClanguageId &&
+	looks_up = form->prolang != ClanguageId &&
 		form->prolang != INTERNALlanguageId;
-	*schema = form->pronamespace;
+	call->schema = form->pronamespace;
+	call->is_trigger = form->prorettype == TRIGGEROID;
 	settings = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig,
 							   &isnull);
-	*has_path = result && !isnull &&
+	call->has_path = looks_up && !isnull &&
 		has_setting(DatumGetArrayTypeP(settings), "search_path");
 	ReleaseSysCache(tuple);
-	return result;
+	return looks_up && (call->is_trigger || call->has_path);
 }
 
 /* asked whenever any function is looked up */
@@ -158,22 +203,21 @@ needs_hook(Oid function)
 {
 	const char *product;
 	const SvVersion *version;
-	Oid			schema;
-	bool		has_path;
+	Call		call;
 
 	if (next_needs_hook && next_needs_hook(function))
 		return true;
 	return function >= FirstNormalObjectId &&
 		sv_registry_session(&product, &version) &&
-		is_trigger_function(function, &schema, &has_path);
+		is_concerned(function, &call);
 }
 
 /*
  * The path of the session's version, whoever calls, and where the function has
- * one of its own: the version's schemas stand first.
+ * one of its own: the version's schemas stand in that.
  */
-static const char *
-path_of_version(void)
+static char *
+path_of_version(bool always)
 {
 	const char *name;
 	const SvVersion *version;
@@ -184,52 +228,109 @@ path_of_version(void)
 
 	initStringInfo(&start);
 	foreach(lc, sv_registry_schemas())
-	{
 		schemas = lappend(schemas, get_namespace_name(lfirst_oid(lc)));
-		appendStringInfo(&start, "%s%s", start.len ? ", " : "",
-						 quote_identifier(llast(schemas)));
-	}
+	append_names(&start, schemas);
 	if (strncmp(namespace_search_path, start.data, start.len) == 0)
 		return NULL;
-	(void) sv_registry_session(&name, &version);
-	product = sv_catalog_product(name, true);
-	return product ? make_path(product, schemas) : NULL;
+	product = sv_registry_session(&name, &version) ?
+		sv_catalog_product(name, true) : NULL;
+	return product ? make_path(product, schemas, always) : NULL;
 }
 
-/*
- * In place of a trigger function of a registered session.  An error undoes
- * the setting with the (sub)transaction.
- */
-static Datum
-call_trigger_function(PG_FUNCTION_ARGS)
+/* does the session's version know the function as it is? */
+static bool
+is_of_version(Oid function)
 {
-	Call	   *call = announced;
-	bool		is_old;
-	const char *path;
+	const char *name;
+	const SvVersion *version;
+	int32		id = sv_registry_session(&name, &version);
+	SvProduct  *product = id ? sv_catalog_product(name, true) : NULL;
+	SvRelease  *release = product ? sv_catalog_release(product, id) : NULL;
+	ListCell   *lc;
+
+	foreach(lc, release ? sv_catalog_entries_on(function) : NIL)
+	{
+		if (sv_catalog_has_entry(release, lfirst_int(lc)))
+			return true;
+	}
+	return false;
+}
+
+/* what becomes of the function's own path, NULL if nothing */
+static const char *
+path_within(FmgrInfo *flinfo, Call *call)
+{
+	SvProduct  *product;
+	List	   *schemas;
+	char	   *path;
+
+	if (call->path_for == GetCurrentStatementStartTimestamp())
+		return call->path;
+	if (sv_contract_is_version_schema(call->schema) ||
+		(!call->is_trigger && is_of_version(flinfo->fn_oid)))
+		path = path_of_version(false);
+	else
+	{
+		schemas = newest_schemas(&product);
+		path = product ? make_path(product, schemas, false) : NULL;
+	}
+	if (call->path)
+		pfree(call->path);
+	call->path = path ? MemoryContextStrdup(flinfo->fn_mcxt, path) : NULL;
+	call->path_for = GetCurrentStatementStartTimestamp();
+	return call->path;
+}
+
+/* call the function with another search_path, NULL for the one that is set */
+static Datum
+call_with_path(FunctionCallInfo fcinfo, Call *call, const char *path,
+			   bool recast)
+{
 	int			nestlevel;
 	Datum		result;
 
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		return call->function(fcinfo);
-	is_old = sv_contract_is_version_schema(call->schema) ||
-		sv_is_hidden(((TriggerData *) fcinfo->context)->tg_trigger->tgname);
-	if (is_old)
-		path = path_of_version();
-	else
-		path = call->has_path ? NULL : path_of_newest();
 	if (path && strcmp(path, namespace_search_path) == 0)
 		path = NULL;
-	if (path == NULL)
-		return is_old ? sv_recast_call(call->function, fcinfo, &call->recast) :
-			call->function(fcinfo);
-	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	result = is_old ?
-		sv_recast_call(call->function, fcinfo, &call->recast) :
+	nestlevel = path ? NewGUCNestLevel() : 0;
+	if (path)
+		(void) set_config_option("search_path", path, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+	result = recast ? sv_recast_call(call->function, fcinfo, &call->recast) :
 		call->function(fcinfo);
-	AtEOXact_GUC(true, nestlevel);
+	if (path)
+		AtEOXact_GUC(true, nestlevel);
 	return result;
+}
+
+static Datum
+call_trigger_function(FunctionCallInfo fcinfo, Call *call)
+{
+	bool		is_old = sv_contract_is_version_schema(call->schema) ||
+	sv_is_hidden(((TriggerData *) fcinfo->context)->tg_trigger->tgname);
+	const char *path;
+
+	if (is_old)
+		path = path_of_version(true);
+	else
+		path = call->has_path ? path_within(fcinfo->flinfo, call) :
+			path_of_newest();
+	return call_with_path(fcinfo, call, path, is_old);
+}
+
+/*
+ * In place of a function of a registered session.  An error undoes the setting
+ * with the (sub)transaction.
+ */
+static Datum
+call_function(PG_FUNCTION_ARGS)
+{
+	Call	   *call = announced;
+
+	if (CALLED_AS_TRIGGER(fcinfo))
+		return call_trigger_function(fcinfo, call);
+	return call_with_path(fcinfo, call, call->has_path ?
+						  path_within(fcinfo->flinfo, call) : NULL, false);
 }
 
 /* see to it that what is called is ours, if it is to be */
@@ -239,15 +340,14 @@ begin_call(FmgrInfo *flinfo, Call *call)
 	const char *product;
 	const SvVersion *version;
 
-	if (flinfo->fn_addr != call_trigger_function)
+	if (flinfo->fn_addr != call_function)
 	{
 		if (flinfo->fn_oid < FirstNormalObjectId ||
 			!sv_registry_session(&product, &version) ||
-			!is_trigger_function(flinfo->fn_oid, &call->schema,
-								 &call->has_path))
+			!is_concerned(flinfo->fn_oid, call))
 			return;
 		call->function = flinfo->fn_addr;
-		flinfo->fn_addr = call_trigger_function;
+		flinfo->fn_addr = call_function;
 	}
 	announced = call;
 }
