@@ -652,11 +652,13 @@ compare_leaves(const ListCell *a, const ListCell *b)
 static void
 step_find_leaves(Work *work)
 {
-	List	   *relations = find_all_inheritors(work->job->relid,
-												AccessShareLock, NULL);
+	List	   *relations;
 	MemoryContext oldcontext;
 	ListCell   *lc;
 
+	/* of the whole tree only what is below the root is locked by the search */
+	LockRelationOid(work->job->relid, AccessShareLock);
+	relations = find_all_inheritors(work->job->relid, AccessShareLock, NULL);
 	work->leaves = NIL;
 	work->total = 0;
 	oldcontext = MemoryContextSwitchTo(work->context);
