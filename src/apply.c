@@ -25,6 +25,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_event_trigger.h"
 #include "catalog/pg_inherits.h"
 #include "commands/dbcommands.h"
@@ -272,6 +273,112 @@ need_range(Migration *migration, RangeVar *range, LOCKMODE mode)
 	}
 }
 
+/* the table at the other end of a foreign key, InvalidOid if it is none */
+static Oid
+other_end(Oid constraint, Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	Oid			other = InvalidOid;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	if (form->contype == CONSTRAINT_FOREIGN)
+		other = form->conrelid == relation ? form->confrelid : form->conrelid;
+	ReleaseSysCache(tuple);
+	return other;
+}
+
+/*
+ * The tables at the other ends of the foreign keys from and to a column, -1
+ * for any: when that goes, or gets another type, they lose triggers.
+ */
+static void
+need_other_ends(Migration *migration, Oid relation, int column)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_dependents(RelationRelationId, relation, column))
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (form->classid == ConstraintRelationId)
+			migration->needed = sv_lock_need(migration->needed,
+											 other_end(form->objid, relation),
+											 AccessExclusiveLock);
+	}
+}
+
+/* the tables that new foreign keys, in a list of constraints, refer to */
+static void
+need_referenced(Migration *migration, List *constraints)
+{
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+	{
+		Constraint *constraint = lfirst(lc);
+
+		if (IsA(constraint, ColumnDef))
+			need_referenced(migration, ((ColumnDef *) constraint)->constraints);
+		else if (IsA(constraint, Constraint) &&
+				 constraint->contype == CONSTR_FOREIGN)
+			need_range(migration, constraint->pktable, ShareRowExclusiveLock);
+	}
+}
+
+/* what an ALTER TABLE locks beside its own table */
+static void
+need_around(Migration *migration, const AlterTableStmt *statement)
+{
+	Oid			relation = RangeVarGetRelid(statement->relation, NoLock, true);
+	ListCell   *lc;
+
+	foreach(lc, OidIsValid(relation) ? statement->cmds : NIL)
+	{
+		AlterTableCmd *command = lfirst(lc);
+		AttrNumber	column;
+
+		switch (command->subtype)
+		{
+			case AT_AddColumn:
+			case AT_AddConstraint:
+				need_referenced(migration, list_make1(command->def));
+				break;
+			case AT_DropColumn:
+			case AT_AlterColumnType:
+				column = get_attnum(relation, command->name);
+				if (column > 0)
+					need_other_ends(migration, relation, column);
+				break;
+			case AT_DropConstraint:
+				migration->needed =
+					sv_lock_need(migration->needed,
+								 other_end(get_relation_constraint_oid(relation,
+																	   command->name,
+																	   true),
+										   relation),
+								 AccessExclusiveLock);
+				break;
+			default:
+				break;
+		}
+	}
+}
+
+/* a table, or what looks like one, goes */
+static void
+need_dropped(Migration *migration, RangeVar *range)
+{
+	Oid			relation = RangeVarGetRelid(range, NoLock, true);
+
+	need_range(migration, range, AccessExclusiveLock);
+	if (OidIsValid(relation))
+		need_other_ends(migration, relation, -1);
+}
+
 /* an index of a large table is left to a job, which locks nobody out */
 static LOCKMODE
 lock_of_index(const IndexStmt *statement)
@@ -293,6 +400,10 @@ need_locks_of(Migration *migration, Node *node)
 		case T_AlterTableStmt:
 			need_range(migration, ((AlterTableStmt *) node)->relation,
 					   AlterTableGetLockLevel(((AlterTableStmt *) node)->cmds));
+			need_around(migration, (AlterTableStmt *) node);
+			break;
+		case T_CreateStmt:
+			need_referenced(migration, ((CreateStmt *) node)->tableElts);
 			break;
 		case T_RenameStmt:
 			need_range(migration, ((RenameStmt *) node)->relation,
@@ -312,8 +423,7 @@ need_locks_of(Migration *migration, Node *node)
 				((DropStmt *) node)->removeType != OBJECT_MATVIEW)
 				break;
 			foreach(lc, ((DropStmt *) node)->objects)
-				need_range(migration, makeRangeVarFromNameList(lfirst(lc)),
-						   AccessExclusiveLock);
+				need_dropped(migration, makeRangeVarFromNameList(lfirst(lc)));
 			break;
 		case T_ViewStmt:
 			if (((ViewStmt *) node)->replace)
