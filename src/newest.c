@@ -24,6 +24,9 @@
  * the path names before that stays before it, so that nothing is found in the
  * place of pg_catalog's.
  *
+ * What the newest version's code writes in a session of another version stands
+ * in the newest version's columns: sync.c is told.
+ *
  * The server says when a function is about to be called, but not with what.
  * So what is called then is our own function, which has the call before it.
  *
@@ -46,15 +49,20 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
 static needs_fmgr_hook_type next_needs_hook = NULL;
 static fmgr_hook_type next_hook = NULL;
 
-/* the path of the current version, and the statement that it was made for */
+/*
+ * The path of the current version, the statement that it was made for, and
+ * whether the session is one of another version.
+ */
 static char *newest_path = NULL;
 static TimestampTz made_for = 0;
+static bool is_other = false;
 
 /* what is kept for the calls of a FmgrInfo */
 typedef struct Call
@@ -65,6 +73,7 @@ typedef struct Call
 	bool		is_trigger;
 	bool		has_path;		/* a search_path of its own */
 	char	   *path;			/* what that becomes, or NULL */
+	bool		is_foreign;		/* it is not the code of the session's version */
 	TimestampTz path_for;		/* the statement that it was made for */
 	SvRecast   *recast;
 } Call;
@@ -133,18 +142,22 @@ has_setting(ArrayType *settings, const char *name)
 	return false;
 }
 
-/* the version schemas of the current version of the session's product */
+/*
+ * The version schemas of the current version of the session's product, and is
+ * the session one of another version?
+ */
 static List *
-newest_schemas(SvProduct **product)
+newest_schemas(SvProduct **product, bool *other)
 {
 	const char *name;
 	const SvVersion *version;
+	int32		id = sv_registry_session(&name, &version);
 	SvRelease  *current;
 
-	*product = sv_registry_session(&name, &version) ?
-		sv_catalog_product(name, true) : NULL;
+	*product = id ? sv_catalog_product(name, true) : NULL;
 	if (*product == NULL)
 		return NIL;
+	*other = (*product)->current != id;
 	current = sv_catalog_release(*product, (*product)->current);
 	return current ? current->schemas : NIL;
 }
@@ -158,7 +171,7 @@ path_of_newest(void)
 
 	if (newest_path && made_for == GetCurrentStatementStartTimestamp())
 		return newest_path;
-	schemas = newest_schemas(&product);
+	schemas = newest_schemas(&product, &is_other);
 	if (product == NULL)
 		return NULL;
 	path = make_path(product, schemas, true);
@@ -266,12 +279,13 @@ path_within(FmgrInfo *flinfo, Call *call)
 
 	if (call->path_for == GetCurrentStatementStartTimestamp())
 		return call->path;
+	call->is_foreign = false;
 	if (sv_contract_is_version_schema(call->schema) ||
 		(!call->is_trigger && is_of_version(flinfo->fn_oid)))
 		path = path_of_version(false);
 	else
 	{
-		schemas = newest_schemas(&product);
+		schemas = newest_schemas(&product, &call->is_foreign);
 		path = product ? make_path(product, schemas, false) : NULL;
 	}
 	if (call->path)
@@ -281,56 +295,98 @@ path_within(FmgrInfo *flinfo, Call *call)
 	return call->path;
 }
 
-/* call the function with another search_path, NULL for the one that is set */
+static Datum
+call_original(FunctionCallInfo fcinfo, Call *call, bool is_old)
+{
+	return is_old ? sv_recast_call(call->function, fcinfo, &call->recast) :
+		call->function(fcinfo);
+}
+
+/*
+ * Call the function with another search_path, NULL for the one that is set.
+ * An error undoes the setting with the (sub)transaction.
+ */
 static Datum
 call_with_path(FunctionCallInfo fcinfo, Call *call, const char *path,
-			   bool recast)
+			   bool is_old)
 {
 	int			nestlevel;
 	Datum		result;
 
-	if (path && strcmp(path, namespace_search_path) == 0)
-		path = NULL;
-	nestlevel = path ? NewGUCNestLevel() : 0;
-	if (path)
-		(void) set_config_option("search_path", path, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-								 false);
-	result = recast ? sv_recast_call(call->function, fcinfo, &call->recast) :
-		call->function(fcinfo);
-	if (path)
-		AtEOXact_GUC(true, nestlevel);
+	if (path == NULL || strcmp(path, namespace_search_path) == 0)
+		return call_original(fcinfo, call, is_old);
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	result = call_original(fcinfo, call, is_old);
+	AtEOXact_GUC(true, nestlevel);
 	return result;
+}
+
+/* the same for the newest version's code in a session of another version */
+static Datum
+call_foreign(FunctionCallInfo fcinfo, Call *call, const char *path)
+{
+	bool		before = sv_registry_set_newest_code(true);
+	volatile Datum result = (Datum) 0;
+
+	PG_TRY();
+	{
+		result = call_with_path(fcinfo, call, path, false);
+	}
+	PG_FINALLY();
+	{
+		(void) sv_registry_set_newest_code(before);
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/* does the trigger of the call stand on what only older versions have? */
+static bool
+is_on_retained(const TriggerData *trigger)
+{
+	Oid			schema = get_namespace_oid(SV_RETAINED_SCHEMA, true);
+
+	return OidIsValid(schema) &&
+		RelationGetNamespace(trigger->tg_relation) == schema;
 }
 
 static Datum
 call_trigger_function(FunctionCallInfo fcinfo, Call *call)
 {
-	bool		is_old = sv_contract_is_version_schema(call->schema) ||
-	sv_is_hidden(((TriggerData *) fcinfo->context)->tg_trigger->tgname);
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	const char *path;
 
-	if (is_old)
-		path = path_of_version(true);
-	else
-		path = call->has_path ? path_within(fcinfo->flinfo, call) :
-			path_of_newest();
-	return call_with_path(fcinfo, call, path, is_old);
+	if (sv_is_hidden(trigger->tg_trigger->tgname) ||
+		sv_contract_is_version_schema(call->schema))
+		return call_with_path(fcinfo, call, path_of_version(true), true);
+	if (is_on_retained(trigger))
+		return call_with_path(fcinfo, call, path_of_version(!call->has_path),
+							  false);
+	path = call->has_path ? path_within(fcinfo->flinfo, call) :
+		path_of_newest();
+	if (call->has_path ? call->is_foreign : is_other)
+		return call_foreign(fcinfo, call, path);
+	return call_with_path(fcinfo, call, path, false);
 }
 
 /*
- * In place of a function of a registered session.  An error undoes the setting
- * with the (sub)transaction.
+ * In place of a function of a registered session.
  */
 static Datum
 call_function(PG_FUNCTION_ARGS)
 {
 	Call	   *call = announced;
+	const char *path;
 
 	if (CALLED_AS_TRIGGER(fcinfo))
 		return call_trigger_function(fcinfo, call);
-	return call_with_path(fcinfo, call, call->has_path ?
-						  path_within(fcinfo->flinfo, call) : NULL, false);
+	if (!call->has_path)
+		return call->function(fcinfo);
+	path = path_within(fcinfo->flinfo, call);
+	return call->is_foreign ? call_foreign(fcinfo, call, path) :
+		call_with_path(fcinfo, call, path, false);
 }
 
 /* see to it that what is called is ours, if it is to be */

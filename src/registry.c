@@ -81,6 +81,7 @@ typedef struct Change
 /* the session's registration, NULL if it has none */
 static Registration *session = NULL;
 static bool is_set_aside = false;	/* it does not count for now */
+static bool is_newest_code = false; /* what runs now is the newest's */
 
 /* what came with the connection, whether or not it is in force now */
 static Registration *connection = NULL;
@@ -819,6 +820,30 @@ sv_registry_set_aside(bool aside)
 
 	is_set_aside = aside;
 	return before;
+}
+
+/*
+ * Is the code that runs, such as a trigger's function, that of the newest
+ * version, though the session is registered under another one?  What it writes
+ * it writes into the newest version's columns.  Returns what was said before,
+ * for the caller to say again, after an error too.
+ */
+bool
+sv_registry_set_newest_code(bool newest)
+{
+	bool		before = is_newest_code;
+
+	is_newest_code = newest;
+	return before;
+}
+
+/*
+ * What was said last.
+ */
+bool
+sv_registry_is_newest_code(void)
+{
+	return is_newest_code;
 }
 
 /*

@@ -645,6 +645,8 @@ extern List *sv_registry_schemas(void);
 extern int32 sv_registry_session(const char **product,
 								 const SvVersion **version);
 extern bool sv_registry_set_aside(bool aside);
+extern bool sv_registry_set_newest_code(bool newest);
+extern bool sv_registry_is_newest_code(void);
 extern void sv_registry_lock_product(int32 product_id);
 
 /* set by _PG_init: mends a product after a restore, or DDL by hand */

@@ -146,6 +146,9 @@ typedef struct Step
 	ExprState  *forward_state;
 	ExprState  *backward_state;
 	bool		left_out;		/* of this row the writer wrote nothing */
+	bool		is_across;		/* of this row somebody wrote the other side */
+	bool		is_judged;		/* is the next one known? */
+	bool		is_alien;		/* the writer's version has no such column */
 } Step;
 
 /* a query's use of a plan; hangs on the FmgrInfo, lives as long */
@@ -155,6 +158,7 @@ typedef struct Run
 	MemoryContext context;
 	MemoryContextCallback callback;
 	int32		release;		/* under which the writer is registered, or 0 */
+	bool		newest_code;	/* but what he runs is the newest's */
 	bool		as_newest;		/* steps are those of the newest version */
 	int			nsteps;
 	Step	   *steps;			/* in the order of computing */
@@ -905,6 +909,7 @@ fill_partition(SyncPlan *plan, Relation relation)
 static void
 note_last_input(SyncPlan *plan, const Direction *direction)
 {
+	plan->last_input = Max(plan->last_input, direction->target);
 	for (int i = 0; i < direction->ninputs; i++)
 		plan->last_input = Max(plan->last_input, direction->inputs[i]);
 }
@@ -1009,11 +1014,17 @@ end_run(void *arg)
 		free_plan(plan);
 }
 
-/* does a session write the pair's old side? */
+/*
+ * Does a session write the pair's old side?  The newest version's code writes
+ * that version's, if the other one can be computed; else what other versions
+ * leave out is filled in for it as for them.
+ */
 static bool
-writes_old(const Pair *pair, const char *product, const SvVersion *version)
+writes_old(const Run *run, const Pair *pair, const char *product,
+		   const SvVersion *version)
 {
-	if (product == NULL || strcmp(product, pair->product) != 0)
+	if (product == NULL || strcmp(product, pair->product) != 0 ||
+		(run->newest_code && pair->up.text && pair->down.text))
 		return !pair->newest_is_new;
 	return is_old_among(pair->turns, version);
 }
@@ -1096,6 +1107,7 @@ set_steps(Run *run, bool as_newest)
 	SyncPlan   *plan = run->plan;
 
 	run->release = sv_registry_session(&product, &version);
+	run->newest_code = sv_registry_is_newest_code();
 	run->as_newest = as_newest;
 	if (as_newest)
 		product = NULL;
@@ -1104,14 +1116,14 @@ set_steps(Run *run, bool as_newest)
 	{
 		Pair	   *pair = &plan->pairs[i];
 
-		if (writes_old(pair, product, version))
+		if (writes_old(run, pair, product, version))
 			add_step(run, pair, &pair->up, &pair->down);
 	}
 	for (int i = plan->npairs - 1; i >= 0; i--)
 	{
 		Pair	   *pair = &plan->pairs[i];
 
-		if (!writes_old(pair, product, version))
+		if (!writes_old(run, pair, product, version))
 			add_step(run, pair, &pair->down, &pair->up);
 	}
 	order_steps(run);
@@ -1288,15 +1300,69 @@ compute_insert(Run *run)
 	}
 }
 
-/* a changed row, from the first step on that has something to compute */
-static void
-compute_update(Run *run, TupleTableSlot *before, int first)
+/* is what a step computes a column that the writer's version does not know? */
+static bool
+is_alien(const Run *run, const Step *step)
 {
+	const SyncPlan *plan = run->plan;
+	Oid			table = OidIsValid(plan->root) ? plan->root : plan->relation;
+	const char *name = NameStr(TupleDescAttr(plan->desc,
+											 step->forward->target - 1)->attname);
+	SvProduct  *product = sv_catalog_product(step->pair->product, true);
+	SvRelease  *release;
+	SvEntry    *entry;
+
+	if (product == NULL)
+		return false;
+	release = sv_catalog_release(product, run->as_newest || run->newest_code ||
+								 !run->release ? product->current :
+								 run->release);
+	entry = release ? sv_catalog_entry_of(release, table) : NULL;
+	return entry &&
+		sv_contract_column_at(entry, get_attnum(table, name)) == NULL;
+}
+
+/*
+ * Was a column written that the writer's version does not know, and the one
+ * that it has in its place was not?  A foreign key has carried on a change, or
+ * a view of another version.
+ */
+static bool
+is_across(const Run *run, Step *step, TupleTableSlot *before,
+		  TupleTableSlot *after)
+{
+	if (step->backward == NULL ||
+		!differs(run->plan, 1, &step->forward->target, before, after) ||
+		differs(run->plan, 1, &step->backward->target, before, after))
+		return false;
+	if (!step->is_judged)
+		step->is_alien = is_alien(run, step);
+	step->is_judged = true;
+	return step->is_alien;
+}
+
+/*
+ * A changed row, from the first step on that has something to compute.  What
+ * was written across, if anything, is computed backward before that.
+ */
+static void
+compute_update(Run *run, TupleTableSlot *before, int first, bool across)
+{
+	for (int i = run->nsteps - 1; i >= 0; i--)
+	{
+		Step	   *step = &run->steps[i];
+
+		step->is_across = across && is_across(run, step, before, run->row);
+		if (step->is_across)
+			compute(run, step, step->backward, step->backward_state, false);
+	}
 	for (int i = first; i < run->nsteps; i++)
 	{
 		Step	   *step = &run->steps[i];
 
-		if (i == first ||
+		if (step->is_across)
+			continue;
+		if ((i == first && !across) ||
 			differs(run->plan, step->forward->ninputs, step->forward->inputs,
 					before, run->row))
 			compute(run, step, step->forward, step->forward_state, false);
@@ -1524,10 +1590,10 @@ sv_sync_computing(void)
 
 /*
  * Compute what is to be computed in the row that was copied.  "before" is
- * NULL for a new row, "first" the first step for a changed one.
+ * NULL for a new row, the rest is for compute_update().
  */
 static void
-compute_row(Run *run, TupleTableSlot *before, int first)
+compute_row(Run *run, TupleTableSlot *before, int first, bool across)
 {
 	MemoryContext oldcontext = CurrentMemoryContext;
 	SvSyncComputing outer = computing;
@@ -1539,7 +1605,7 @@ compute_row(Run *run, TupleTableSlot *before, int first)
 	PG_TRY();
 	{
 		if (before)
-			compute_update(run, before, first);
+			compute_update(run, before, first, across);
 		else
 			compute_insert(run);
 	}
@@ -1767,7 +1833,7 @@ sync_insert(Run *run, TriggerData *trigdata)
 	if (run->nsteps == 0 || is_moved(run->plan, trigdata->tg_trigslot))
 		return trigdata->tg_trigtuple;
 	copy_row(run, trigdata->tg_trigslot);
-	compute_row(run, NULL, 0);
+	compute_row(run, NULL, 0, false);
 	return form_row(run, trigdata->tg_trigtuple);
 }
 
@@ -1794,15 +1860,18 @@ static HeapTuple
 sync_change(Run *run, TupleTableSlot *before, TupleTableSlot *after,
 			HeapTuple tuple)
 {
+	bool		across = false;
 	int			first;
 
 	slot_getsomeattrs(before, run->plan->last_input);
 	slot_getsomeattrs(after, run->plan->last_input);
 	first = first_to_compute(run, before, after);
-	if (first == run->nsteps)
+	for (int i = 0; i < run->nsteps && !across; i++)
+		across = is_across(run, &run->steps[i], before, after);
+	if (first == run->nsteps && !across)
 		return tuple;
 	copy_row(run, after);
-	compute_row(run, before, first);
+	compute_row(run, before, across ? 0 : first, across);
 	return form_row(run, tuple);
 }
 
@@ -1871,7 +1940,8 @@ schemaver_sync(PG_FUNCTION_ARGS)
 				 errmsg("schemaver.sync() must be called by a trigger before insert or update for each row")));
 	if (run == NULL)
 		run = begin_run(flinfo, trigdata);
-	else if (run->release != sv_registry_session(&product, &version))
+	else if (run->release != sv_registry_session(&product, &version) ||
+			 run->newest_code != sv_registry_is_newest_code())
 		set_steps(run, run->as_newest);
 	return PointerGetDatum(sync_row(run, trigdata));
 }
