@@ -213,12 +213,13 @@ append_mark(IndexStmt *statement, const char *mark)
 /*
  * The statement that makes an index like that with a mark at its end, of which
  * no constraint is made, for the caller to complete.  In the current memory
- * context; the caller has locked the index.
+ * context; locks the index in AccessShareLock until the transaction ends, the
+ * caller its table.
  */
 IndexStmt *
 sv_key_statement(Oid index_id, const char *mark)
 {
-	Relation	index = relation_open(index_id, NoLock);
+	Relation	index = relation_open(index_id, AccessShareLock);
 	IndexStmt  *statement = clone_statement(index);
 
 	statement->isconstraint = false;

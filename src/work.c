@@ -1528,6 +1528,7 @@ step_create_loosened(Work *work)
 	if (!read_row(work))
 		return;
 	unlock_row(work);
+	LockRelationOid(work->job->relid, AccessShareLock);
 	if (!find_key(work, &key))
 		return;
 	oldcontext = MemoryContextSwitchTo(work->context);
