@@ -298,8 +298,10 @@ begin_transaction(void)
 }
 
 /*
- * Do a step in a transaction of its own.  Returns NULL, or the error that it
- * ended with; then the transaction is rolled back.
+ * Do a step in a transaction of its own, with a snapshot: long texts of jobs
+ * and contracts are stored out of line.  What builds an index concurrently
+ * gives that up.  Returns NULL, or the error that the step ended with; then
+ * the transaction is rolled back.
  */
 static ErrorData *
 try_step(Work *work, Step step)
@@ -312,7 +314,10 @@ try_step(Work *work, Step step)
 	PG_TRY();
 	{
 		begin_transaction();
+		PushActiveSnapshot(GetTransactionSnapshot());
 		step(work);
+		if (ActiveSnapshotSet())
+			PopActiveSnapshot();
 		CommitTransactionCommand();
 	}
 	PG_CATCH();
@@ -1207,11 +1212,8 @@ run_utility(Work *work, Node *statement, const char *text)
 	planned->utilityStmt = statement;
 	become_relation_owner(work, &identity, 0);
 	executing = true;
-	PushActiveSnapshot(GetTransactionSnapshot());
 	ProcessUtility(planned, text, false, PROCESS_UTILITY_TOPLEVEL, NULL, NULL,
 				   None_Receiver, NULL);
-	if (ActiveSnapshotSet())
-		PopActiveSnapshot();
 	executing = false;
 	SetUserIdAndSecContext(identity.user, identity.context);
 }
