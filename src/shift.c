@@ -1771,6 +1771,32 @@ shifted_relations(const SvRelease *from, const SvRelease *to)
 	return relations;
 }
 
+/*
+ * Foreign keys of tables that are the same in both versions, but refer to a
+ * column that has changed places, were made anew as well.
+ */
+static void
+validate_referring(const Shift *shift)
+{
+	List	   *entries = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_swap_referring(shifted_relations(shift->from, shift->to)))
+	{
+		SvEntry    *entry = sv_catalog_entry_of(shift->to, lfirst_oid(lc));
+
+		if (entry && sv_catalog_has_entry(shift->from, entry->id))
+			entries = lappend(entries, entry);
+	}
+	foreach(lc, make_pairs(shift, entries))
+	{
+		Pair	   *pair = lfirst(lc);
+
+		if (sv_contract_is_table(pair->now->kind))
+			validate_constraints(pair);
+	}
+}
+
 /* defaults, and what the version to go to demands whatever the others do */
 static void
 set_demands(const Shift *shift, bool forward)
@@ -1965,6 +1991,8 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	sv_swap_return_statistics(statistics);
 	set_demands(&shift, forward);
 	restore_all(&shift, sv_catalog_releases(product, true));
+	if (!forward)
+		validate_referring(&shift);
 	sv_plain_build(product, to);
 	SPI_finish();
 	sv_contract_leave(nestlevel);
