@@ -340,6 +340,7 @@ need_around(Migration *migration, const AlterTableStmt *statement)
 	{
 		AlterTableCmd *command = lfirst(lc);
 		AttrNumber	column;
+		Oid			other;
 
 		switch (command->subtype)
 		{
@@ -354,13 +355,11 @@ need_around(Migration *migration, const AlterTableStmt *statement)
 					need_other_ends(migration, relation, column);
 				break;
 			case AT_DropConstraint:
-				migration->needed =
-					sv_lock_need(migration->needed,
-								 other_end(get_relation_constraint_oid(relation,
-																	   command->name,
-																	   true),
-										   relation),
-								 AccessExclusiveLock);
+				other = get_relation_constraint_oid(relation, command->name,
+													true);
+				other = other_end(other, relation);
+				migration->needed = sv_lock_need(migration->needed, other,
+												 AccessExclusiveLock);
 				break;
 			default:
 				break;

@@ -73,7 +73,7 @@ typedef struct Call
 	bool		is_trigger;
 	bool		has_path;		/* a search_path of its own */
 	char	   *path;			/* what that becomes, or NULL */
-	bool		is_foreign;		/* it is not the code of the session's version */
+	bool		is_foreign;		/* not the code of the session's version */
 	TimestampTz path_for;		/* the statement that it was made for */
 	SvRecast   *recast;
 } Call;

@@ -1306,8 +1306,8 @@ is_alien(const Run *run, const Step *step)
 {
 	const SyncPlan *plan = run->plan;
 	Oid			table = OidIsValid(plan->root) ? plan->root : plan->relation;
-	const char *name = NameStr(TupleDescAttr(plan->desc,
-											 step->forward->target - 1)->attname);
+	AttrNumber	target = step->forward->target;
+	const char *name = NameStr(TupleDescAttr(plan->desc, target - 1)->attname);
 	SvProduct  *product = sv_catalog_product(step->pair->product, true);
 	SvRelease  *release;
 	SvEntry    *entry;
