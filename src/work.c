@@ -799,6 +799,7 @@ step_find_constraint(Work *work)
 	sv_catalog_entry_of(sv_catalog_release(product, job->release_id),
 						job->relid);
 	const char *name = NULL;
+	bool		is_known = false;
 	bool		validated;
 	ListCell   *lc;
 
@@ -806,11 +807,14 @@ step_find_constraint(Work *work)
 	{
 		SvPart	   *part = lfirst(lc);
 
-		if (strchr("cf", part->flavour) && strcmp(part->name, job->name) == 0)
-			name = get_constraint_name(part->object);
+		if (strchr("cf", part->flavour) == NULL ||
+			strcmp(part->name, job->name) != 0)
+			continue;
+		is_known = true;
+		name = get_constraint_name(part->object);
 	}
 	if (name == NULL || !find_constraint(job->relid, name, &validated))
-		name = find_constraint(job->relid, job->name, &validated) ?
+		name = !is_known || find_constraint(job->relid, job->name, &validated) ?
 			job->name : NULL;
 	work->constraint = name ? MemoryContextStrdup(work->context, name) : NULL;
 }
