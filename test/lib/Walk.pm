@@ -223,8 +223,9 @@ sub step_forward
 	my ($self) = @_;
 	my $next = $self->forward_of;
 
-	$self->{current} = $next if $self->apply($next);
-	return;
+	return 0 if !$self->apply($next);
+	$self->{current} = $next;
+	return 1;
 }
 
 sub step_back
@@ -238,7 +239,8 @@ sub step_back
 	my $state = Session::state_of($answer);
 
 	$self->{count}{ $state ? "rollback $state" : 'rolled back' }++;
-	return $self->fault("rollback() fails: $answer") if $state;
+	$self->fault("rollback() fails: $answer") if $state && $state ne '0A000';
+	return if $state;
 	$self->{current} = $to;
 	$self->{was_back} = 1;
 	return;
@@ -814,14 +816,15 @@ sub end
 {
 	my ($self) = @_;
 
-	$self->step_forward while !@{ $self->{faults} } && $self->forward_of;
+	1 while $self->forward_of && $self->step_forward;
 	$self->run_jobs;
 	$self->look;
-	foreach my $at ($self->{current} == $self->{versions}[0]
-		? () : ($self->{versions}[-2]))
-	{
-		$self->retire($at);
-	}
+
+	# the nearest ones take the others along
+	my $at = $self->{current}{number};
+	my ($newer) = grep { $_->{number} > $at } @{ $self->{versions} };
+	my ($older) = grep { $_->{number} < $at } reverse @{ $self->{versions} };
+	$self->retire($_) foreach grep { defined } $newer, $older;
 	$self->run_jobs;
 	$self->look;
 	$self->check;
