@@ -463,6 +463,18 @@ COMMENT ON FUNCTION schemaver.hold() IS
 	'the trigger that holds older versions to NOT NULL; its arguments are the product, then two for each column: its name, and the versions';
 
 --
+-- check.c: older versions' CHECKs that the newest is not held to
+--
+
+CREATE FUNCTION schemaver.hold_check()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'schemaver_hold_check'
+LANGUAGE C;
+
+COMMENT ON FUNCTION schemaver.hold_check() IS
+	'the trigger that holds older versions to a CHECK, which is in its condition; its arguments are the product, then two for each name of the CHECK: that, and the versions';
+
+--
 -- sync.c: the row trigger that keeps pairs of columns in step
 --
 

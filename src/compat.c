@@ -1301,7 +1301,7 @@ int
 sv_compat_reconcile(const SvProduct *product, List *releases)
 {
 	SvIdentity	identity;
-	int			changed = 0;
+	int			changed = sv_check_settle(product);
 	ListCell   *lr;
 	ListCell   *le;
 

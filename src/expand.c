@@ -150,8 +150,12 @@ see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 		is_expanding())
 		sv_require_note_default(object);
 	if (access == OAT_DROP && class_id == ConstraintRelationId &&
-		is_expanding() && !in_trial && migration.script)
-		sv_lost_note_drop(migration.product, migration.from, object);
+		is_expanding() && !in_trial)
+	{
+		if (migration.script)
+			sv_lost_note_drop(migration.product, migration.from, object);
+		sv_check_note_drop(object);
+	}
 	if (access == OAT_DROP && class_id == RelationRelationId &&
 		sub_object == 0 && is_expanding() && !in_trial && migration.script)
 		sv_plain_note_drop(migration.product, migration.from, object);
@@ -656,6 +660,9 @@ is_part_of_retained(const ObjectAddress *object)
 
 	if (!OidIsValid(relation))
 		return false;
+	if (object->classId == TriggerRelationId &&
+		sv_retain_is_check_trigger(object->objectId))
+		return true;
 	if (object->classId == AttrDefaultRelationId)
 	{
 		ObjectAddress column = GetAttrDefaultColumnAddress(object->objectId);
@@ -1303,6 +1310,9 @@ note_kept(const char *description, const ObjectAddress *unit)
 {
 	char	   *now = getObjectDescription(unit, false);
 
+	if (unit->classId == TriggerRelationId &&
+		sv_retain_is_check_trigger(unit->objectId))
+		return;
 	if (strcmp(now, description) == 0)
 		sv_observe_note(SV_NOTE_EFFECT, relation_of(unit), "keeps %s",
 						description);

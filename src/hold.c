@@ -48,6 +48,7 @@
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(schemaver_hold);
@@ -59,13 +60,20 @@ typedef struct Held
 	List	   *versions;		/* char * */
 } Held;
 
-/* rows with a NULL that a command has taken out of partitions of a table */
-static struct
+/* rows of a table that a command has taken out of partitions */
+typedef struct TakenOut
 {
 	Oid			root;
+	char		what[NAMEDATALEN];	/* what they do not keep to */
+	int			rows;
+} TakenOut;
+
+/* those of one command, in the transaction's memory */
+static struct
+{
 	LocalTransactionId transaction;
 	CommandId	command;
-	int			rows;
+	List	   *rows;			/* of TakenOut */
 }			taken_out;
 
 /*
@@ -89,20 +97,24 @@ find_trigger(Relation relation)
 	return NULL;
 }
 
-/* the versions of an argument: a list of char * */
-static List *
-versions_of(const char *argument)
+/*
+ * The versions of an argument, the text of an array: a list of char *.
+ */
+List *
+sv_hold_versions(const char *text)
 {
-	Datum		array = OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(argument),
+	Datum		array = OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(text),
 										 ObjectIdGetDatum(TEXTOID),
 										 Int32GetDatum(-1));
 
 	return sv_catalog_text_list(DatumGetArrayTypeP(array));
 }
 
-/* an array's text; versions need no escapes */
-static char *
-versions_text(List *versions)
+/*
+ * Versions, a list of char *, as the text of an array; they need no escapes.
+ */
+char *
+sv_hold_versions_text(List *versions)
 {
 	StringInfoData text;
 	ListCell   *lc;
@@ -128,7 +140,7 @@ read_held(Oid relation, char **product)
 		Held	   *column = palloc(sizeof(Held));
 
 		column->column = pstrdup(trigger->tgargs[i]);
-		column->versions = versions_of(trigger->tgargs[i + 1]);
+		column->versions = sv_hold_versions(trigger->tgargs[i + 1]);
 		held = lappend(held, column);
 	}
 	if (product)
@@ -178,12 +190,12 @@ trigger_text(Oid relation, const char *product, List *held)
 					 " OR DELETE" : "",
 					 sv_catalog_relation_name(relation), SV_SCHEMA,
 					 quote_literal_cstr(product),
-					 quote_literal_cstr(versions_text(versions)), SV_SCHEMA,
+					 quote_literal_cstr(sv_hold_versions_text(versions)), SV_SCHEMA,
 					 SV_SCHEMA, quote_literal_cstr(product));
 	foreach(lc, held)
 		appendStringInfo(&text, ", %s, %s",
 						 quote_literal_cstr(((Held *) lfirst(lc))->column),
-						 quote_literal_cstr(versions_text(((Held *) lfirst(lc))->versions)));
+						 quote_literal_cstr(sv_hold_versions_text(((Held *) lfirst(lc))->versions)));
 	appendStringInfoChar(&text, ')');
 	return text.data;
 }
@@ -414,9 +426,12 @@ is_code_of_version(void)
 	return false;
 }
 
-/* is this session registered under one of the versions of an argument? */
-static bool
-is_held(const char *product, const char *versions)
+/*
+ * Is this session registered under one of the versions, the text of an array,
+ * and is it the code of that version that runs?
+ */
+bool
+sv_hold_concerns(const char *product, const char *versions)
 {
 	const char *name;
 	const SvVersion *version;
@@ -425,7 +440,7 @@ is_held(const char *product, const char *versions)
 	if (!sv_registry_session(&name, &version) ||
 		strcmp(name, product) != 0 || !is_code_of_version())
 		return false;
-	foreach(lc, versions_of(versions))
+	foreach(lc, sv_hold_versions(versions))
 	{
 		if (sv_version_compare(sv_version_parse(lfirst(lc)), version) == 0)
 			return true;
@@ -433,9 +448,11 @@ is_held(const char *product, const char *versions)
 	return false;
 }
 
-/* the table that the versions know of a partition */
-static Oid
-known_table(Relation relation)
+/*
+ * The table that versions know: of a partition its root.
+ */
+Oid
+sv_hold_table(Relation relation)
 {
 	return relation->rd_rel->relispartition ?
 		llast_oid(get_partition_ancestors(RelationGetRelid(relation))) :
@@ -443,11 +460,11 @@ known_table(Relation relation)
 }
 
 /*
- * What the version of this session knows of a column: what *entry says of the
- * table.  NULL if it does not know it, or the session is not registered.
+ * What the version of this session expects of a table.  NULL if it does not
+ * know it, or the session is not registered.
  */
-const SvPart *
-sv_hold_known(Oid table, const char *column, const SvEntry **entry)
+const SvEntry *
+sv_hold_entry(Oid table)
 {
 	const char *name;
 	const SvVersion *version;
@@ -455,9 +472,28 @@ sv_hold_known(Oid table, const char *column, const SvEntry **entry)
 	SvProduct  *product = id ? sv_catalog_product(name, true) : NULL;
 	SvRelease  *release = product ? sv_catalog_release(product, id) : NULL;
 
-	*entry = release ? sv_catalog_entry_of(release, table) : NULL;
+	return release ? sv_catalog_entry_of(release, table) : NULL;
+}
+
+/*
+ * What it expects of a column: *entry is what it does of the table.
+ */
+const SvPart *
+sv_hold_known(Oid table, const char *column, const SvEntry **entry)
+{
+	*entry = sv_hold_entry(table);
 	return *entry ?
 		sv_contract_column_at(*entry, get_attnum(table, column)) : NULL;
+}
+
+/*
+ * What such errors call the table: of a partition it is the partition.
+ */
+const char *
+sv_hold_shown_name(Relation relation, const SvEntry *entry)
+{
+	return relation->rd_rel->relispartition ?
+		RelationGetRelationName(relation) : entry->name;
 }
 
 /* the error that the version has got before, if it has the column as NOT NULL */
@@ -465,13 +501,12 @@ static void
 refuse_null(Relation relation, const char *column)
 {
 	const SvEntry *entry;
-	const SvPart *part = sv_hold_known(known_table(relation), column, &entry);
+	const SvPart *part = sv_hold_known(sv_hold_table(relation), column, &entry);
 	const char *shown;
 
 	if (part == NULL || !part->notnull)
 		return;
-	shown = relation->rd_rel->relispartition ?
-		RelationGetRelationName(relation) : entry->name;
+	shown = sv_hold_shown_name(relation, entry);
 	ereport(ERROR,
 			(errcode(ERRCODE_NOT_NULL_VIOLATION),
 			 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
@@ -481,35 +516,64 @@ refuse_null(Relation relation, const char *column)
 			 err_generic_string(PG_DIAG_COLUMN_NAME, part->name)));
 }
 
-/* is what was noted of this command and table? */
-static bool
-is_noted(Oid root)
+/* what is noted of this command, NULL if nothing is */
+static TakenOut *
+find_taken_out(Oid root, const char *what)
 {
-	return taken_out.root == root && taken_out.transaction == MyProc->lxid &&
-		taken_out.command == GetCurrentCommandId(false);
-}
+	ListCell   *lc;
 
-/* a row with a NULL goes; maybe it comes in another partition */
-static void
-note_taken_out(Oid root)
-{
-	if (!is_noted(root))
+	if (taken_out.transaction != MyProc->lxid)
+		taken_out.rows = NIL;
+	else if (taken_out.command != GetCurrentCommandId(false))
 	{
-		taken_out.root = root;
-		taken_out.transaction = MyProc->lxid;
-		taken_out.command = GetCurrentCommandId(false);
-		taken_out.rows = 0;
+		list_free_deep(taken_out.rows);
+		taken_out.rows = NIL;
 	}
-	taken_out.rows++;
+	taken_out.transaction = MyProc->lxid;
+	taken_out.command = GetCurrentCommandId(false);
+	foreach(lc, taken_out.rows)
+	{
+		TakenOut   *noted = lfirst(lc);
+
+		if (noted->root == root && strcmp(noted->what, what) == 0)
+			return noted;
+	}
+	return NULL;
 }
 
-/* is it such a row that comes? */
-static bool
-was_taken_out(Oid root)
+/*
+ * Note that a row of a table goes that does not keep to something, a name;
+ * maybe it comes in another partition.
+ */
+void
+sv_hold_note_taken_out(Oid root, const char *what)
 {
-	if (!is_noted(root) || taken_out.rows == 0)
+	TakenOut   *noted = find_taken_out(root, what);
+
+	if (noted == NULL)
+	{
+		MemoryContext context = MemoryContextSwitchTo(TopTransactionContext);
+
+		noted = palloc0(sizeof(TakenOut));
+		noted->root = root;
+		strlcpy(noted->what, what, NAMEDATALEN);
+		taken_out.rows = lappend(taken_out.rows, noted);
+		MemoryContextSwitchTo(context);
+	}
+	noted->rows++;
+}
+
+/*
+ * Is it such a row that comes?  Each is found once.
+ */
+bool
+sv_hold_was_taken_out(Oid root, const char *what)
+{
+	TakenOut   *noted = find_taken_out(root, what);
+
+	if (noted == NULL || noted->rows == 0)
 		return false;
-	taken_out.rows--;
+	noted->rows--;
 	return true;
 }
 
@@ -528,13 +592,13 @@ hold_row(const TriggerData *trigdata, const char *column,
 	if (number <= 0 || !slot_attisnull(row, number) ||
 		(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
 		 slot_attisnull(trigdata->tg_trigslot, number)) ||
-		!is_held(product, versions))
+		!sv_hold_concerns(product, versions))
 		return;
 	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		note_taken_out(known_table(relation));
+		sv_hold_note_taken_out(sv_hold_table(relation), column);
 	else if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
 			 !relation->rd_rel->relispartition ||
-			 !was_taken_out(known_table(relation)))
+			 !sv_hold_was_taken_out(sv_hold_table(relation), column))
 		refuse_null(relation, column);
 }
 

@@ -1017,6 +1017,13 @@ sv_retain_is_hidden_trigger(Oid trigger)
 	return sv_is_hidden(trigger_name(trigger));
 }
 
+/* is a trigger one of check.c's? */
+bool
+sv_retain_is_check_trigger(Oid trigger)
+{
+	return sv_is_check_trigger(trigger_name(trigger));
+}
+
 /*
  * Let the hidden triggers that call a function call another one instead, which
  * is what the function was when they were dropped.

@@ -77,14 +77,21 @@ sv_sync_is_trigger(const char *name)
 		(length >= own && strcmp(name + length - own, SV_SYNC_TRIGGER) == 0);
 }
 
-/* hold.c's trigger: before the AFTER triggers of others */
+/*
+ * hold.c's trigger, and how the names of check.c's begin: before the AFTER
+ * triggers of others
+ */
 #define SV_HOLD_TRIGGER			"!schemaver_hold"
+#define SV_CHECK_TRIGGER		SV_HOLD_TRIGGER "_"
+#define sv_is_check_trigger(name) \
+	(strncmp((name), SV_CHECK_TRIGGER, sizeof(SV_CHECK_TRIGGER) - 1) == 0)
 
 /* is it the name of a trigger that no version knows? */
 static inline bool
 sv_is_own_trigger(const char *name)
 {
-	return sv_sync_is_trigger(name) || strcmp(name, SV_HOLD_TRIGGER) == 0;
+	return sv_sync_is_trigger(name) || strcmp(name, SV_HOLD_TRIGGER) == 0 ||
+		sv_is_check_trigger(name);
 }
 
 /* hidden CHECKs that hold a column to NOT NULL for all but older versions */
@@ -714,8 +721,17 @@ extern void sv_sequence_init(void);
 extern void sv_hold_column(Oid relation, AttrNumber number);
 extern void sv_hold_rename(Oid relation, const char *from, const char *to);
 extern void sv_hold_settle(const SvProduct *product);
+extern List *sv_hold_versions(const char *text);
+extern char *sv_hold_versions_text(List *versions);
+extern bool sv_hold_concerns(const char *product, const char *versions);
+extern Oid	sv_hold_table(Relation relation);
+extern const SvEntry *sv_hold_entry(Oid table);
 extern const SvPart *sv_hold_known(Oid table, const char *column,
 								   const SvEntry **entry);
+extern const char *sv_hold_shown_name(Relation relation,
+									  const SvEntry *entry);
+extern void sv_hold_note_taken_out(Oid root, const char *what);
+extern bool sv_hold_was_taken_out(Oid root, const char *what);
 
 /*-------------------------------------------------------------------------
  * retain.c: what a script drops and a version still needs
@@ -741,6 +757,7 @@ extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 							   List *releases);
 extern bool sv_retain_is_hidden_trigger(Oid trigger);
+extern bool sv_retain_is_check_trigger(Oid trigger);
 extern void sv_retain_retarget_triggers(Oid function, Oid other);
 extern void sv_retain_hide_sequence(Oid sequence);
 extern void sv_retain_set_identity(Oid relation, AttrNumber number,
@@ -866,6 +883,14 @@ extern bool sv_sync_gives_value(Oid relation, const char *expression,
 extern SvSyncFrozen *sv_sync_freeze(Oid relation);
 extern bool sv_sync_is_plain(const SvSyncFrozen *frozen);
 extern void sv_sync_thaw(SvSyncFrozen *frozen);
+
+/*-------------------------------------------------------------------------
+ * check.c: older versions' CHECKs that the newest is not held to
+ *-------------------------------------------------------------------------
+ */
+extern void sv_check_note_drop(Oid constraint);
+extern int	sv_check_settle(const SvProduct *product);
+extern List *sv_check_astray(const SvProduct *product);
 
 /*-------------------------------------------------------------------------
  * standin.c: what stands in a version schema for what no view can show

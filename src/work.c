@@ -975,6 +975,22 @@ do_attach(Work *work)
  * A CHECK or foreign key gives way to the one that it is to be.  Both can
  * look alike, so that the row tells whether it has.
  */
+/* versions that have a CHECK which the job has replaced are held to it */
+static void
+settle_checks(const SvJob *job)
+{
+	SvProduct  *product = sv_catalog_product_by_id(job->product_id);
+	int			nestlevel;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	nestlevel = sv_contract_enter();
+	sv_contract_touch(RelationRelationId, job->relid);
+	sv_contract_relink(sv_catalog_releases(product, true), false);
+	(void) sv_check_settle(product);
+	sv_contract_leave(nestlevel);
+	PopActiveSnapshot();
+}
+
 static void
 step_replace(Work *work)
 {
@@ -990,6 +1006,7 @@ step_replace(Work *work)
 	if (OidIsValid(old))
 	{
 		comment = GetComment(old, ConstraintRelationId, 0);
+		sv_check_note_drop(old);
 		run_as_owner(work, psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
 									work->target,
 									quote_identifier(job->name)));
@@ -998,6 +1015,7 @@ step_replace(Work *work)
 								work->target, quote_identifier(job->name),
 								job->text));
 	give_comment(work, comment);
+	settle_checks(job);
 	end_change();
 	job->position = 1;
 	write_row(work);

@@ -3,7 +3,7 @@
 
 BEGIN;
 CREATE EXTENSION schemaver;
-SELECT plan(75);
+SELECT plan(76);
 
 -- Functions: how they are called, what they give, who may call them
 PREPARE functions AS
@@ -56,6 +56,7 @@ SELECT bag_eq('functions', $$ VALUES
 	('full_schema(version schemaver.version, product text DEFAULT NULL::text)',
 	 'text', 's', 'u', true, false),
 	('hold()', 'trigger', 'v', 'u', true, false),
+	('hold_check()', 'trigger', 'v', 'u', true, false),
 	('sync()', 'trigger', 'v', 'u', true, false),
 	('guard_ddl()', 'event_trigger', 'v', 'u', true, false),
 	('guard_drop()', 'event_trigger', 'v', 'u', true, false)
@@ -73,6 +74,8 @@ SELECT throws_ok('SELECT schemaver.sync()', '39P01', NULL,
 	'sync() is for triggers');
 SELECT throws_ok('SELECT schemaver.hold()', '39P01', NULL,
 	'hold() is for triggers');
+SELECT throws_ok('SELECT schemaver.hold_check()', '39P01', NULL,
+	'hold_check() is for triggers');
 
 -- The procedure
 SELECT bag_eq($$
