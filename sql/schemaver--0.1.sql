@@ -353,6 +353,12 @@ CREATE TABLE schemaver.db_sync (
 	arguments	text[] NOT NULL
 );
 
+-- the same of the trigger that holds older versions to NOT NULL
+CREATE TABLE schemaver.db_hold (
+	relation_id	oid PRIMARY KEY,
+	arguments	text[] NOT NULL
+);
+
 -- What an index was called that goes by another name for a while, where no
 -- contract tells: a plain one.
 CREATE TABLE schemaver.db_former_name (

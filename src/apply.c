@@ -1205,6 +1205,8 @@ finish(Migration *migration)
 		sv_contract_touch_all();
 	if (migration->product->complete || sv_contract_touched_hidden())
 		supported = lappend(supported, release);
+	sv_hold_settle(migration->product);
+	(void) sv_check_settle(migration->product, false);
 	sv_compat_reconcile(migration->product, supported);
 	sv_expand_settle();
 	if (sv_contract_touched_rights())

@@ -1863,7 +1863,7 @@ cancel_jobs_of(const SvRelease *release)
 }
 
 /*
- * What the row triggers of tables were told: the rows of db_sync
+ * What the row triggers of tables were told: the rows of db_sync and db_hold
  */
 
 /*
@@ -1871,12 +1871,12 @@ cancel_jobs_of(const SvRelease *release)
  * they were of the same product: nobody else takes these out meanwhile.
  */
 static void
-forget_synced(Oid relation, const char *product)
+forget_arguments(const char *catalog, Oid relation, const char *product)
 {
 	TableScan	scan;
 	HeapTuple	tuple;
 
-	scan_begin(&scan, "db_sync", RowExclusiveLock, NULL, 0, NULL);
+	scan_begin(&scan, catalog, RowExclusiveLock, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
 	{
 		Oid			other = DatumGetObjectId(get_value(tuple, &scan,
@@ -1894,32 +1894,24 @@ forget_synced(Oid relation, const char *product)
 	CommandCounterIncrement();
 }
 
-/*
- * Note the arguments, a list of strings, that a product's migration has given
- * to a table's row trigger; NIL: it has none any more.  The caller holds the
- * product's lock.
- */
-void
-sv_catalog_note_synced(Oid relation, List *arguments, const char *product)
+static void
+note_arguments(const char *catalog, Oid relation, List *arguments,
+			   const char *product)
 {
 	Datum		values[Sync_columns] = {0};
 	bool		nulls[Sync_columns] = {0};
 
-	forget_synced(relation, product);
+	forget_arguments(catalog, relation, product);
 	if (arguments == NIL)
 		return;
 	values[Sync_relation - 1] = ObjectIdGetDatum(relation);
 	values[Sync_arguments - 1] = PointerGetDatum(text_array(arguments));
-	insert_row("db_sync", values, nulls);
+	insert_row(catalog, values, nulls);
 	CommandCounterIncrement();
 }
 
-/*
- * The arguments that a table's row trigger must have, a list of strings; NIL
- * if it needs none.
- */
-List *
-sv_catalog_synced(Oid relation)
+static List *
+noted_arguments(const char *catalog, Oid relation)
 {
 	TableScan	scan;
 	ScanKeyData key;
@@ -1927,7 +1919,8 @@ sv_catalog_synced(Oid relation)
 	List	   *arguments = NIL;
 
 	key_oid(&key, Sync_relation, relation);
-	scan_begin(&scan, "db_sync", AccessShareLock, "db_sync_pkey", 1, &key);
+	scan_begin(&scan, catalog, AccessShareLock,
+			   psprintf("%s_pkey", catalog), 1, &key);
 	tuple = systable_getnext(scan.scan);
 	if (HeapTupleIsValid(tuple))
 		arguments =
@@ -1937,17 +1930,14 @@ sv_catalog_synced(Oid relation)
 	return arguments;
 }
 
-/*
- * The tables whose row trigger is noted and that still exist: OIDs, ascending.
- */
-List *
-sv_catalog_synced_tables(void)
+static List *
+noted_tables(const char *catalog)
 {
 	TableScan	scan;
 	HeapTuple	tuple;
 	List	   *tables = NIL;
 
-	scan_begin(&scan, "db_sync", AccessShareLock, NULL, 0, NULL);
+	scan_begin(&scan, catalog, AccessShareLock, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
 	{
 		Oid			table = DatumGetObjectId(get_value(tuple, &scan,
@@ -1959,6 +1949,65 @@ sv_catalog_synced_tables(void)
 	scan_end(&scan);
 	list_sort(tables, list_oid_cmp);
 	return tables;
+}
+
+/*
+ * Note the arguments, a list of strings, that a product's migration has given
+ * to sync.c's trigger of a table; NIL: it has none any more.  The caller holds
+ * the product's lock.
+ */
+void
+sv_catalog_note_synced(Oid relation, List *arguments, const char *product)
+{
+	note_arguments("db_sync", relation, arguments, product);
+}
+
+/*
+ * The arguments that sync.c's trigger of a table must have, a list of strings;
+ * NIL if it needs none.
+ */
+List *
+sv_catalog_synced(Oid relation)
+{
+	return noted_arguments("db_sync", relation);
+}
+
+/*
+ * The tables whose trigger of sync.c is noted and that still exist: OIDs,
+ * ascending.
+ */
+List *
+sv_catalog_synced_tables(void)
+{
+	return noted_tables("db_sync");
+}
+
+/*
+ * The same for hold.c's trigger.  With product NULL rows of tables that are
+ * gone stay; then a lock on the table is enough.
+ */
+void
+sv_catalog_note_held(Oid relation, List *arguments, const char *product)
+{
+	note_arguments("db_hold", relation, arguments, product);
+}
+
+/*
+ * What they must be.
+ */
+List *
+sv_catalog_held(Oid relation)
+{
+	return noted_arguments("db_hold", relation);
+}
+
+/*
+ * The tables that have such a note and still exist: OIDs, ascending.
+ */
+List *
+sv_catalog_held_tables(void)
+{
+	return noted_tables("db_hold");
 }
 
 /*

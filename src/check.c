@@ -37,6 +37,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -601,15 +602,16 @@ type_of(const Wanted *wanted)
 		 wanted->event[0] == 'U' ? TRIGGER_TYPE_UPDATE : TRIGGER_TYPE_DELETE);
 }
 
-/* is a trigger just so? */
+/* is a trigger just so?  If not "strict" it may be switched off. */
 static bool
-is_as_wanted(const Trigger *trigger, const Wanted *wanted, Oid function)
+is_as_wanted(const Trigger *trigger, const Wanted *wanted, Oid function,
+			 bool strict)
 {
 	ListCell   *lc;
 
 	if (strcmp(trigger->tgname, wanted->name) != 0 ||
 		trigger->tgfoid != function || trigger->tgtype != type_of(wanted) ||
-		trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN ||
+		(strict && trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN) ||
 		trigger->tgnargs != list_length(wanted->arguments) ||
 		trigger->tgqual == NULL ||
 		!equal(stringToNode(trigger->tgqual), wanted->condition))
@@ -623,12 +625,36 @@ is_as_wanted(const Trigger *trigger, const Wanted *wanted, Oid function)
 	return true;
 }
 
+/* is a trigger of this module switched off in a partition? */
+static bool
+is_off_in_partition(Relation table)
+{
+	List	   *partitions =
+	table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
+	find_all_inheritors(RelationGetRelid(table), AccessShareLock, NULL) : NIL;
+	bool		is_off = false;
+	ListCell   *lc;
+
+	foreach(lc, partitions)
+	{
+		Relation	partition = relation_open(lfirst_oid(lc), NoLock);
+		TriggerDesc *triggers = partition->trigdesc;
+
+		for (int i = 0; triggers && i < triggers->numtriggers; i++)
+			is_off |= sv_is_check_trigger(triggers->triggers[i].tgname) &&
+				triggers->triggers[i].tgenabled != TRIGGER_FIRES_ON_ORIGIN;
+		relation_close(partition, NoLock);
+	}
+	return is_off;
+}
+
 /*
  * The triggers of this module that a table has: addresses.  Sets whether it
  * has what it must have and no other.
  */
 static List *
-compare_triggers(Relation table, List *wanted, bool *is_settled)
+compare_triggers(Relation table, List *wanted, bool strict,
+				 bool *is_settled)
 {
 	TriggerDesc *triggers = table->trigdesc;
 	Oid			function = hold_check_function();
@@ -646,12 +672,13 @@ compare_triggers(Relation table, List *wanted, bool *is_settled)
 											  trigger->tgoid, 0));
 		foreach(lc, wanted)
 		{
-			if (is_as_wanted(trigger, lfirst(lc), function))
+			if (is_as_wanted(trigger, lfirst(lc), function, strict))
 				nfound++;
 		}
 	}
 	*is_settled = nfound == list_length(own) &&
-		nfound == list_length(wanted);
+		nfound == list_length(wanted) &&
+		!(strict && own != NIL && is_off_in_partition(table));
 	return own;
 }
 
@@ -709,7 +736,7 @@ is_own_table(Oid relation)
 
 /* is a table as it must be?  With "mend" it is made so if it is not. */
 static bool
-settle_table(const SvProduct *product, Oid relation, bool mend)
+settle_table(const SvProduct *product, Oid relation, bool strict, bool mend)
 {
 	Relation	table = relation_open(relation, AccessShareLock);
 	List	   *wanted =
@@ -717,7 +744,7 @@ settle_table(const SvProduct *product, Oid relation, bool mend)
 					bind_checks(product, table,
 								read_bounds(table, product->name)));
 	bool		is_settled;
-	List	   *own = compare_triggers(table, wanted, &is_settled);
+	List	   *own = compare_triggers(table, wanted, strict, &is_settled);
 	ListCell   *lc;
 
 	if (mend && !is_settled)
@@ -775,7 +802,7 @@ is_of_product(const SvProduct *product, Oid relation)
 
 /* the tables that are not as they must be; these are mended if asked for */
 static List *
-settle_tables(const SvProduct *product, bool mend)
+settle_tables(const SvProduct *product, bool strict, bool mend)
 {
 	List	   *astray = NIL;
 	int			nestlevel = sv_contract_enter();
@@ -784,7 +811,7 @@ settle_tables(const SvProduct *product, bool mend)
 	foreach(lc, product->current ? tables_concerned(product) : NIL)
 	{
 		if (is_of_product(product, lfirst_oid(lc)) &&
-			!settle_table(product, lfirst_oid(lc), mend))
+			!settle_table(product, lfirst_oid(lc), strict, mend))
 			astray = lappend_oid(astray, lfirst_oid(lc));
 	}
 	sv_contract_leave(nestlevel);
@@ -796,28 +823,30 @@ settle_tables(const SvProduct *product, bool mend)
  * of its versions to the CHECKs that its contract has and its tables have not,
  * and no longer to others.  Looks at tables that are touched, and at those
  * that have such triggers; locks those in AccessExclusiveLock that need
- * others.  Contracts must be collecting.  Returns how many these were.
+ * others.  Triggers that are switched off stay so unless "strict".  Contracts
+ * must be collecting.  Returns how many tables needed it.
  */
 int
-sv_check_settle(const SvProduct *product)
+sv_check_settle(const SvProduct *product, bool strict)
 {
 	SvIdentity	identity;
 	List	   *mended;
 
 	sv_catalog_become_owner(&identity);
-	mended = settle_tables(product, true);
+	mended = settle_tables(product, strict, true);
 	sv_catalog_become_caller(&identity);
 	return list_length(mended);
 }
 
 /*
- * Tables whose triggers are not those that sv_check_settle() would make: OIDs.
+ * Tables whose triggers are not those that sv_check_settle() would make, or are
+ * switched off: OIDs.
  * Contracts must be collecting, with all touched.
  */
 List *
 sv_check_astray(const SvProduct *product)
 {
-	return settle_tables(product, false);
+	return settle_tables(product, true, false);
 }
 
 /*

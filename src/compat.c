@@ -1301,7 +1301,7 @@ int
 sv_compat_reconcile(const SvProduct *product, List *releases)
 {
 	SvIdentity	identity;
-	int			changed = sv_check_settle(product);
+	int			changed = 0;
 	ListCell   *lr;
 	ListCell   *le;
 
@@ -1837,9 +1837,12 @@ sv_compat_compare(const SvProduct *product, List *releases)
 	return mismatches;
 }
 
-/* reconcile all of a product; links found by name if it is asleep */
+/*
+ * Reconcile all of a product; links found by name if it is asleep.  With
+ * "strict" triggers are switched on again that were switched off.
+ */
 static int
-reconcile_product(SvProduct *product)
+reconcile_product(SvProduct *product, bool strict)
 {
 	List	   *releases = sv_catalog_releases(product, true);
 	SvIdentity	identity;
@@ -1859,8 +1862,10 @@ reconcile_product(SvProduct *product)
 	{
 		sv_catalog_wake(product);
 		sv_sync_note_all(product);
+		sv_hold_note_all(product);
 	}
-	changed = sv_compat_reconcile(product, releases);
+	changed = sv_check_settle(product, strict) +
+		sv_compat_reconcile(product, releases);
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);
 	return changed;
@@ -1878,7 +1883,7 @@ sv_compat_wake(SvProduct *product)
 	sv_registry_lock_product(product->id);
 	*product = *sv_catalog_product_by_id(product->id);
 	if (!product->awake || sv_catalog_drifted(product))
-		(void) reconcile_product(product);
+		(void) reconcile_product(product, false);
 }
 
 /*
@@ -1916,9 +1921,16 @@ mend_triggers(const SvProduct *product)
 		if (pairs == NIL ||
 			strcmp(((SvSyncPair *) linitial(pairs))->product,
 				   product->name) != 0 ||
-			sv_sync_state(lfirst_oid(lc), &culprit) == SV_SYNC_SET)
+			sv_sync_state(lfirst_oid(lc), &culprit) == SV_TRIGGER_SET)
 			continue;
 		sv_sync_restore(lfirst_oid(lc));
+		mended++;
+	}
+	foreach(lc, sv_hold_tables(product))
+	{
+		if (sv_hold_state(lfirst_oid(lc), &culprit) == SV_TRIGGER_SET)
+			continue;
+		sv_hold_restore(lfirst_oid(lc));
 		mended++;
 	}
 	return mended;
@@ -1956,6 +1968,6 @@ schemaver_reconcile(PG_FUNCTION_ARGS)
 	sv_registry_lock_product(product->id);
 	product = sv_catalog_product_by_id(product->id);
 	changed = mend_keys(product);
-	changed += reconcile_product(product);
+	changed += reconcile_product(product, true);
 	PG_RETURN_INT32(changed + mend_triggers(product));
 }

@@ -2187,6 +2187,18 @@ finish_command(Node *statement, QueryCompletion *completion)
 		SetQueryCompletion(completion, CreateCommandTag(statement), 0);
 }
 
+/* who is held to NOT NULL of a column is so under its new name */
+static void
+follow_rename(const RenameStmt *rename)
+{
+	Oid			relation = rename->renameType == OBJECT_COLUMN &&
+	sv_catalog_is_installed() ?
+	RangeVarGetRelid(rename->relation, NoLock, true) : InvalidOid;
+
+	if (OidIsValid(relation))
+		sv_hold_rename(relation, rename->subname, rename->newname);
+}
+
 /* what older versions had to be excused from is not demanded any more */
 static void
 forget_required(const AlterTableStmt *statement)
@@ -2588,6 +2600,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		sv_build_finish(&build, query);
 	if (watched != NIL)
 		keep_replaced(watched);
+	if (IsA(pstmt->utilityStmt, RenameStmt))
+		follow_rename((RenameStmt *) pstmt->utilityStmt);
 	if (is_expanding() && may_rename(pstmt->utilityStmt))
 		sv_expand_follow_names();
 	if (IsA(pstmt->utilityStmt, AlterTableStmt))

@@ -127,27 +127,82 @@ sv_hold_versions_text(List *versions)
 	return text.data;
 }
 
-/* what a table's trigger holds: a list of Held; its product if asked for */
+/* what arguments say: a list of Held; the product if asked for */
 static List *
-read_held(Oid relation, char **product)
+held_of(List *arguments, char **product)
 {
-	Relation	table = relation_open(relation, AccessShareLock);
-	Trigger    *trigger = find_trigger(table);
 	List	   *held = NIL;
 
-	for (int i = 1; trigger && i + 1 < trigger->tgnargs; i += 2)
+	for (int i = 1; i + 1 < list_length(arguments); i += 2)
 	{
 		Held	   *column = palloc(sizeof(Held));
 
-		column->column = pstrdup(trigger->tgargs[i]);
-		column->versions = sv_hold_versions(trigger->tgargs[i + 1]);
+		column->column = list_nth(arguments, i);
+		column->versions = sv_hold_versions(list_nth(arguments, i + 1));
 		held = lappend(held, column);
 	}
 	if (product)
-		*product = trigger && trigger->tgnargs > 0 ?
-			pstrdup(trigger->tgargs[0]) : NULL;
-	relation_close(table, NoLock);
+		*product = arguments != NIL ? linitial(arguments) : NULL;
 	return held;
+}
+
+/* what a table's trigger must hold, whatever has become of it since */
+static List *
+read_held(Oid relation, char **product)
+{
+	return held_of(sv_catalog_held(relation), product);
+}
+
+static List *
+arguments_of(const char *product, List *held)
+{
+	List	   *arguments = list_make1(pstrdup(product));
+	ListCell   *lc;
+
+	foreach(lc, held)
+	{
+		Held	   *column = lfirst(lc);
+
+		arguments = lappend(arguments, column->column);
+		arguments = lappend(arguments,
+							sv_hold_versions_text(column->versions));
+	}
+	return arguments;
+}
+
+/* all versions that are held to anything: char * */
+static List *
+all_versions(List *held)
+{
+	List	   *versions = NIL;
+	ListCell   *lc;
+	ListCell   *lv;
+
+	foreach(lc, held)
+	{
+		foreach(lv, ((Held *) lfirst(lc))->versions)
+		{
+			if (!sv_catalog_has_text(versions, lfirst(lv)))
+				versions = lappend(versions, lfirst(lv));
+		}
+	}
+	return versions;
+}
+
+static bool
+same_texts(List *a, List *b)
+{
+	ListCell   *la;
+	ListCell   *lb;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(la, a, lb, b)
+	{
+		if (strcmp(lfirst(la), lfirst(lb)) != 0)
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -171,55 +226,51 @@ static char *
 trigger_text(Oid relation, const char *product, List *held)
 {
 	StringInfoData text;
-	List	   *versions = NIL;
 	ListCell   *lc;
-	ListCell   *lv;
 
-	foreach(lc, held)
-	{
-		foreach(lv, ((Held *) lfirst(lc))->versions)
-		{
-			if (!sv_catalog_has_text(versions, lfirst(lv)))
-				versions = lappend(versions, lfirst(lv));
-		}
-	}
 	initStringInfo(&text);
-	appendStringInfo(&text, "CREATE OR REPLACE TRIGGER %s AFTER INSERT OR UPDATE%s ON %s FOR EACH ROW WHEN (%s.writes_as(%s, %s::%s.version[])) EXECUTE FUNCTION %s.hold(%s",
+	appendStringInfo(&text, "CREATE OR REPLACE TRIGGER %s AFTER INSERT OR UPDATE%s ON %s FOR EACH ROW WHEN (%s.writes_as(%s, %s::%s.version[])) EXECUTE FUNCTION %s.hold(",
 					 quote_identifier(SV_HOLD_TRIGGER),
 					 get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE ?
 					 " OR DELETE" : "",
 					 sv_catalog_relation_name(relation), SV_SCHEMA,
 					 quote_literal_cstr(product),
-					 quote_literal_cstr(sv_hold_versions_text(versions)), SV_SCHEMA,
-					 SV_SCHEMA, quote_literal_cstr(product));
-	foreach(lc, held)
-		appendStringInfo(&text, ", %s, %s",
-						 quote_literal_cstr(((Held *) lfirst(lc))->column),
-						 quote_literal_cstr(sv_hold_versions_text(((Held *) lfirst(lc))->versions)));
+					 quote_literal_cstr(sv_hold_versions_text(all_versions(held))),
+					 SV_SCHEMA, SV_SCHEMA);
+	foreach(lc, arguments_of(product, held))
+		appendStringInfo(&text, "%s%s", foreach_current_index(lc) ? ", " : "",
+						 quote_literal_cstr(lfirst(lc)));
 	appendStringInfoChar(&text, ')');
 	return text.data;
 }
 
 /* make the trigger what it must be */
 static void
+make_trigger(Oid relation, const char *product, List *held)
+{
+	char	   *text = trigger_text(relation, product, held);
+	RawStmt    *raw = linitial(raw_parser(text, RAW_PARSE_DEFAULT));
+
+	(void) CreateTrigger(castNode(CreateTrigStmt, raw->stmt), text, relation,
+						 InvalidOid, InvalidOid, InvalidOid, InvalidOid,
+						 InvalidOid, NULL, false, false);
+	CommandCounterIncrement();
+}
+
+/* and note what that is */
+static void
 put_trigger(Oid relation, const char *product, List *held)
 {
 	SvIdentity	identity;
 
+	sv_catalog_become_owner(&identity);
 	if (held == NIL)
 		drop_trigger(relation);
 	else
-	{
-		char	   *text = trigger_text(relation, product, held);
-		RawStmt    *raw = linitial(raw_parser(text, RAW_PARSE_DEFAULT));
-
-		sv_catalog_become_owner(&identity);
-		(void) CreateTrigger(castNode(CreateTrigStmt, raw->stmt), text,
-							 relation, InvalidOid, InvalidOid, InvalidOid,
-							 InvalidOid, InvalidOid, NULL, false, false);
-		sv_catalog_become_caller(&identity);
-		CommandCounterIncrement();
-	}
+		make_trigger(relation, product, held);
+	sv_catalog_note_held(relation, held ? arguments_of(product, held) : NIL,
+						 NULL);
+	sv_catalog_become_caller(&identity);
 	if (sv_contract_collecting())
 		sv_contract_touch(RelationRelationId, relation);
 }
@@ -341,13 +392,15 @@ sv_hold_rename(Oid relation, const char *from, const char *to)
  */
 
 /*
- * Those of a column's versions that are supported; NIL if it is gone, or NOT
- * NULL for all, by a CHECK until a job is done.
+ * Those of a column's versions that are supported, and those that have come
+ * since and have it as NOT NULL; NIL if it is gone, or NOT NULL for all, by a
+ * CHECK until a job is done.
  */
 static List *
 versions_left(Oid relation, const Held *column, List *supported)
 {
 	AttrNumber	number = get_attnum(relation, column->column);
+	char	   *product;
 	List	   *left = NIL;
 	ListCell   *lc;
 
@@ -357,6 +410,11 @@ versions_left(Oid relation, const Held *column, List *supported)
 	foreach(lc, column->versions)
 	{
 		if (sv_catalog_has_text(supported, lfirst(lc)))
+			left = lappend(left, lfirst(lc));
+	}
+	foreach(lc, versions_demanding(relation, number, &product))
+	{
+		if (!sv_catalog_has_text(left, lfirst(lc)))
 			left = lappend(left, lfirst(lc));
 	}
 	return left;
@@ -378,7 +436,7 @@ settle_table(Oid relation, const char *product, List *supported)
 		Held	   *column = lfirst(lc);
 		List	   *versions = versions_left(relation, column, supported);
 
-		changed |= list_length(versions) < list_length(column->versions);
+		changed |= !same_texts(versions, column->versions);
 		column->versions = versions;
 		if (versions != NIL)
 			left = lappend(left, column);
@@ -388,8 +446,8 @@ settle_table(Oid relation, const char *product, List *supported)
 }
 
 /*
- * Versions of a product have been retired, or others are current: nobody is
- * held any more to what is NOT NULL for all again, or gone.
+ * Versions of a product have come or been retired, or others are current:
+ * nobody is held any more to what is NOT NULL for all again, or gone.
  */
 void
 sv_hold_settle(const SvProduct *product)
@@ -400,8 +458,156 @@ sv_hold_settle(const SvProduct *product)
 	foreach(lc, sv_catalog_releases(product, true))
 		supported = lappend(supported,
 							sv_version_text(((SvRelease *) lfirst(lc))->version));
-	foreach(lc, sv_contract_triggered_tables("hold"))
+	sv_catalog_note_held(InvalidOid, NIL, product->name);
+	foreach(lc, sv_catalog_held_tables())
 		settle_table(lfirst_oid(lc), product->name, supported);
+}
+
+/*
+ * What somebody else has done to it
+ */
+
+/* what the trigger of a table itself says, a list of strings */
+static List *
+arguments_there(const Trigger *trigger)
+{
+	List	   *arguments = NIL;
+
+	for (int i = 0; i < trigger->tgnargs; i++)
+		arguments = lappend(arguments, pstrdup(trigger->tgargs[i]));
+	return arguments;
+}
+
+/*
+ * Note the triggers of a product's tables as they are there: a dump has
+ * brought them, without the notes.
+ */
+void
+sv_hold_note_all(const SvProduct *product)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_contract_triggered_tables("hold"))
+	{
+		Relation	table = relation_open(lfirst_oid(lc), AccessShareLock);
+		Trigger    *trigger = find_trigger(table);
+
+		if (trigger && trigger->tgnargs > 0 &&
+			strcmp(trigger->tgargs[0], product->name) == 0)
+			sv_catalog_note_held(lfirst_oid(lc), arguments_there(trigger),
+								 product->name);
+		relation_close(table, AccessShareLock);
+	}
+}
+
+/*
+ * The tables of a product that must have the trigger: OIDs.
+ */
+List *
+sv_hold_tables(const SvProduct *product)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_held_tables())
+	{
+		List	   *arguments = sv_catalog_held(lfirst_oid(lc));
+
+		if (arguments != NIL &&
+			strcmp(linitial(arguments), product->name) == 0)
+			tables = lappend_oid(tables, lfirst_oid(lc));
+	}
+	return tables;
+}
+
+/* is its condition a call of writes_as() for these? */
+static bool
+is_condition_for(const char *qual, const char *product, List *versions)
+{
+	FuncExpr   *call = qual ? stringToNode(qual) : NULL;
+	char	   *name = call && IsA(call, FuncExpr) ?
+	get_func_name(call->funcid) : NULL;
+	Const	   *first;
+	Const	   *second;
+
+	if (name == NULL || strcmp(name, "writes_as") != 0 ||
+		list_length(call->args) != 2)
+		return false;
+	first = linitial(call->args);
+	second = lsecond(call->args);
+	return IsA(first, Const) && IsA(second, Const) &&
+		strcmp(TextDatumGetCString(first->constvalue), product) == 0 &&
+		same_texts(sv_hold_versions(OidOutputFunctionCall(F_ARRAY_OUT,
+														  second->constvalue)),
+				   versions);
+}
+
+static SvTriggerState
+state_of_trigger(const Trigger *trigger, List *arguments)
+{
+	int16		type = TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER |
+		TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE;
+
+	if (trigger == NULL)
+		return SV_TRIGGER_MISSING;
+	if (trigger->tgenabled == TRIGGER_DISABLED)
+		return SV_TRIGGER_DISABLED;
+	if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN ||
+		(trigger->tgtype & ~TRIGGER_TYPE_DELETE) != type ||
+		trigger->tgnattr > 0 ||
+		!same_texts(arguments_there(trigger), arguments) ||
+		!is_condition_for(trigger->tgqual, linitial(arguments),
+						  all_versions(held_of(arguments, NULL))))
+		return SV_TRIGGER_ALTERED;
+	return SV_TRIGGER_SET;
+}
+
+/*
+ * Is the trigger of a table that must have one what a migration has left, in
+ * every partition?  If not, *culprit is the first table whose own is not.
+ * Locks each in AccessShareLock meanwhile.
+ */
+SvTriggerState
+sv_hold_state(Oid relation, Oid *culprit)
+{
+	List	   *arguments = sv_catalog_held(relation);
+	List	   *tables = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE ?
+	find_all_inheritors(relation, NoLock, NULL) :
+	list_make1_oid(relation);
+	SvTriggerState state = SV_TRIGGER_SET;
+	ListCell   *lc;
+
+	foreach(lc, arguments != NIL ? tables : NIL)
+	{
+		Relation	table = try_relation_open(lfirst_oid(lc), AccessShareLock);
+
+		if (table == NULL)
+			continue;
+		*culprit = lfirst_oid(lc);
+		if (table->rd_rel->relkind != RELKIND_FOREIGN_TABLE)
+			state = state_of_trigger(find_trigger(table), arguments);
+		relation_close(table, AccessShareLock);
+		if (state != SV_TRIGGER_SET)
+			break;
+	}
+	return state;
+}
+
+/*
+ * Make the trigger of a table anew that is not what a migration has left.
+ * Locks the table in AccessExclusiveLock.
+ */
+void
+sv_hold_restore(Oid relation)
+{
+	char	   *product;
+	List	   *held = read_held(relation, &product);
+	SvIdentity	identity;
+
+	sv_catalog_become_owner(&identity);
+	drop_trigger(relation);
+	make_trigger(relation, product, held);
+	sv_catalog_become_caller(&identity);
 }
 
 /*

@@ -1129,6 +1129,8 @@ judge_arguments(Check *check, const TriggerUse *use)
 	ListCell   *lc;
 	ListCell   *la;
 
+	if (sv_is_own_trigger(use->name))
+		return;
 	foreach(lc, check->names)
 	{
 		OldName    *old = lfirst(lc);

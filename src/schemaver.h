@@ -483,6 +483,10 @@ extern void sv_catalog_note_synced(Oid relation, List *arguments,
 								   const char *product);
 extern List *sv_catalog_synced(Oid relation);
 extern List *sv_catalog_synced_tables(void);
+extern void sv_catalog_note_held(Oid relation, List *arguments,
+								 const char *product);
+extern List *sv_catalog_held(Oid relation);
+extern List *sv_catalog_held_tables(void);
 extern List *sv_catalog_key(Relation table);
 extern Oid	sv_catalog_relation_owner(Oid relation);
 extern char *sv_catalog_relation_name(Oid relation);
@@ -718,9 +722,22 @@ extern void sv_sequence_init(void);
  * hold.c: older versions' NOT NULL of columns that the newest leaves out
  *-------------------------------------------------------------------------
  */
+/* what has become of a table's trigger since a migration has set it */
+typedef enum SvTriggerState
+{
+	SV_TRIGGER_SET,				/* it is as it was left */
+	SV_TRIGGER_MISSING,
+	SV_TRIGGER_DISABLED,
+	SV_TRIGGER_ALTERED
+} SvTriggerState;
+
 extern void sv_hold_column(Oid relation, AttrNumber number);
 extern void sv_hold_rename(Oid relation, const char *from, const char *to);
 extern void sv_hold_settle(const SvProduct *product);
+extern void sv_hold_note_all(const SvProduct *product);
+extern List *sv_hold_tables(const SvProduct *product);
+extern SvTriggerState sv_hold_state(Oid relation, Oid *culprit);
+extern void sv_hold_restore(Oid relation);
 extern List *sv_hold_versions(const char *text);
 extern char *sv_hold_versions_text(List *versions);
 extern bool sv_hold_concerns(const char *product, const char *versions);
@@ -840,15 +857,6 @@ typedef struct SvSyncComputing
 	ItemPointerData row;		/* where an UPDATE has found it, or invalid */
 } SvSyncComputing;
 
-/* what has become of a table's trigger since a migration has set it */
-typedef enum SvSyncState
-{
-	SV_SYNC_SET,				/* it is as it was left */
-	SV_SYNC_MISSING,
-	SV_SYNC_DISABLED,
-	SV_SYNC_ALTERED
-} SvSyncState;
-
 extern List *sv_sync_tables(void);
 extern bool sv_sync_is_old(const SvSyncPair *pair, const SvVersion *version);
 extern char *sv_sync_label(const SvSyncPair *pair);
@@ -859,7 +867,7 @@ extern List *sv_sync_pairs(Oid relation);
 extern char *sv_sync_visible(Oid relation, const char *column);
 extern List *sv_sync_directions(Relation relation, List *pairs);
 extern List *sv_sync_noted_pairs(Oid relation);
-extern SvSyncState sv_sync_state(Oid relation, Oid *culprit);
+extern SvTriggerState sv_sync_state(Oid relation, Oid *culprit);
 extern void sv_sync_set(Oid relation, List *pairs);
 extern void sv_sync_restore(Oid relation);
 extern void sv_sync_note_all(const SvProduct *product);
@@ -889,7 +897,7 @@ extern void sv_sync_thaw(SvSyncFrozen *frozen);
  *-------------------------------------------------------------------------
  */
 extern void sv_check_note_drop(Oid constraint);
-extern int	sv_check_settle(const SvProduct *product);
+extern int	sv_check_settle(const SvProduct *product, bool strict);
 extern List *sv_check_astray(const SvProduct *product);
 
 /*-------------------------------------------------------------------------

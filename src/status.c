@@ -491,7 +491,7 @@ gather_synced_table(ProductFacts *product, Oid table)
 	"altered"};
 	List	   *pairs = sv_sync_noted_pairs(table);
 	Oid			culprit;
-	SvSyncState state;
+	SvTriggerState state;
 	ListCell   *lc;
 
 	if (pairs == NIL || strcmp(((SvSyncPair *) linitial(pairs))->product,

@@ -2337,39 +2337,39 @@ sv_sync_noted_pairs(Oid relation)
 	return pairs;
 }
 
-static SvSyncState
+static SvTriggerState
 state_of_trigger(const Trigger *trigger)
 {
 	if (trigger->tgenabled == TRIGGER_DISABLED ||
 		trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA)
-		return SV_SYNC_DISABLED;
+		return SV_TRIGGER_DISABLED;
 	if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN ||
 		trigger->tgtype != (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE |
 							TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE) ||
 		trigger->tgnattr > 0 || trigger->tgqual)
-		return SV_SYNC_ALTERED;
-	return SV_SYNC_SET;
+		return SV_TRIGGER_ALTERED;
+	return SV_TRIGGER_SET;
 }
 
 /* the state of one table's own triggers, the last one and the first */
-static SvSyncState
+static SvTriggerState
 state_of_one(Oid relation, List *noted)
 {
 	Relation	table = try_relation_open(relation, AccessShareLock);
 	Trigger    *last = table ? find_trigger(table, false) : NULL;
 	Trigger    *first = table ? find_trigger(table, true) : NULL;
-	SvSyncState state = SV_SYNC_SET;
+	SvTriggerState state = SV_TRIGGER_SET;
 
 	if (table == NULL)
 		return state;
 	if (last == NULL || (first == NULL && last_trigger(relation) != NULL))
-		state = SV_SYNC_MISSING;
+		state = SV_TRIGGER_MISSING;
 	else
 		state = state_of_trigger(last);
-	if (state == SV_SYNC_SET && first)
+	if (state == SV_TRIGGER_SET && first)
 		state = state_of_trigger(first);
-	if (state == SV_SYNC_SET && !are_same_pairs(noted, read_pairs(table)))
-		state = SV_SYNC_ALTERED;
+	if (state == SV_TRIGGER_SET && !are_same_pairs(noted, read_pairs(table)))
+		state = SV_TRIGGER_ALTERED;
 	relation_close(table, AccessShareLock);
 	return state;
 }
@@ -2379,7 +2379,7 @@ state_of_one(Oid relation, List *noted)
  * every partition?  If not, *culprit is the first table whose own is not.
  * Locks each in AccessShareLock meanwhile.
  */
-SvSyncState
+SvTriggerState
 sv_sync_state(Oid relation, Oid *culprit)
 {
 	List	   *noted = sv_sync_noted_pairs(relation);
@@ -2390,13 +2390,13 @@ sv_sync_state(Oid relation, Oid *culprit)
 
 	foreach(lc, noted != NIL ? tables : NIL)
 	{
-		SvSyncState state = state_of_one(lfirst_oid(lc), noted);
+		SvTriggerState state = state_of_one(lfirst_oid(lc), noted);
 
 		*culprit = lfirst_oid(lc);
-		if (state != SV_SYNC_SET)
+		if (state != SV_TRIGGER_SET)
 			return state;
 	}
-	return SV_SYNC_SET;
+	return SV_TRIGGER_SET;
 }
 
 /*

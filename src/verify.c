@@ -891,7 +891,7 @@ release_of(const Verification *verification, const char *label)
 
 /* the trigger is not as a migration has left it */
 static void
-add_trigger(Verification *verification, Oid table, SvSyncState state)
+add_trigger(Verification *verification, Oid table, SvTriggerState state)
 {
 	static const char *const findings[] = {NULL, "sync trigger missing",
 	"sync trigger disabled", "sync trigger altered"};
@@ -990,14 +990,48 @@ compare_columns(Verification *verification, Oid table)
 		add_stray(verification, table, lfirst(lc));
 }
 
+/* what holds older versions to NOT NULL is not as a migration has left it */
+static void
+check_held(Verification *verification)
+{
+	static const char *const findings[] = {NULL, "hold trigger missing",
+	"hold trigger disabled", "hold trigger altered"};
+	ListCell   *lc;
+
+	foreach(lc, sv_hold_tables(verification->product))
+	{
+		Oid			culprit;
+		SvTriggerState state = sv_hold_state(lfirst_oid(lc), &culprit);
+
+		if (state != SV_TRIGGER_SET)
+			add(verification, NULL, true, sv_catalog_relation_name(culprit),
+				findings[state],
+				"Older versions may write NULL where they could not.",
+				reconcile_hint(verification));
+	}
+}
+
+/* nor is what holds them to CHECKs; all must be touched */
+static void
+check_held_checks(Verification *verification)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_check_astray(verification->product))
+		add(verification, NULL, true,
+			sv_catalog_relation_name(lfirst_oid(lc)), "hold trigger altered",
+			"Older versions may write what their CHECKs do not allow.",
+			reconcile_hint(verification));
+}
+
 static void
 check_synced(Verification *verification, Oid table)
 {
 	Oid			culprit;
-	SvSyncState state = sv_sync_state(table, &culprit);
+	SvTriggerState state = sv_sync_state(table, &culprit);
 	char	   *problem;
 
-	if (state != SV_SYNC_SET)
+	if (state != SV_TRIGGER_SET)
 		add_trigger(verification, culprit, state);
 	problem = attempt(verification, table, try_directions);
 	if (problem)
@@ -1059,6 +1093,7 @@ check_releases(Verification *verification)
 	foreach(lr, verification->releases)
 		check_strangers(verification, lfirst(lr));
 	check_unused(verification);
+	check_held_checks(verification);
 	sv_contract_collect_end();
 	SPI_connect();
 	check_indexes(verification);
@@ -1068,6 +1103,7 @@ check_releases(Verification *verification)
 	check_history(verification);
 	SPI_finish();
 	check_sync(verification);
+	check_held(verification);
 	sv_contract_leave(nestlevel);
 }
 

@@ -986,7 +986,7 @@ settle_checks(const SvJob *job)
 	nestlevel = sv_contract_enter();
 	sv_contract_touch(RelationRelationId, job->relid);
 	sv_contract_relink(sv_catalog_releases(product, true), false);
-	(void) sv_check_settle(product);
+	(void) sv_check_settle(product, false);
 	sv_contract_leave(nestlevel);
 	PopActiveSnapshot();
 }

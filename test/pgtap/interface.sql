@@ -219,7 +219,7 @@ SELECT is_empty($$
 $$, 'both are the extension''s, and have comments');
 
 -- Everything is part of the extension, and of a dump what must be: db_sync
--- holds nothing but numbers that mean nothing in another database
+-- and db_hold hold nothing but numbers that mean nothing in another database
 SELECT is_empty($$
 	SELECT c.oid::regclass FROM pg_class AS c
 	WHERE relnamespace = 'schemaver'::regnamespace AND relkind NOT IN ('i', 'c')
@@ -230,7 +230,7 @@ $$, 'relations belong to the extension');
 SELECT is_empty($$
 	SELECT c.oid::regclass FROM pg_class AS c
 	WHERE relnamespace = 'schemaver'::regnamespace AND relkind IN ('r', 'S')
-		AND relname <> 'db_sync' AND NOT EXISTS (
+		AND relname NOT IN ('db_sync', 'db_hold') AND NOT EXISTS (
 			SELECT FROM pg_extension
 			WHERE extname = 'schemaver' AND c.oid = ANY (extconfig))
 $$, 'tables and sequences are dumped');

@@ -174,6 +174,27 @@ SELECT schemaver.register('1.0.0', 'tree');
 SELECT schemaver.apply('ALTER TABLE p DROP b; ALTER TABLE h DROP b', '1.1.0',
 	'tree');
 CREATE TABLE tree.p3 PARTITION OF tree.p FOR VALUES IN (3);
+-- meddled with, and mended
+CREATE FUNCTION told() RETURNS TABLE (severity text, object text, finding text)
+LANGUAGE sql AS $$
+	SELECT severity, object, finding FROM schemaver.verify('tree')
+	WHERE finding !~ 'by hand'
+$$;
+SELECT * FROM told();
+DROP TRIGGER "!schemaver_hold_h_b_check_insert" ON tree.h;
+ALTER TABLE tree.h1 DISABLE TRIGGER "!schemaver_hold_h_b_check_update";
+ALTER TABLE tree.p3 DISABLE TRIGGER "!schemaver_hold_ab_insert";
+SELECT * FROM told();
+SELECT schemaver.reconcile('tree');
+SELECT * FROM told();
+CREATE OR REPLACE TRIGGER "!schemaver_hold_h_b_check_insert"
+	AFTER INSERT ON tree.h FOR EACH ROW
+	EXECUTE FUNCTION schemaver.hold_check('tree', 'h_b_check', '{"1.0.0"}');
+CREATE TRIGGER "!schemaver_hold_mine" AFTER INSERT ON tree.h1
+	FOR EACH ROW EXECUTE FUNCTION schemaver.hold_check();
+SELECT * FROM told();
+SELECT schemaver.reconcile('tree');
+SELECT * FROM told();
 SELECT tgrelid::regclass, tgname FROM pg_trigger
 WHERE tgname ~ 'hold' ORDER BY 1, 2;
 SELECT schemaver.register('1.1.0', 'tree');

@@ -213,6 +213,57 @@ TABLE log;
 SELECT schemaver.unregister();
 
 --
+-- a version that comes after a rollback is held as well, under other names
+--
+CREATE SCHEMA back;
+CREATE TABLE back.t (id int PRIMARY KEY, code text NOT NULL);
+CREATE TABLE back.p (id int, a int, b int NOT NULL) PARTITION BY LIST (a);
+CREATE TABLE back.p1 PARTITION OF back.p FOR VALUES IN (1);
+SELECT schemaver.create_product('back', ARRAY['back']);
+SELECT schemaver.baseline('1.0.0', 'back');
+SELECT schemaver.register('1.0.0', 'back');
+SELECT schemaver.apply('ALTER TABLE t DROP code; ALTER TABLE p DROP b', '1.1.0', 'back');
+SELECT schemaver.register('1.1.0', 'back');
+SELECT schemaver.unregister();
+SELECT schemaver.rollback('1.0.0', 'back');
+SELECT schemaver.apply('ALTER TABLE t RENAME code TO label', '1.2.0', 'back');
+SELECT schemaver.register('1.2.0', 'back');
+INSERT INTO t VALUES (1, NULL);
+SELECT schemaver.register('1.0.0', 'back');
+INSERT INTO t VALUES (1, NULL);
+SELECT schemaver.unregister();
+ALTER TABLE back.t RENAME label TO word;
+
+--
+-- the trigger was meddled with
+--
+CREATE FUNCTION told() RETURNS TABLE (severity text, object text, finding text)
+LANGUAGE sql AS $$
+	SELECT severity, object, finding FROM schemaver.verify('back')
+	WHERE finding !~ 'by hand|relaxed|may be null'
+$$;
+SELECT * FROM shape('back.t');
+SELECT * FROM told();
+DROP TRIGGER "!schemaver_hold" ON back.t;
+ALTER TABLE back.p1 DISABLE TRIGGER "!schemaver_hold";
+SELECT * FROM told();
+SELECT schemaver.reconcile('back');
+SELECT * FROM told();
+CREATE OR REPLACE TRIGGER "!schemaver_hold" AFTER INSERT OR UPDATE ON back.t
+	FOR EACH ROW WHEN (schemaver.writes_as('back', '{1.0.0}'))
+	EXECUTE FUNCTION schemaver.hold('back', 'word', '{"1.0.0","1.2.0"}');
+SELECT * FROM told();
+CREATE OR REPLACE TRIGGER "!schemaver_hold" AFTER INSERT OR UPDATE ON back.t
+	FOR EACH ROW WHEN (schemaver.writes_as('back', '{1.0.0,1.2.0}'))
+	EXECUTE FUNCTION schemaver.hold('back', 'id', '{"1.0.0","1.2.0"}');
+SELECT * FROM told();
+DROP TRIGGER "!schemaver_hold" ON back.t;
+-- what comes next goes by what it must be
+SELECT schemaver.retire('1.1.0', 'back');
+SELECT * FROM shape('back.t');
+SELECT * FROM told();
+
+--
 -- by others
 --
 CREATE TABLE other (a int);

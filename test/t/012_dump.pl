@@ -403,6 +403,12 @@ $source->safe_psql('kept', q{
 	SELECT schemaver.baseline('1.0.0');
 	SELECT schemaver.register('1.0.0');
 	SELECT schemaver.apply('ALTER TABLE item ALTER price TYPE bigint');
+	CREATE TABLE held (id int PRIMARY KEY, gone int, code text NOT NULL,
+		w int CHECK (w IN (1, 2) AND code ~ '^a' AND id BETWEEN 1 AND 9));
+	ALTER TABLE held DROP gone;
+	SELECT schemaver.apply('SELECT', '1.2.0');
+	SELECT schemaver.register('1.2.0');
+	SELECT schemaver.apply('ALTER TABLE held DROP code, DROP w');
 });
 $source->command_ok(
 	[ 'pg_dump', '-d', $source->connstr('kept'), '-f', "$dump.kept" ],
@@ -416,6 +422,8 @@ my $findings = 'SELECT object, finding FROM schemaver.verify(deep => true)'
   . q{ WHERE finding <> 'changed by hand'};
 is($target->safe_psql('kept', 'SELECT count(*) FROM schemaver.db_sync'),
 	'0', 'what the trigger must be is not dumped');
+my $triggers = q{SELECT oid FROM pg_trigger WHERE tgname ~ 'hold_' ORDER BY 1};
+my $restored = $target->safe_psql('kept', $triggers);
 like($target->safe_psql('kept', "SELECT schemaver.reconcile(); $findings"),
 	qr/^\d+$/, 'all is in step after the restore');
 is( $target->safe_psql('kept', qq{
@@ -428,6 +436,22 @@ is( $target->safe_psql('kept', qq{
 	"public.item|sync trigger missing\npublic.item|columns out of step\n1\n"
 	  . 'public.item|columns out of step',
 	'a trigger that is missing is missed, and comes back');
+
+
+# What older versions are held to: the triggers are what they must be, softly
+is($target->safe_psql('kept', $triggers),
+	$restored, 'triggers for CHECKs are not made anew');
+like($restored, qr/^\d+\n\d+$/, 'and there are two');
+is( $target->safe_psql('kept', qq{
+		SET schemaver.guard = off;
+		DROP TRIGGER "!schemaver_hold" ON held;
+		SELECT object, finding FROM schemaver.verify() WHERE finding ~ 'hold';
+		SELECT schemaver.reconcile();
+		SELECT object, finding FROM schemaver.verify() WHERE finding ~ 'hold';
+		ALTER TABLE held DROP schemaver_retained_w;
+		SELECT count(*) FROM pg_trigger WHERE tgname ~ 'hold_';}),
+	"public.held|hold trigger missing\n1\n0",
+	'NOT NULL is missed, and what is dropped takes its CHECK along');
 
 $_->stop foreach $source, $target;
 done_testing();
