@@ -163,8 +163,8 @@ can_loosen(Relation index, Oid class_id, Oid object)
 {
 	Form_pg_index form = index->rd_index;
 
-	if (!form->indisunique || !form->indisvalid || !form->indimmediate ||
-		form->indisprimary || form->indisexclusion || form->indisreplident ||
+	if (!form->indisunique || !form->indisvalid || form->indisprimary ||
+		form->indisexclusion || form->indisreplident ||
 		form->indnullsnotdistinct || form->indnkeyatts >= INDEX_MAX_KEYS ||
 		index->rd_rel->relam != BTREE_AM_OID || !stands_alone(form->indrelid))
 		return false;
@@ -223,6 +223,7 @@ sv_key_statement(Oid index_id, const char *mark)
 	IndexStmt  *statement = clone_statement(index);
 
 	statement->isconstraint = false;
+	statement->deferrable = statement->initdeferred = false;
 	statement->relation =
 		makeRangeVar(get_namespace_name(RelationGetNamespace(index)),
 					 get_rel_name(index->rd_index->indrelid), -1);
@@ -281,6 +282,24 @@ sv_key_fits(Oid class_id, Oid object, Oid index_id)
 	return fits;
 }
 
+/* what is said of when a constraint is checked */
+static const char *
+deferring_text(Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	const char *text;
+
+	if (!HeapTupleIsValid(tuple))
+		return "";
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	text = form->condeferred ? " DEFERRABLE INITIALLY DEFERRED" :
+		form->condeferrable ? " DEFERRABLE" : "";
+	ReleaseSysCache(tuple);
+	return text;
+}
+
 /*
  * Let an index that was built for it take the place of a unique constraint or
  * index.  Returns the new one.  The caller has locked the table in
@@ -291,16 +310,19 @@ sv_key_exchange(Oid class_id, Oid object, Oid index)
 {
 	Oid			relation = IndexGetRelation(index, false);
 	char	   *name = get_rel_name(index_of(class_id, object));
+	const char *deferring = class_id == ConstraintRelationId ?
+	deferring_text(object) : "";
 	SvIdentity	identity;
 	Oid			made = index;
 
 	sv_catalog_become_owner(&identity);
 	drop_key(class_id, object);
 	if (class_id == ConstraintRelationId)
-		sv_retain_run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s",
+		sv_retain_run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s%s",
 							   sv_catalog_relation_name(relation),
 							   quote_identifier(name),
-							   quote_identifier(get_rel_name(index))));
+							   quote_identifier(get_rel_name(index)),
+							   deferring));
 	else
 		RenameRelationInternal(index, name, true, true);
 	CommandCounterIncrement();
@@ -960,9 +982,10 @@ find_mark(Relation table, const OnConflictExpr *conflict, int varno)
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		AttrNumber	mark = mark_of(index);
 		bool		fits = is_over(index, mark, columns, expressions, varno);
+		bool		immediate = index->rd_index->indimmediate;
 
 		index_close(index, NoLock);
-		if (fits && mark == InvalidAttrNumber)
+		if (fits && mark == InvalidAttrNumber && immediate)
 			return InvalidAttrNumber;
 		if (fits && knows_mark(table, mark))
 			found = mark;

@@ -223,6 +223,46 @@ SELECT * FROM public.columns ORDER BY 1, 2;
 SELECT indexdef FROM pg_indexes WHERE schemaname = 'key' ORDER BY indexname;
 SELECT schemaver.verify(deep => true);
 
+-- keys that are deferrable: as they were for the versions that know them
+CREATE TABLE late (id int PRIMARY KEY,
+	a int CONSTRAINT late_a UNIQUE DEFERRABLE INITIALLY DEFERRED,
+	b int CONSTRAINT late_b UNIQUE DEFERRABLE);
+INSERT INTO late VALUES (1, 1, 1), (2, 2, 2);
+CREATE TABLE later (id int, a int CONSTRAINT later_a UNIQUE DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO later SELECT i, i FROM generate_series(1, 3000) AS i;
+SELECT schemaver.apply('SELECT 4', '2.4.0');
+SELECT schemaver.register('2.4.0');
+SELECT schemaver.apply('ALTER TABLE late DROP CONSTRAINT late_a, DROP CONSTRAINT late_b', '2.5.0');
+SET schemaver.inline_pages = 0;
+SELECT schemaver.apply('ALTER TABLE later DROP CONSTRAINT later_a', '2.6.0');
+RESET schemaver.inline_pages;
+CALL schemaver.run_jobs();
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+	WHERE conrelid IN ('key.late'::regclass, 'key.later'::regclass) ORDER BY 1;
+BEGIN;
+UPDATE late SET b = 3 - b;
+UPDATE late SET a = 2 WHERE id = 1;
+UPDATE late SET a = 1 WHERE id = 2;
+UPDATE later SET a = 3001 - a;
+COMMIT;
+BEGIN;
+UPDATE late SET a = 1 WHERE id = 1;
+COMMIT;
+UPDATE late SET b = 1 WHERE id = 1;
+INSERT INTO later VALUES (0, 1);
+INSERT INTO late VALUES (3, 1) ON CONFLICT (a) DO NOTHING;
+SELECT schemaver.register('2.6.0');
+INSERT INTO late VALUES (3, 1, 1), (4, 1, 1);
+INSERT INTO later VALUES (0, 1);
+SELECT schemaver.unregister();
+DELETE FROM late WHERE id > 2;
+DELETE FROM later WHERE id = 0;
+SELECT schemaver.rollback('2.4.0');
+SELECT schemaver.retire('2.6.0');
+SELECT schemaver.retire('2.5.0');
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+	WHERE conrelid IN ('key.late'::regclass, 'key.later'::regclass) ORDER BY 1;
+
 -- a new key where older versions may leave what it does not allow
 CREATE TABLE site (id serial PRIMARY KEY, site int NOT NULL, n int);
 CREATE TABLE part (site int, n int);
