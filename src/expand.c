@@ -108,6 +108,13 @@ typedef struct Synced
 	bool		changed;		/* the table was, since then */
 } Synced;
 
+/* a unique key that the newest version has no more */
+typedef struct GivenUp
+{
+	Oid			relation;
+	List	   *columns;		/* numbers, ascending */
+} GivenUp;
+
 /* the migration that runs, NULL product if none */
 static struct
 {
@@ -120,6 +127,7 @@ static struct
 	List	   *hiding;			/* OIDs of tables that may hide columns */
 	List	   *synced;			/* of Synced */
 	List	   *put_away;		/* of SvPutAway: what may come again */
+	List	   *given_up;		/* of GivenUp */
 	bool		ended;			/* the script has run */
 	bool		creating;		/* a function: its queries are not executed */
 	MemoryContext context;
@@ -137,10 +145,29 @@ static post_parse_analyze_hook_type next_post_parse_analyze = NULL;
 static emit_log_hook_type next_emit_log = NULL;
 
 static bool is_expanding(void);
+static bool is_index(Oid relation);
 
 /*
  * The trial
  */
+
+/* keys over what were the same columns will have to be looked at */
+static void
+note_given_up(Oid index)
+{
+	MemoryContext context = MemoryContextSwitchTo(migration.context);
+	List	   *columns = sv_key_columns(index);
+	GivenUp    *given_up;
+
+	if (columns != NIL)
+	{
+		given_up = palloc(sizeof(GivenUp));
+		given_up->relation = IndexGetRelation(index, false);
+		given_up->columns = columns;
+		migration.given_up = lappend(migration.given_up, given_up);
+	}
+	MemoryContextSwitchTo(context);
+}
 
 static void
 see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
@@ -158,7 +185,11 @@ see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 	}
 	if (access == OAT_DROP && class_id == RelationRelationId &&
 		sub_object == 0 && is_expanding() && !in_trial && migration.script)
+	{
 		sv_plain_note_drop(migration.product, migration.from, object);
+		if (is_index(object))
+			note_given_up(object);
+	}
 	if (in_trial && access == OAT_DROP)
 	{
 		MemoryContext context = MemoryContextSwitchTo(migration.context);
@@ -1358,6 +1389,21 @@ table_of_key(const ObjectAddress *unit)
 	return table;
 }
 
+/* let a unique key hold older versions alone */
+static void
+loosen_key(const ObjectAddress *key, Oid table)
+{
+	Oid			object = key->objectId;
+
+	sv_expand_follow_names();
+	if (!sv_key_loosen(migration.product, migration.to, migration.from,
+					   false, key->classId, &object))
+		return;
+	note_replaced(key->classId, key->objectId, object);
+	add_hiding(table);
+	sv_expand_freeze(table);
+}
+
 /* unique keys that were put away do not hold the newest version back */
 static void
 loosen_keys(List *kept)
@@ -1367,19 +1413,35 @@ loosen_keys(List *kept)
 	foreach(lc, kept)
 	{
 		ObjectAddress *unit = lfirst(lc);
-		Oid			object = unit->objectId;
 		Oid			table = table_of_key(unit);
 
 		if (!OidIsValid(table))
 			continue;
-		sv_expand_follow_names();
-		if (!sv_key_loosen(migration.product, migration.to, migration.from,
-						   false, unit->classId, &object))
-			continue;
-		note_replaced(unit->classId, unit->objectId, object);
-		add_hiding(table);
-		sv_expand_freeze(table);
+		note_given_up(unit->classId == ConstraintRelationId ?
+					  get_constraint_index(unit->objectId) : unit->objectId);
+		loosen_key(unit, table);
 	}
+}
+
+/* nor do those over columns that have become others since */
+static void
+loosen_twins(void)
+{
+	List	   *given_up = migration.given_up;
+	ListCell   *lg;
+	ListCell   *lc;
+
+	migration.given_up = NIL;
+	foreach(lg, migration.script && migration.from ? given_up : NIL)
+	{
+		GivenUp    *key = lfirst(lg);
+
+		if (get_rel_name(key->relation) == NULL)
+			continue;
+		foreach(lc, sv_key_twins(key->relation, key->columns))
+			loosen_key(lfirst(lc), key->relation);
+	}
+	migration.given_up = NIL;
 }
 
 /* put away what is needed, drop the rest of what the statement would drop */
@@ -2183,6 +2245,7 @@ static void
 finish_command(Node *statement, QueryCompletion *completion)
 {
 	sv_expand_follow_names();
+	loosen_twins();
 	if (completion)
 		SetQueryCompletion(completion, CreateCommandTag(statement), 0);
 }
@@ -2603,7 +2666,10 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	if (IsA(pstmt->utilityStmt, RenameStmt))
 		follow_rename((RenameStmt *) pstmt->utilityStmt);
 	if (is_expanding() && may_rename(pstmt->utilityStmt))
+	{
 		sv_expand_follow_names();
+		loosen_twins();
+	}
 	if (IsA(pstmt->utilityStmt, AlterTableStmt))
 		ease_hidden((AlterTableStmt *) pstmt->utilityStmt);
 }

@@ -13,6 +13,8 @@
  *
  * Rules kept here:
  *
+ * - Where its columns have changed their type before, the keys over those that
+ *	 they were are loosened with it.
  * - Rows have a mark by its default, so older versions are held to the key
  *	 among all marked rows, as ever.  For what the newest version writes a pair
  *	 of sync.c computes the mark, by schemaver.is_first().
@@ -112,6 +114,22 @@ sv_key_is_loose(Oid class_id, Oid object)
 	return loose;
 }
 
+/* the columns of an index, without its mark and without expressions */
+static List *
+index_columns(Relation index, AttrNumber mark)
+{
+	Form_pg_index form = index->rd_index;
+	List	   *columns = NIL;
+
+	for (int i = 0; i < form->indnkeyatts - (mark ? 1 : 0); i++)
+	{
+		if (form->indkey.values[i] != 0)
+			columns = list_append_unique_int(columns, form->indkey.values[i]);
+	}
+	list_sort(columns, list_int_cmp);
+	return columns;
+}
+
 /* does anything but a part of it, or what goes along, depend on it? */
 static bool
 is_stood_on(Oid class_id, Oid object)
@@ -143,6 +161,9 @@ speaks_of_hidden(Relation index)
 {
 	ListCell   *lc;
 
+	if (RelationGetIndexExpressions(index) == NIL &&
+		RelationGetIndexPredicate(index) == NIL)
+		return false;
 	foreach(lc, sv_catalog_references(RelationRelationId,
 									  RelationGetRelid(index)))
 	{
@@ -158,6 +179,24 @@ speaks_of_hidden(Relation index)
 	return false;
 }
 
+/* is a hidden column computed from what the newest version writes? */
+static bool
+is_followed(Oid relation, const char *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->old_column, column) == 0 &&
+			pair->new_column[0] != '\0' && pair->down[0] != '\0')
+			return true;
+	}
+	return false;
+}
+
+/* a hidden column that nothing follows is NULL in what the newest writes */
 static bool
 can_loosen(Relation index, Oid class_id, Oid object)
 {
@@ -171,9 +210,10 @@ can_loosen(Relation index, Oid class_id, Oid object)
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
 		AttrNumber	number = form->indkey.values[i];
+		char	   *name = number > 0 ?
+		get_attname(form->indrelid, number, false) : NULL;
 
-		if (number > 0 &&
-			sv_is_hidden(get_attname(form->indrelid, number, false)))
+		if (name && sv_is_hidden(name) && !is_followed(form->indrelid, name))
 			return false;
 	}
 	return !speaks_of_hidden(index) && !is_stood_on(class_id, object) &&
@@ -363,13 +403,29 @@ make_pair(const SvProduct *product, const SvRelease *current,
 	return pair;
 }
 
+/* does an index have the column that a pair computes for older versions? */
+static bool
+is_over_old(Relation index, const SvSyncPair *pair)
+{
+	AttrNumber	number = pair->new_column[0] == '\0' ? InvalidAttrNumber :
+	get_attnum(index->rd_index->indrelid, pair->old_column);
+
+	for (int i = 0; number > 0 && i < index->rd_index->indnkeyatts; i++)
+	{
+		if (index->rd_index->indkey.values[i] == number)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Add a pair where it computes the mark after all else that the mark depends
  * on: pairs run in this order for those that write the old side, and the other
- * way round for the others, whom nothing older concerns.
+ * way round for the others, whom nothing older concerns but columns of the key
+ * that follow newer ones.
  */
 static List *
-add_pair(List *pairs, SvSyncPair *pair)
+add_pair(List *pairs, SvSyncPair *pair, Relation index)
 {
 	SvVersion  *last = sv_version_parse(sv_sync_label(pair));
 	int			position = 0;
@@ -381,6 +437,8 @@ add_pair(List *pairs, SvSyncPair *pair)
 	{
 		SvSyncPair *other = lfirst(lc);
 
+		if (is_over_old(index, other))
+			break;
 		if (sv_version_compare(sv_version_parse(sv_sync_label(other)),
 							   last) < 0)
 			position = foreach_current_index(lc) + 1;
@@ -421,7 +479,7 @@ add_mark_column(const SvProduct *product, const SvRelease *current,
 						   quote_identifier(mark), SV_SCHEMA));
 	sv_sync_set(relation, add_pair(sv_sync_pairs(relation),
 								   make_pair(product, current, last, is_newer,
-											 index, mark)));
+											 index, mark), index));
 	sv_contract_touch(RelationRelationId, relation);
 	return mark;
 }
@@ -496,6 +554,97 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 					"lets other versions write duplicates: column %s marks the first rows",
 					mark);
 	return true;
+}
+
+/*
+ * The columns of a unique key, numbers; NIL if it is over anything else, or
+ * there is no such index.
+ */
+List *
+sv_key_columns(Oid index_id)
+{
+	Relation	index = try_relation_open(index_id, AccessShareLock);
+	List	   *columns = NIL;
+
+	if (index == NULL)
+		return NIL;
+	if (index->rd_index->indisunique &&
+		RelationGetIndexExpressions(index) == NIL &&
+		RelationGetIndexPredicate(index) == NIL)
+		columns = index_columns(index, mark_of(index));
+	relation_close(index, AccessShareLock);
+	return columns;
+}
+
+/* the column, of a list or the newest one, that a column has become */
+static AttrNumber
+successor_of(Oid relation, AttrNumber number, List *columns)
+{
+	List	   *pairs = sv_sync_pairs(relation);
+	ListCell   *lc;
+
+	foreach(lc, list_member_int(columns, number) ? NIL : pairs)
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (pair->new_column[0] != '\0' && pair->old_column[0] != '\0' &&
+			get_attnum(relation, pair->old_column) == number)
+			return successor_of(relation,
+								get_attnum(relation, pair->new_column),
+								columns);
+	}
+	return number;
+}
+
+/* is a key over the predecessors of these columns, by which it is told? */
+static bool
+is_twin(Relation index, List *columns)
+{
+	List	   *own = sv_key_columns(RelationGetRelid(index));
+	List	   *successors = NIL;
+	ListCell   *lc;
+
+	foreach(lc, own)
+		successors =
+			list_append_unique_int(successors,
+								   successor_of(index->rd_index->indrelid,
+												lfirst_int(lc), columns));
+	list_sort(successors, list_int_cmp);
+	return own != NIL && !equal(own, columns) && equal(successors, columns);
+}
+
+/*
+ * A unique key over these columns of a table, in ascending order, does not
+ * hold for the newest version any more.  Those of older versions over columns
+ * that were the same before they changed their type: a list of
+ * ObjectAddress *; NIL if there is another key over the columns.
+ */
+List *
+sv_key_twins(Oid relation, List *columns)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	List	   *twins = NIL;
+	bool		holds = false;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Oid			constraint = get_index_constraint(lfirst_oid(lc));
+
+		holds |= mark_of(index) == InvalidAttrNumber &&
+			!sv_is_hidden(RelationGetRelationName(index)) &&
+			equal(sv_key_columns(lfirst_oid(lc)), columns);
+		if (is_twin(index, columns))
+			twins = lappend(twins, OidIsValid(constraint) ?
+							sv_catalog_address(ConstraintRelationId,
+											   constraint, 0) :
+							sv_catalog_address(RelationRelationId,
+											   lfirst_oid(lc), 0));
+		index_close(index, NoLock);
+	}
+	relation_close(table, NoLock);
+	return holds ? NIL : twins;
 }
 
 /* nothing computes the mark any more, and it goes; the key goes with it */
@@ -918,22 +1067,6 @@ conflict_columns(const OnConflictExpr *conflict, List **expressions)
 			fix_opfuncids(node);
 			*expressions = lappend(*expressions, node);
 		}
-	}
-	list_sort(columns, list_int_cmp);
-	return columns;
-}
-
-/* the columns of an index, without its mark and without expressions */
-static List *
-index_columns(Relation index, AttrNumber mark)
-{
-	Form_pg_index form = index->rd_index;
-	List	   *columns = NIL;
-
-	for (int i = 0; i < form->indnkeyatts - (mark ? 1 : 0); i++)
-	{
-		if (form->indkey.values[i] != 0)
-			columns = list_append_unique_int(columns, form->indkey.values[i]);
 	}
 	list_sort(columns, list_int_cmp);
 	return columns;

@@ -1039,6 +1039,8 @@ extern bool sv_key_is_loose(Oid class_id, Oid object);
 extern bool sv_key_loosen(const SvProduct *product, const SvRelease *current,
 						  const SvRelease *last, bool is_newer,
 						  Oid class_id, Oid *object);
+extern List *sv_key_columns(Oid index_id);
+extern List *sv_key_twins(Oid relation, List *columns);
 extern char *sv_key_violated(const SvRelease *release);
 extern bool sv_key_has_duplicates(Oid class_id, Oid object);
 extern IndexStmt *sv_key_statement(Oid index, const char *mark);

@@ -263,6 +263,102 @@ SELECT schemaver.retire('2.5.0');
 SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
 	WHERE conrelid IN ('key.late'::regclass, 'key.later'::regclass) ORDER BY 1;
 
+-- keys over columns that have changed their type before, or in the same script
+CREATE TABLE typed (id int PRIMARY KEY, a varchar(9), b int, c int,
+	n int DEFAULT 0, CONSTRAINT typed_ab UNIQUE (a, b));
+CREATE UNIQUE INDEX typed_c ON typed (c);
+CREATE VIEW public.typed AS SELECT pg_get_indexdef(indexrelid)
+	FROM pg_index WHERE indrelid = 'key.typed'::regclass AND NOT indisprimary
+	ORDER BY indexrelid::regclass::text;
+INSERT INTO typed SELECT i, i, 1, i FROM generate_series(1, 3) AS i;
+SELECT schemaver.apply('SELECT 5', '2.7.0');
+SELECT schemaver.register('2.7.0');
+PREPARE ab(int) AS INSERT INTO typed VALUES ($1, $1::text, 1, $1)
+	ON CONFLICT (b, a) DO UPDATE SET n = typed.n + 1 RETURNING *;
+PREPARE c(int) AS INSERT INTO typed VALUES ($1, $1::text, 1, $1)
+	ON CONFLICT (c) DO UPDATE SET n = typed.n + 10 RETURNING *;
+SELECT schemaver.apply('ALTER TABLE typed ALTER a TYPE text', '2.8.0');
+SELECT schemaver.register('2.8.0');
+SELECT schemaver.apply('ALTER TABLE typed ALTER b TYPE bigint', '2.9.0');
+SELECT schemaver.register('2.9.0');
+SELECT schemaver.apply('ALTER TABLE typed ALTER c TYPE text; DROP INDEX typed_c;
+ALTER TABLE typed DROP CONSTRAINT typed_ab', '2.10.0');
+TABLE public.typed;
+SELECT schemaver.register('2.10.0');
+INSERT INTO typed (id, a, b, c) VALUES (4, '1', 1, '1'), (5, '5', 1, '5'),
+	(6, '5', 1, '5') RETURNING *;
+SELECT schemaver.register('2.7.0');
+EXECUTE ab(1);
+EXECUTE ab(5);
+EXECUTE c(5);
+EXECUTE c(7);
+INSERT INTO typed VALUES (8, '5', 1, 8);
+INSERT INTO typed VALUES (8, '8', 1, 5);
+SELECT schemaver.register('2.8.0');
+INSERT INTO typed (id, a, b, c) VALUES (8, '5', 1, 8);
+INSERT INTO typed (id, a, b, c) VALUES (8, '8', 1, 8)
+	ON CONFLICT (a, b) DO NOTHING RETURNING *;
+SELECT schemaver.register('2.9.0');
+INSERT INTO typed (id, a, b, c) VALUES (9, '8', 1, 9)
+	ON CONFLICT (a, b) DO UPDATE SET n = 9 RETURNING *;
+SELECT schemaver.unregister();
+SELECT schemaver.verify(deep => true);
+-- back and forward
+SELECT schemaver.rollback('2.9.0');
+TABLE public.typed;
+SELECT schemaver.rollback('2.7.0');
+TABLE public.typed;
+SELECT schemaver.register('2.7.0');
+EXECUTE ab(5);
+EXECUTE c(5);
+SELECT schemaver.register('2.10.0');
+INSERT INTO typed (id, a, b, c) VALUES (20, '5', 1, '5');
+SELECT schemaver.unregister();
+SELECT schemaver.apply('ALTER TABLE typed ALTER a TYPE text', '2.8.0');
+SELECT schemaver.apply('ALTER TABLE typed ALTER b TYPE bigint', '2.9.0');
+SELECT schemaver.apply('ALTER TABLE typed ALTER c TYPE text; DROP INDEX typed_c;
+ALTER TABLE typed DROP CONSTRAINT typed_ab', '2.10.0');
+TABLE public.typed;
+SELECT schemaver.register('2.7.0');
+EXECUTE ab(5);
+EXECUTE c(5);
+SELECT schemaver.register('2.10.0');
+INSERT INTO typed (id, a, b, c) VALUES (21, '5', 1, '5');
+SELECT schemaver.unregister();
+SELECT schemaver.retire('2.7.0');
+TABLE public.typed;
+SELECT schemaver.retire('2.9.0');
+SELECT * FROM public.columns WHERE relation = 'typed'::regclass;
+-- by jobs; and one whose column is dropped, while "down" gives it a value
+CREATE TABLE wide (id int PRIMARY KEY, a int CONSTRAINT wide_a UNIQUE,
+	b int CONSTRAINT wide_b UNIQUE);
+INSERT INTO wide SELECT i, i, i FROM generate_series(1, 3000) AS i;
+SELECT schemaver.apply('SELECT 6', '2.11.0');
+SELECT schemaver.register('2.11.0');
+SET schemaver.inline_pages = 0;
+SELECT schemaver.apply('-- schemaver: up wide.b = b
+-- schemaver: down wide.b = coalesce(b::int, 0)
+ALTER TABLE wide ALTER a TYPE bigint, ALTER b TYPE bigint', '2.12.0');
+CALL schemaver.run_jobs();
+SELECT schemaver.apply('ALTER TABLE wide DROP CONSTRAINT wide_a; ALTER TABLE wide DROP b', '2.13.0');
+CALL schemaver.run_jobs();
+RESET schemaver.inline_pages;
+SELECT pg_get_indexdef(indexrelid) FROM pg_index
+	WHERE indrelid = 'key.wide'::regclass AND NOT indisprimary
+	ORDER BY indexrelid::regclass::text;
+SELECT schemaver.register('2.13.0');
+INSERT INTO wide VALUES (3001, 1), (3002, 1);
+SELECT schemaver.register('2.11.0');
+INSERT INTO wide VALUES (3003, 1, 3003) ON CONFLICT (a) DO UPDATE SET a = -1 RETURNING *;
+INSERT INTO wide VALUES (3003, 3003, 0) ON CONFLICT (b) DO UPDATE SET a = -2 RETURNING *;
+INSERT INTO wide VALUES (3004, 2, 3004);
+INSERT INTO wide VALUES (3004, 3004, 2);
+SELECT schemaver.unregister();
+SELECT schemaver.verify(deep => true);
+SELECT schemaver.retire('2.11.0');
+SELECT * FROM public.columns WHERE relation = 'wide'::regclass;
+DROP VIEW public.typed;
+
 -- a new key where older versions may leave what it does not allow
 CREATE TABLE site (id serial PRIMARY KEY, site int NOT NULL, n int);
 CREATE TABLE part (site int, n int);
