@@ -112,7 +112,7 @@ typedef struct Synced
 typedef struct GivenUp
 {
 	Oid			relation;
-	List	   *columns;		/* numbers, ascending */
+	List	   *columns;		/* numbers */
 } GivenUp;
 
 /* the migration that runs, NULL product if none */
@@ -128,6 +128,7 @@ static struct
 	List	   *synced;			/* of Synced */
 	List	   *put_away;		/* of SvPutAway: what may come again */
 	List	   *given_up;		/* of GivenUp */
+	bool		dropping;		/* what the script says, and nothing else */
 	bool		ended;			/* the script has run */
 	bool		creating;		/* a function: its queries are not executed */
 	MemoryContext context;
@@ -187,7 +188,7 @@ see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 		sub_object == 0 && is_expanding() && !in_trial && migration.script)
 	{
 		sv_plain_note_drop(migration.product, migration.from, object);
-		if (is_index(object))
+		if (migration.dropping && is_index(object))
 			note_given_up(object);
 	}
 	if (in_trial && access == OAT_DROP)
@@ -1487,7 +1488,9 @@ replace_drop(HTAB *doomed)
 		sv_observe_note(SV_NOTE_EFFECT,
 						relation_of(lfirst(lc)), "drops %s",
 						getObjectDescription(lfirst(lc), false));
+	migration.dropping = true;
 	drop_others(others);
+	migration.dropping = false;
 	loosen_keys(kept);
 }
 
@@ -2654,8 +2657,11 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	}
 	if (mentions.relations != NIL)
 		hide(&mentions, true, likes);
+	migration.dropping = is_expanding() &&
+		dropping_part(pstmt->utilityStmt) != NULL;
 	next(pstmt, query, readonly_tree, context, params, environment, receiver,
 		 completion);
+	migration.dropping = false;
 	migration.creating = false;
 	if (mentions.relations != NIL)
 		hide(&mentions, false, likes);

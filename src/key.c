@@ -196,9 +196,12 @@ is_followed(Oid relation, const char *column)
 	return false;
 }
 
-/* a hidden column that nothing follows is NULL in what the newest writes */
+/*
+ * A hidden column that nothing follows is NULL in what the newest writes;
+ * others may be in the key only if the caller can do with that.
+ */
 static bool
-can_loosen(Relation index, Oid class_id, Oid object)
+can_loosen(Relation index, Oid class_id, Oid object, bool may_follow)
 {
 	Form_pg_index form = index->rd_index;
 
@@ -213,7 +216,8 @@ can_loosen(Relation index, Oid class_id, Oid object)
 		char	   *name = number > 0 ?
 		get_attname(form->indrelid, number, false) : NULL;
 
-		if (name && sv_is_hidden(name) && !is_followed(form->indrelid, name))
+		if (name && sv_is_hidden(name) &&
+			!(may_follow && is_followed(form->indrelid, name)))
 			return false;
 	}
 	return !speaks_of_hidden(index) && !is_stood_on(class_id, object) &&
@@ -530,7 +534,8 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 
 	if (mark_of(index) && current == NULL && !is_newer)
 		exempt_newest(index);
-	if (mark_of(index) || !can_loosen(index, class_id, *object) ||
+	if (mark_of(index) ||
+		!can_loosen(index, class_id, *object, current == NULL && !is_newer) ||
 		(!at_once && (is_newer || !sv_defer_is_left(relation) ||
 					  has_job(relation, name))))
 	{
@@ -576,48 +581,53 @@ sv_key_columns(Oid index_id)
 	return columns;
 }
 
-/* the column, of a list or the newest one, that a column has become */
+/* the newest column that a column has become */
 static AttrNumber
-successor_of(Oid relation, AttrNumber number, List *columns)
+successor_of(Oid relation, AttrNumber number)
 {
-	List	   *pairs = sv_sync_pairs(relation);
 	ListCell   *lc;
 
-	foreach(lc, list_member_int(columns, number) ? NIL : pairs)
+	foreach(lc, sv_sync_pairs(relation))
 	{
 		SvSyncPair *pair = lfirst(lc);
 
 		if (pair->new_column[0] != '\0' && pair->old_column[0] != '\0' &&
 			get_attnum(relation, pair->old_column) == number)
 			return successor_of(relation,
-								get_attnum(relation, pair->new_column),
-								columns);
+								get_attnum(relation, pair->new_column));
 	}
 	return number;
 }
 
-/* is a key over the predecessors of these columns, by which it is told? */
+static List *
+successors_of(Oid relation, List *columns)
+{
+	List	   *successors = NIL;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+		successors = list_append_unique_int(successors,
+											successor_of(relation,
+														 lfirst_int(lc)));
+	list_sort(successors, list_int_cmp);
+	return successors;
+}
+
+/* is a key over what these columns were? */
 static bool
 is_twin(Relation index, List *columns)
 {
 	List	   *own = sv_key_columns(RelationGetRelid(index));
-	List	   *successors = NIL;
-	ListCell   *lc;
 
-	foreach(lc, own)
-		successors =
-			list_append_unique_int(successors,
-								   successor_of(index->rd_index->indrelid,
-												lfirst_int(lc), columns));
-	list_sort(successors, list_int_cmp);
-	return own != NIL && !equal(own, columns) && equal(successors, columns);
+	return own != NIL && !equal(own, columns) &&
+		equal(successors_of(index->rd_index->indrelid, own), columns);
 }
 
 /*
- * A unique key over these columns of a table, in ascending order, does not
- * hold for the newest version any more.  Those of older versions over columns
- * that were the same before they changed their type: a list of
- * ObjectAddress *; NIL if there is another key over the columns.
+ * A unique key over these columns of a table does not hold for the newest
+ * version any more.  Those of older versions over columns that were the same
+ * before they changed their type: a list of ObjectAddress *; NIL if there is
+ * another key over the columns.
  */
 List *
 sv_key_twins(Oid relation, List *columns)
@@ -627,6 +637,7 @@ sv_key_twins(Oid relation, List *columns)
 	bool		holds = false;
 	ListCell   *lc;
 
+	columns = successors_of(relation, columns);
 	foreach(lc, RelationGetIndexList(table))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
