@@ -607,22 +607,12 @@ static bool
 is_as_wanted(const Trigger *trigger, const Wanted *wanted, Oid function,
 			 bool strict)
 {
-	ListCell   *lc;
-
-	if (strcmp(trigger->tgname, wanted->name) != 0 ||
-		trigger->tgfoid != function || trigger->tgtype != type_of(wanted) ||
-		(strict && trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN) ||
-		trigger->tgnargs != list_length(wanted->arguments) ||
-		trigger->tgqual == NULL ||
-		!equal(stringToNode(trigger->tgqual), wanted->condition))
-		return false;
-	foreach(lc, wanted->arguments)
-	{
-		if (strcmp(trigger->tgargs[foreach_current_index(lc)],
-				   lfirst(lc)) != 0)
-			return false;
-	}
-	return true;
+	return strcmp(trigger->tgname, wanted->name) == 0 &&
+		trigger->tgfoid == function && trigger->tgtype == type_of(wanted) &&
+		(!strict || trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN) &&
+		sv_hold_has_arguments(trigger, wanted->arguments) &&
+		trigger->tgqual != NULL &&
+		equal(stringToNode(trigger->tgqual), wanted->condition);
 }
 
 /* is a trigger of this module switched off in a partition? */
@@ -723,17 +713,6 @@ make_trigger(Relation table, const Wanted *wanted)
 	CommandCounterIncrement();
 }
 
-/* can it have the triggers itself?  A partition gets those of its parent. */
-static bool
-is_own_table(Oid relation)
-{
-	char		relkind = get_rel_relkind(relation);
-
-	return (relkind == RELKIND_RELATION ||
-			relkind == RELKIND_PARTITIONED_TABLE) &&
-		!get_rel_relispartition(relation);
-}
-
 /* is a table as it must be?  With "mend" it is made so if it is not. */
 static bool
 settle_table(const SvProduct *product, Oid relation, bool strict, bool mend)
@@ -782,7 +761,8 @@ tables_concerned(const SvProduct *product)
 			foreach(lc, sv_contract_is_table(entry->kind) ?
 					entry->constraints : NIL)
 			{
-				if (is_lost(lfirst(lc)) && is_own_table(entry->physical))
+				if (is_lost(lfirst(lc)) &&
+					sv_hold_is_own_table(entry->physical))
 					tables = list_append_unique_oid(tables, entry->physical);
 			}
 		}

@@ -1418,8 +1418,7 @@ loosen_keys(List *kept)
 
 		if (!OidIsValid(table))
 			continue;
-		note_given_up(unit->classId == ConstraintRelationId ?
-					  get_constraint_index(unit->objectId) : unit->objectId);
+		note_given_up(sv_key_index(unit->classId, unit->objectId));
 		loosen_key(unit, table);
 	}
 }

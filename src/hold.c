@@ -275,9 +275,12 @@ put_trigger(Oid relation, const char *product, List *held)
 		sv_contract_touch(RelationRelationId, relation);
 }
 
-/* can it have the trigger itself?  A partition gets that of its parent. */
-static bool
-is_own_table(Oid relation)
+/*
+ * Can a relation have such a trigger itself?  A partition gets that of its
+ * parent.
+ */
+bool
+sv_hold_is_own_table(Oid relation)
 {
 	char		relkind = get_rel_relkind(relation);
 
@@ -346,7 +349,7 @@ sv_hold_column(Oid relation, AttrNumber number)
 	foreach(lc, column.versions != NIL ?
 			find_all_inheritors(relation, NoLock, NULL) : NIL)
 	{
-		if (is_own_table(lfirst_oid(lc)))
+		if (sv_hold_is_own_table(lfirst_oid(lc)))
 			hold_in_table(lfirst_oid(lc), product, &column);
 	}
 }
@@ -382,7 +385,7 @@ sv_hold_rename(Oid relation, const char *from, const char *to)
 
 	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
 	{
-		if (is_own_table(lfirst_oid(lc)))
+		if (sv_hold_is_own_table(lfirst_oid(lc)))
 			rename_in_table(lfirst_oid(lc), from, pstrdup(to));
 	}
 }
@@ -479,6 +482,15 @@ arguments_there(const Trigger *trigger)
 }
 
 /*
+ * Does a trigger say just that, a list of strings?
+ */
+bool
+sv_hold_has_arguments(const Trigger *trigger, List *arguments)
+{
+	return same_texts(arguments_there(trigger), arguments);
+}
+
+/*
  * Note the triggers of a product's tables as they are there: a dump has
  * brought them, without the notes.
  */
@@ -555,7 +567,7 @@ state_of_trigger(const Trigger *trigger, List *arguments)
 	if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN ||
 		(trigger->tgtype & ~TRIGGER_TYPE_DELETE) != type ||
 		trigger->tgnattr > 0 ||
-		!same_texts(arguments_there(trigger), arguments) ||
+		!sv_hold_has_arguments(trigger, arguments) ||
 		!is_condition_for(trigger->tgqual, linitial(arguments),
 						  all_versions(held_of(arguments, NULL))))
 		return SV_TRIGGER_ALTERED;
@@ -672,11 +684,7 @@ sv_hold_table(Relation relation)
 const SvEntry *
 sv_hold_entry(Oid table)
 {
-	const char *name;
-	const SvVersion *version;
-	int32		id = sv_registry_session(&name, &version);
-	SvProduct  *product = id ? sv_catalog_product(name, true) : NULL;
-	SvRelease  *release = product ? sv_catalog_release(product, id) : NULL;
+	SvRelease  *release = sv_registry_session_release();
 
 	return release ? sv_catalog_entry_of(release, table) : NULL;
 }

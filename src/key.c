@@ -78,8 +78,11 @@ PG_FUNCTION_INFO_V1(schemaver_is_first);
  * Keys
  */
 
-static Oid
-index_of(Oid class_id, Oid object)
+/*
+ * The index of a unique constraint, or the index itself.
+ */
+Oid
+sv_key_index(Oid class_id, Oid object)
 {
 	return class_id == ConstraintRelationId ? get_constraint_index(object) :
 		object;
@@ -103,7 +106,7 @@ mark_of(Relation index)
 bool
 sv_key_is_loose(Oid class_id, Oid object)
 {
-	Relation	index = try_relation_open(index_of(class_id, object),
+	Relation	index = try_relation_open(sv_key_index(class_id, object),
 										  AccessShareLock);
 	bool		loose;
 
@@ -311,7 +314,7 @@ make_key(Oid relation, IndexStmt *statement, Oid class_id, Oid former)
 bool
 sv_key_fits(Oid class_id, Oid object, Oid index_id)
 {
-	Relation	key = relation_open(index_of(class_id, object),
+	Relation	key = relation_open(sv_key_index(class_id, object),
 									AccessShareLock);
 	Relation	index = relation_open(index_id, AccessShareLock);
 	int			nkeys = key->rd_index->indnkeyatts;
@@ -353,7 +356,7 @@ Oid
 sv_key_exchange(Oid class_id, Oid object, Oid index)
 {
 	Oid			relation = IndexGetRelation(index, false);
-	char	   *name = get_rel_name(index_of(class_id, object));
+	char	   *name = get_rel_name(sv_key_index(class_id, object));
 	const char *deferring = class_id == ConstraintRelationId ?
 	deferring_text(object) : "";
 	SvIdentity	identity;
@@ -523,7 +526,7 @@ bool
 sv_key_loosen(const SvProduct *product, const SvRelease *current,
 			  const SvRelease *last, bool is_newer, Oid class_id, Oid *object)
 {
-	Relation	index = relation_open(index_of(class_id, *object),
+	Relation	index = relation_open(sv_key_index(class_id, *object),
 									  AccessExclusiveLock);
 	Oid			relation = index->rd_index->indrelid;
 	char	   *name = pstrdup(RelationGetRelationName(index));
@@ -689,7 +692,7 @@ drop_mark(Oid relation, AttrNumber number)
 void
 sv_key_drop(Oid class_id, Oid object)
 {
-	Oid			index_id = index_of(class_id, object);
+	Oid			index_id = sv_key_index(class_id, object);
 	Relation	index = relation_open(index_id, AccessExclusiveLock);
 	Oid			relation = index->rd_index->indrelid;
 	AttrNumber	mark = mark_of(index);
@@ -718,8 +721,8 @@ static void
 remake_key(void *argument)
 {
 	Remade	   *remade = argument;
-	Relation	index = relation_open(index_of(remade->class_id,
-											   remade->object),
+	Relation	index = relation_open(sv_key_index(remade->class_id,
+												   remade->object),
 									  AccessExclusiveLock);
 	IndexStmt  *statement = clone_statement(index);
 
@@ -751,7 +754,7 @@ try_to_remake_key(Remade *remade)
 Oid
 sv_key_tighten(Oid class_id, Oid object, bool force)
 {
-	Oid			index_id = index_of(class_id, object);
+	Oid			index_id = sv_key_index(class_id, object);
 	Oid			relation = IndexGetRelation(index_id, true);
 	Remade		remade = {relation, InvalidAttrNumber, class_id, object};
 	Relation	index;
@@ -798,7 +801,7 @@ pair_of(Oid relation, AttrNumber number)
 bool
 sv_key_exempts(Oid class_id, Oid object, List *releases, bool *is_newer)
 {
-	Relation	index = try_relation_open(index_of(class_id, object),
+	Relation	index = try_relation_open(sv_key_index(class_id, object),
 										  AccessShareLock);
 	AttrNumber	mark = index ? mark_of(index) : InvalidAttrNumber;
 	SvSyncPair *pair = mark ? pair_of(index->rd_index->indrelid, mark) : NULL;
@@ -823,7 +826,7 @@ sv_key_exempts(Oid class_id, Oid object, List *releases, bool *is_newer)
 bool
 sv_key_has_duplicates(Oid class_id, Oid object)
 {
-	Relation	index = relation_open(index_of(class_id, object),
+	Relation	index = relation_open(sv_key_index(class_id, object),
 									  AccessShareLock);
 	Oid			relation = index->rd_index->indrelid;
 	char	   *mark = get_attname(relation, mark_of(index), false);

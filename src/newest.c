@@ -254,11 +254,7 @@ path_of_version(bool always)
 static bool
 is_of_version(Oid function)
 {
-	const char *name;
-	const SvVersion *version;
-	int32		id = sv_registry_session(&name, &version);
-	SvProduct  *product = id ? sv_catalog_product(name, true) : NULL;
-	SvRelease  *release = product ? sv_catalog_release(product, id) : NULL;
+	SvRelease  *release = sv_registry_session_release();
 	ListCell   *lc;
 
 	foreach(lc, release ? sv_catalog_entries_on(function) : NIL)

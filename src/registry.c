@@ -809,6 +809,21 @@ sv_registry_session(const char **product, const SvVersion **version)
 }
 
 /*
+ * The release that sv_registry_session() tells of, read anew; NULL if there is
+ * none.
+ */
+SvRelease *
+sv_registry_session_release(void)
+{
+	const char *name;
+	const SvVersion *version;
+	int32		id = sv_registry_session(&name, &version);
+	SvProduct  *product = id ? sv_catalog_product(name, true) : NULL;
+
+	return product ? sv_catalog_release(product, id) : NULL;
+}
+
+/*
  * Should this session's registration count for what it writes?  A migration's
  * script is nobody's old version, whoever runs it.  Returns what was said
  * before, for the caller to say again, after an error too.

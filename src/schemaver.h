@@ -29,6 +29,7 @@
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/relcache.h"
+#include "utils/reltrigger.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
 
@@ -655,6 +656,7 @@ extern int	sv_registry_count(const SvRelease *release);
 extern List *sv_registry_schemas(void);
 extern int32 sv_registry_session(const char **product,
 								 const SvVersion **version);
+extern SvRelease *sv_registry_session_release(void);
 extern bool sv_registry_set_aside(bool aside);
 extern bool sv_registry_set_newest_code(bool newest);
 extern bool sv_registry_is_newest_code(void);
@@ -737,6 +739,8 @@ extern void sv_hold_settle(const SvProduct *product);
 extern void sv_hold_note_all(const SvProduct *product);
 extern List *sv_hold_tables(const SvProduct *product);
 extern SvTriggerState sv_hold_state(Oid relation, Oid *culprit);
+extern bool sv_hold_is_own_table(Oid relation);
+extern bool sv_hold_has_arguments(const Trigger *trigger, List *arguments);
 extern void sv_hold_restore(Oid relation);
 extern List *sv_hold_versions(const char *text);
 extern char *sv_hold_versions_text(List *versions);
@@ -1035,6 +1039,7 @@ extern void sv_require_free(const SvProduct *product, Oid relation,
  *-------------------------------------------------------------------------
  */
 extern void sv_key_init(void);
+extern Oid	sv_key_index(Oid class_id, Oid object);
 extern bool sv_key_is_loose(Oid class_id, Oid object);
 extern bool sv_key_loosen(const SvProduct *product, const SvRelease *current,
 						  const SvRelease *last, bool is_newer,

@@ -566,8 +566,7 @@ is_made_again(Oid index)
 static void
 settle_unique(const SvPutAway *old)
 {
-	Oid			index = old->class_id == ConstraintRelationId ?
-	get_constraint_index(old->object) : old->object;
+	Oid			index = sv_key_index(old->class_id, old->object);
 	Pair		pair = {old, InvalidOid, NULL, false};
 	SvPutAway	whole = *old;
 	Oid			table;

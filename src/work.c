@@ -547,7 +547,6 @@ complete_contracts(const SvJob *job)
 
 	if (strcmp(job->kind, SV_JOB_BACKFILL) == 0 || !OidIsValid(job->relid))
 		return;
-	PushActiveSnapshot(GetTransactionSnapshot());
 	nestlevel = sv_contract_enter();
 	sv_contract_collect_begin();
 	sv_contract_touch(RelationRelationId, job->relid);
@@ -558,7 +557,6 @@ complete_contracts(const SvJob *job)
 	(void) sv_compat_reconcile(product, sv_catalog_releases(product, true));
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);
-	PopActiveSnapshot();
 }
 
 /* last step */
@@ -971,26 +969,23 @@ do_attach(Work *work)
 							   work->job->text ? work->job->text : ""));
 }
 
-/*
- * A CHECK or foreign key gives way to the one that it is to be.  Both can
- * look alike, so that the row tells whether it has.
- */
 /* versions that have a CHECK which the job has replaced are held to it */
 static void
 settle_checks(const SvJob *job)
 {
 	SvProduct  *product = sv_catalog_product_by_id(job->product_id);
-	int			nestlevel;
+	int			nestlevel = sv_contract_enter();
 
-	PushActiveSnapshot(GetTransactionSnapshot());
-	nestlevel = sv_contract_enter();
 	sv_contract_touch(RelationRelationId, job->relid);
 	sv_contract_relink(sv_catalog_releases(product, true), false);
 	(void) sv_check_settle(product, false);
 	sv_contract_leave(nestlevel);
-	PopActiveSnapshot();
 }
 
+/*
+ * A CHECK or foreign key gives way to the one that it is to be.  Both can
+ * look alike, so that the row tells whether it has.
+ */
 static void
 step_replace(Work *work)
 {
@@ -1556,9 +1551,8 @@ step_create_loosened(Work *work)
 	if (!find_key(work, &key))
 		return;
 	oldcontext = MemoryContextSwitchTo(work->context);
-	statement = sv_key_statement(key.classId == ConstraintRelationId ?
-								 get_constraint_index(key.objectId) :
-								 key.objectId, work->job->text);
+	statement = sv_key_statement(sv_key_index(key.classId, key.objectId),
+								 work->job->text);
 	statement->idxname = work->build->name;
 	statement->concurrent = true;
 	set_local("lock_timeout", "0");
