@@ -15,12 +15,15 @@
  * CONCURRENTLY has transactions of its own, through which only the user can
  * be kept; it restricts itself while it runs what users wrote.
  *
- * Backfill goes through a table by ranges of blocks.  How many blocks a batch
- * has follows from the time that it may take; somebody who waits for one of
- * its rows makes the next ones shorter, and standbys that fall behind make it
- * pause.  Users' triggers do not fire: the rows mean what they meant before.
- * It commits asynchronously: a crash loses the last batches with the position
- * that says so.
+ * Backfill goes through a table by batches, a transaction each, and a batch by
+ * slices of some blocks, a statement of about a millisecond each.  While others
+ * write, it rests after a slice for as long as that took, so that they find the
+ * processor and the disk free in between; a batch ends when it has had its time,
+ * or when somebody waits for one of its rows, who therefore does not wait for
+ * much longer than a slice and a rest take.  Standbys that fall behind make it
+ * pause.  Users' triggers do not fire: the rows mean what they meant before.  It
+ * commits asynchronously: a crash loses the last batches with the position that
+ * says so.
  *
  * A row that was not filled yet, and that somebody updates, may move from a
  * block that is still to come to one that is done.  So a backfill that has a
@@ -48,6 +51,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/dependency.h"
@@ -87,9 +91,10 @@
 #define FIRST_PAUSE_MS		50
 #define LONGEST_PAUSE_MS	5000
 #define LOCK_PAUSE_MS		500
-#define FIRST_BATCH			64	/* blocks */
-#define LARGEST_BATCH		65536
-#define SHORTEST_BATCH_MS	5
+#define SLICE_MS			1
+#define LARGEST_SLICE		1024	/* blocks */
+#define LONGEST_REST_MS		10
+#define REMEMBERED_MS		1000	/* that others have written */
 #define LAG_PAUSE_MS		100
 #define MOST_PASSES			20
 #define NOTICE_MS			5000
@@ -148,17 +153,17 @@ typedef struct Work
 
 	/* backfill's own */
 	BlockNumber position;		/* next block in it */
-	BlockNumber next;			/* the same when the batch is committed */
+	BlockNumber next;			/* the same behind the slice at work */
 	int			pass;			/* how many times through all leaves */
 	char	   *type;			/* of the column */
 	int64		done;			/* blocks done in all leaves */
 	int64		total;
-	BlockNumber batch;			/* blocks of the next one */
-	double		target_ms;		/* time that it may take */
-	ItemPointerData from;		/* the batch, or the row, at work */
+	BlockNumber slice;			/* blocks of the next one */
+	double		batch_ms;		/* time that a batch may take */
+	TransactionId others;		/* theirs that was found last */
+	TimestampTz disturbed;		/* when it was found */
+	ItemPointerData from;		/* the slice, or the row, at work */
 	ItemPointerData to;
-	int64		updated;		/* rows of the batch */
-	bool		contended;		/* somebody waited for it */
 	char	   *key;			/* of the row that fails */
 	const char *end_state;		/* what to leave in the row */
 	char	   *end_error;
@@ -1762,7 +1767,7 @@ step_look_for_missed(Work *work)
 	end_update(&identity);
 }
 
-/* does anybody wait for this transaction? */
+/* does anybody wait for a row of this transaction? */
 static bool
 others_wait(void)
 {
@@ -1775,21 +1780,101 @@ others_wait(void)
 	return LockHasWaiters(&tag, ExclusiveLock, false);
 }
 
-/* update the rows of work->from to work->to */
-static void
-update_range(Work *work)
+static double
+milliseconds_since(TimestampTz then)
+{
+	return (GetCurrentTimestamp() - then) / 1000.0;
+}
+
+/* the statement of update_slice(), to be freed with SPI's context */
+static SPIPlanPtr
+prepare_update(const Work *work)
 {
 	Oid			types[2] = {TIDOID, TIDOID};
+	SPIPlanPtr	plan = SPI_prepare(update_statement(work), 2, types);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare a backfill's statement");
+	return plan;
+}
+
+/* update the rows of work->from to work->to, and return how many */
+static int64
+update_slice(Work *work, SPIPlanPtr plan)
+{
 	Datum		values[2] = {PointerGetDatum(&work->from),
 	PointerGetDatum(&work->to)};
+
+	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "a backfill's statement is no UPDATE");
+	return SPI_processed;
+}
+
+/* the size of the next slice, from the time that one has taken */
+static void
+adapt(Work *work, double ms)
+{
+	double		factor = SLICE_MS / Max(ms, 0.01);
+
+	factor = Min(Max(factor, 0.1), 2.0);
+	work->slice = Min(Max((BlockNumber) (work->slice * factor + 0.5), 1),
+					  LARGEST_SLICE);
+}
+
+/*
+ * Let others have the machine for as long as the last slice has had it, if they
+ * have begun to write in the last second, in this database or another.
+ */
+static void
+rest(Work *work, double ms)
+{
+	TransactionId next = ReadNextTransactionId();
+
+	if (next != work->others)
+	{
+		/* the first look, and a transaction of the job's own, tell nothing */
+		if (TransactionIdIsValid(work->others) &&
+			!TransactionIdIsCurrentTransactionId(next - 1))
+			work->disturbed = GetCurrentTimestamp();
+		work->others = next;
+	}
+	if (milliseconds_since(work->disturbed) < REMEMBERED_MS)
+		pg_usleep((long) (Min(ms, LONGEST_REST_MS) * 1000));
+}
+
+/*
+ * Update slice after slice from work->position on until the batch has to end;
+ * returns how many rows.
+ */
+static int64
+update_batch(Work *work)
+{
+	TimestampTz began = GetCurrentTimestamp();
+	int64		rows = 0;
 	SvIdentity	identity;
+	SPIPlanPtr	plan;
 
 	begin_update(work, &identity);
-	if (SPI_execute_with_args(update_statement(work), 2, types, values, NULL,
-							  false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "a backfill's statement is no UPDATE");
-	work->updated = SPI_processed;
+	plan = prepare_update(work);
+	work->next = work->position;
+	do
+	{
+		TimestampTz then = GetCurrentTimestamp();
+		BlockNumber from = work->next;
+		double		ms;
+
+		CHECK_FOR_INTERRUPTS();
+		work->next += Min(work->slice, work->leaf->blocks - from);
+		ItemPointerSet(&work->from, from, 0);
+		ItemPointerSet(&work->to, work->next, 0);
+		rows += update_slice(work, plan);
+		ms = milliseconds_since(then);
+		adapt(work, ms);
+		rest(work, ms);
+	} while (work->next < work->leaf->blocks && !others_wait() &&
+			 milliseconds_since(began) < work->batch_ms);
 	end_update(&identity);
+	return rows;
 }
 
 /* one batch */
@@ -1797,34 +1882,28 @@ static void
 step_batch(Work *work)
 {
 	SvJob	   *job;
-	BlockNumber from;
-	BlockNumber to;
 
 	if (!read_row(work) || !is_leaf_there(work))
 		return;
 	job = work->job;
-	from = work->position;
-	to = from + Min(work->batch, work->leaf->blocks - from);
-	ItemPointerSet(&work->from, from, 0);
-	ItemPointerSet(&work->to, to, 0);
-	update_range(work);
-	job->rows += work->updated;
-	job->position = to;
+	job->rows += update_batch(work);
+	job->position = work->next;
 	job->blocks_done = work->pass > 1 ? work->total :
-		work->done + (to - from);
+		work->done + (work->next - work->position);
 	job->blocks = work->total;
 	job->leaf = work->leaf->name;
 	job->filenode = work->leaf->filenode;
 	write_row(work);
-	work->contended = others_wait();
-	work->next = to;
 }
 
-/* a part of a batch that has failed, tried only; always to be rolled back */
+/* a part of a slice that has failed, tried only; always to be rolled back */
 static void
 step_try_range(Work *work)
 {
-	update_range(work);
+	SvIdentity	identity;
+
+	begin_update(work, &identity);
+	(void) update_slice(work, prepare_update(work));
 	ereport(ERROR, (errcode(ERRCODE_SUCCESSFUL_COMPLETION),
 					errmsg("rolled back")));
 }
@@ -1887,7 +1966,7 @@ is_of_row(const ErrorData *problem)
 	}
 }
 
-/* does a part of a batch fail on its own? */
+/* does a part of a slice fail on its own? */
 static ErrorData *
 range_fails(Work *work)
 {
@@ -1906,7 +1985,7 @@ range_fails(Work *work)
 }
 
 /*
- * A batch has failed: find the row, and throw the error with its key.  The
+ * A slice has failed: find the row, and throw the error with its key.  The
  * block first: of two halves the first if it fails, else the second.
  */
 static void
@@ -1990,23 +2069,6 @@ wait_for_standbys(Work *work)
 	}
 }
 
-/* the size of the next batch, from the time that one has taken */
-static void
-adapt(Work *work, double ms)
-{
-	double		factor;
-
-	if (work->contended)
-		work->target_ms = Max(work->target_ms / 2, SHORTEST_BATCH_MS);
-	else
-		work->target_ms = Min(work->target_ms * 1.25, batch_time);
-	work->target_ms = Min(work->target_ms, batch_time);
-	factor = work->target_ms / Max(ms, 0.1);
-	factor = Min(Max(factor, 0.1), 2.0);
-	work->batch = Min(Max((BlockNumber) (work->batch * factor), 1),
-					  LARGEST_BATCH);
-}
-
 /* tell a waiting client how far it is */
 static void
 tell_progress(Work *work)
@@ -2024,13 +2086,14 @@ tell_progress(Work *work)
 					job->blocks, job->rows)));
 }
 
-/* one batch with its pauses; errors of a row are thrown with its key */
+/*
+ * One batch with its pauses; errors of a row are thrown with its key.  One that
+ * got in the way of others may take less time when it is tried again.
+ */
 static void
 run_batch(Work *work)
 {
-	TimestampTz began = GetCurrentTimestamp();
 	ErrorData  *problem = try_step(work, step_batch);
-	double		ms = (GetCurrentTimestamp() - began) / 1000.0;
 
 	if (work->stopped || (problem == NULL && work->leaf->gone))
 		return;
@@ -2038,17 +2101,15 @@ run_batch(Work *work)
 	{
 		work->done += work->next - work->position;
 		work->position = work->next;
-		adapt(work, ms);
+		work->batch_ms = Min(work->batch_ms * 1.25, batch_time);
 		tell_progress(work);
-		if (work->contended)
-			sv_lock_pause((long) Max(ms, 1));
 		wait_for_standbys(work);
 		CHECK_FOR_INTERRUPTS();
 		return;
 	}
 	if (is_transient(problem))
 	{
-		work->batch = Max(work->batch / 2, 1);
+		work->batch_ms = Max(work->batch_ms / 2, SLICE_MS);
 		sv_lock_pause(FIRST_PAUSE_MS);
 		return;
 	}
@@ -2086,8 +2147,8 @@ do_backfill(Work *work)
 {
 	run_step(work, step_find_type);
 	run_step(work, step_find_leaves);
-	work->batch = FIRST_BATCH;
-	work->target_ms = batch_time;
+	work->slice = 1;
+	work->batch_ms = batch_time;
 	work->pass = 1;
 	run_pass(work, find_place(work));
 	while (!work->stopped && !is_filled(work))
