@@ -153,13 +153,13 @@ typedef struct Work
 
 	/* backfill's own */
 	BlockNumber position;		/* next block in it */
-	BlockNumber next;			/* the same behind the slice at work */
+	BlockNumber next;			/* of the slice at work */
 	int			pass;			/* how many times through all leaves */
 	char	   *type;			/* of the column */
 	int64		done;			/* blocks done in all leaves */
 	int64		total;
 	BlockNumber slice;			/* blocks of the next one */
-	double		batch_ms;		/* time that a batch may take */
+	BlockNumber limit;			/* the next batch ends before it */
 	TransactionId others;		/* theirs that was found last */
 	TimestampTz disturbed;		/* when it was found */
 	ItemPointerData from;		/* the slice, or the row, at work */
@@ -1843,36 +1843,36 @@ rest(Work *work, double ms)
 }
 
 /*
- * Update slice after slice from work->position on until the batch has to end;
+ * Update slice after slice from work->next on until the batch has to end;
  * returns how many rows.
  */
 static int64
 update_batch(Work *work)
 {
 	TimestampTz began = GetCurrentTimestamp();
+	BlockNumber end = Min(work->limit, work->leaf->blocks);
 	int64		rows = 0;
 	SvIdentity	identity;
 	SPIPlanPtr	plan;
 
 	begin_update(work, &identity);
 	plan = prepare_update(work);
-	work->next = work->position;
 	do
 	{
 		TimestampTz then = GetCurrentTimestamp();
-		BlockNumber from = work->next;
+		BlockNumber to = work->next + Min(work->slice, end - work->next);
 		double		ms;
 
 		CHECK_FOR_INTERRUPTS();
-		work->next += Min(work->slice, work->leaf->blocks - from);
-		ItemPointerSet(&work->from, from, 0);
-		ItemPointerSet(&work->to, work->next, 0);
+		ItemPointerSet(&work->from, work->next, 0);
+		ItemPointerSet(&work->to, to, 0);
 		rows += update_slice(work, plan);
+		work->next = to;
 		ms = milliseconds_since(then);
 		adapt(work, ms);
 		rest(work, ms);
-	} while (work->next < work->leaf->blocks && !others_wait() &&
-			 milliseconds_since(began) < work->batch_ms);
+	} while (work->next < end && !others_wait() &&
+			 milliseconds_since(began) < batch_time);
 	end_update(&identity);
 	return rows;
 }
@@ -2087,21 +2087,24 @@ tell_progress(Work *work)
 }
 
 /*
- * One batch with its pauses; errors of a row are thrown with its key.  One that
- * got in the way of others may take less time when it is tried again.
+ * One batch with its pauses; errors of a row are thrown with its key.  When a
+ * slice could not get its locks, what comes before it is done by itself, and
+ * it is tried again, block by block.
  */
 static void
 run_batch(Work *work)
 {
-	ErrorData  *problem = try_step(work, step_batch);
+	ErrorData  *problem;
 
+	work->next = work->position;
+	problem = try_step(work, step_batch);
 	if (work->stopped || (problem == NULL && work->leaf->gone))
 		return;
 	if (problem == NULL)
 	{
 		work->done += work->next - work->position;
 		work->position = work->next;
-		work->batch_ms = Min(work->batch_ms * 1.25, batch_time);
+		work->limit = InvalidBlockNumber;
 		tell_progress(work);
 		wait_for_standbys(work);
 		CHECK_FOR_INTERRUPTS();
@@ -2109,7 +2112,7 @@ run_batch(Work *work)
 	}
 	if (is_transient(problem))
 	{
-		work->batch_ms = Max(work->batch_ms / 2, SLICE_MS);
+		work->limit = Max(work->next, work->position + 1);
 		sv_lock_pause(FIRST_PAUSE_MS);
 		return;
 	}
@@ -2148,7 +2151,7 @@ do_backfill(Work *work)
 	run_step(work, step_find_type);
 	run_step(work, step_find_leaves);
 	work->slice = 1;
-	work->batch_ms = batch_time;
+	work->limit = InvalidBlockNumber;
 	work->pass = 1;
 	run_pass(work, find_place(work));
 	while (!work->stopped && !is_filled(work))

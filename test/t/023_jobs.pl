@@ -45,6 +45,11 @@ $node->safe_psql('shop', q{
 		END IF;
 		RETURN $1;
 	END $$;
+	CREATE FUNCTION slow(integer) RETURNS integer LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM pg_catalog.pg_sleep(0.003);
+		RETURN $1;
+	END $$;
 	-- what jobs refer to, as it is before any of them
 	CREATE PROCEDURE fresh() LANGUAGE plpgsql AS $$
 	BEGIN
@@ -392,6 +397,24 @@ $node->safe_psql('copy',
 	q{SELECT schemaver.wait_until_ready('1.1.0', timeout => '60 s')});
 is($node->safe_psql('copy', $backfilled), 3000,
 	'a restored job begins at the beginning');
+
+# Who waits for a row of a batch does not wait for the whole of it
+$node->safe_psql('shop', 'CALL fresh()');
+$node->safe_psql('postgres', 'ALTER DATABASE shop SET schemaver.batch_time = 60000');
+$job = leave('backfill', 'b', 'public.slow(a)');
+resume();
+$node->poll_query_until('shop', q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE backend_type = 'schemaver jobs' AND wait_event = 'PgSleep'
+	AND backend_xid IS NOT NULL});
+my $asked = time;
+$node->safe_psql('shop', 'UPDATE person SET a = -1 WHERE id = 1');
+cmp_ok(time - $asked, '<', 3, 'a batch ends for who waits for its rows');
+is(job($job, 'state'), 'running', 'long before it would have ended');
+ready();
+is($node->safe_psql('shop',
+		'SELECT count(*) FROM person WHERE b = a OR (id = 1 AND b = 1)'),
+	3000, 'and the others go on behind it');
+$node->safe_psql('postgres', 'ALTER DATABASE shop RESET schemaver.batch_time');
 
 # A standby that does not keep up
 $node->safe_psql('shop', 'CALL fresh()');
