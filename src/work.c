@@ -2088,8 +2088,8 @@ tell_progress(Work *work)
 
 /*
  * One batch with its pauses; errors of a row are thrown with its key.  When a
- * slice could not get its locks, what comes before it is done by itself, and
- * it is tried again, block by block.
+ * slice fails, what comes before it is done by itself, so that the slice is
+ * tried again alone; where it could not get its locks, block by block.
  */
 static void
 run_batch(Work *work)
@@ -2117,7 +2117,12 @@ run_batch(Work *work)
 		return;
 	}
 	if (is_of_row(problem))
-		report_row(work, problem);
+	{
+		if (work->next == work->position)
+			report_row(work, problem);
+		work->limit = work->next;
+		return;
+	}
 	ReThrowError(problem);
 }
 

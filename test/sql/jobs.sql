@@ -96,7 +96,7 @@ SELECT leave('1.2.0', 'backfill', 'person', 'n', '10 / (a - 1234)');
 SELECT leave('1.2.0', 'validate', 'person', 'nothing');
 CALL schemaver.run_jobs();
 SELECT job, state, error, runs, started, finished FROM jobs WHERE job > 5;
-SELECT count(*) FROM person WHERE n <> a;
+SELECT count(*) FROM person WHERE id >= 1234 AND n <> a;
 SELECT schemaver.register('1.2.0');
 SELECT schemaver.wait_until_ready('1.2.0');
 CREATE ROLE regress_jobs_nobody;
@@ -140,7 +140,7 @@ SELECT schemaver.cancel(8);
 SELECT leave('1.2.0', 'backfill', 'keyless', 'b', 'a +');
 SELECT leave('1.2.0', 'backfill', 'more', 'b', '1');
 SELECT leave('1.2.0', 'index', 'person', 'person_twice',
-	'CREATE UNIQUE INDEX x ON person ((a % 100))');
+	'CREATE UNIQUE INDEX x ON person (greatest(a, 2))');
 SELECT leave('1.2.0', 'index', 'other', 'person',
 	'CREATE INDEX x ON other (id)');
 SELECT leave('1.2.0', 'index', 'extra', 'extra_id',
