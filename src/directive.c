@@ -600,6 +600,7 @@ sv_directive_split(const SvProduct *product, const SvRelease *from,
 								   directive->column))
 			continue;
 		standing = sv_split_read(relation, number);
+		sv_split_check(standing);
 		sv_retype_split(product, from, relation, directive->column);
 		sv_split_remake(standing);
 		tables = list_append_unique_oid(tables, relation);

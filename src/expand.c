@@ -43,6 +43,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
@@ -145,8 +146,86 @@ static object_access_hook_type next_object_access = NULL;
 static post_parse_analyze_hook_type next_post_parse_analyze = NULL;
 static emit_log_hook_type next_emit_log = NULL;
 
+static bool is_running(void);
 static bool is_expanding(void);
 static bool is_index(Oid relation);
+
+/*
+ * The extension itself
+ */
+
+/* a script that takes the ground from under itself could not be recorded */
+static void
+refuse_own_extension(const char *verb)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("a migration cannot %s extension \"%s\", which runs it",
+					verb, SV_SCHEMA),
+			 errhint("Take the statement out of the script, and run it by itself, outside of a migration.")));
+}
+
+/* whatever the words are: CASCADE and DROP OWNED lead here as well */
+static void
+check_own_drop(Oid class_id, Oid object)
+{
+	Oid			extension = sv_catalog_extension(true);
+
+	if (OidIsValid(extension) &&
+		((class_id == ExtensionRelationId && object == extension) ||
+		 getExtensionOfObject(class_id, object) == extension))
+		refuse_own_extension("drop");
+}
+
+static bool
+drops_own_extension(const DropStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->removeType == OBJECT_EXTENSION ||
+			statement->removeType == OBJECT_SCHEMA ? statement->objects : NIL)
+	{
+		if (strcmp(strVal(lfirst(lc)), SV_SCHEMA) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* said at once where the words tell: some of it the server would let pass */
+static void
+check_own_extension(Node *statement)
+{
+	const char *changed = NULL;
+
+	switch (nodeTag(statement))
+	{
+		case T_DropStmt:
+			if (drops_own_extension((DropStmt *) statement))
+				refuse_own_extension("drop");
+			break;
+		case T_AlterExtensionStmt:
+			changed = ((AlterExtensionStmt *) statement)->extname;
+			break;
+		case T_AlterExtensionContentsStmt:
+			changed = ((AlterExtensionContentsStmt *) statement)->extname;
+			break;
+		case T_AlterObjectSchemaStmt:
+			if (((AlterObjectSchemaStmt *) statement)->objectType ==
+				OBJECT_EXTENSION)
+				changed = strVal(((AlterObjectSchemaStmt *) statement)->object);
+			break;
+		case T_RenameStmt:
+			if (((RenameStmt *) statement)->renameType == OBJECT_SCHEMA)
+				changed = ((RenameStmt *) statement)->subname;
+			if (changed && strcmp(changed, SV_RETAINED_SCHEMA) == 0)
+				changed = SV_SCHEMA;
+			break;
+		default:
+			break;
+	}
+	if (changed && strcmp(changed, SV_SCHEMA) == 0)
+		refuse_own_extension("change");
+}
 
 /*
  * The trial
@@ -174,6 +253,8 @@ static void
 see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 		 void *arg)
 {
+	if (access == OAT_DROP && sub_object == 0 && is_running())
+		check_own_drop(class_id, object);
 	if (access == OAT_DROP && class_id == AttrDefaultRelationId &&
 		is_expanding())
 		sv_require_note_default(object);
@@ -2617,6 +2698,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 	List	   *watched = NIL;
 	bool		likes = IsA(pstmt->utilityStmt, CreateStmt);
 
+	if (is_running())
+		check_own_extension(pstmt->utilityStmt);
 	if (concerns_retained(pstmt->utilityStmt))
 		mind_retained(pstmt->utilityStmt);
 	if (is_expanding())
@@ -2868,10 +2951,15 @@ sv_expand_execute(const SvStatement *statement)
  */
 
 static bool
+is_running(void)
+{
+	return migration.product && !migration.ended;
+}
+
+static bool
 is_expanding(void)
 {
-	return migration.product && migration.releases != NIL &&
-		!migration.ended && !in_trial;
+	return is_running() && migration.releases != NIL && !in_trial;
 }
 
 /* tables that hide columns have a view in the current version's schema */

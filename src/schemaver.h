@@ -1190,6 +1190,8 @@ extern List *sv_relabel_tables(const AlterEnumStmt *statement);
 typedef struct SvStanding SvStanding;
 
 extern SvStanding *sv_split_read(Oid relation, AttrNumber number);
+extern List *sv_split_views(const SvStanding *all);
+extern void sv_split_check(const SvStanding *all);
 extern void sv_split_loosen(const SvStanding *all);
 extern void sv_split_remake(SvStanding *all);
 extern void sv_split_return(SvStanding *all);

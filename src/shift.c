@@ -1920,6 +1920,36 @@ last_entry_on(const Shift *shift, Oid physical)
 }
 
 /*
+ * What no version has goes along with the column that it is made of, but not
+ * rows that somebody keeps by hand.
+ */
+static void
+check_standing(const Shift *shift, List *standing)
+{
+	ListCell   *ls;
+	ListCell   *lv;
+
+	foreach(ls, standing)
+	{
+		foreach(lv, sv_split_views(lfirst(ls)))
+		{
+			Oid			view = lfirst_oid(lv);
+
+			if (get_rel_relkind(view) == RELKIND_MATVIEW &&
+				last_entry_on(shift, view) == NULL &&
+				sv_catalog_entry_of(shift->to, view) == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+						 errmsg("version %s of product \"%s\" cannot be made current: materialized view %s would be dropped",
+								shift->to->label, shift->product->name,
+								sv_catalog_relation_name(view)),
+						 errdetail("It was made by hand, of a column that another one is to replace."),
+						 errhint("Drop it, and make it again afterwards.")));
+		}
+	}
+}
+
+/*
  * A table that has come back is as the last version that had it has left it,
  * which need not be "to".
  */
@@ -1966,6 +1996,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	check_owner(&shift);
 	read_defaults(&shift);
 	standing = loosen_standing(make_pairs(&shift, shift.coming));
+	check_standing(&shift, standing);
 	SPI_connect();
 	if (forward)
 		sv_plain_drop(product, from, to);

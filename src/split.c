@@ -148,16 +148,12 @@ read_view(SvStanding *all, Oid view)
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
 	Standing   *standing = stand(RelationRelationId, view);
 
-	if (((Form_pg_class) GETSTRUCT(tuple))->relkind == RELKIND_MATVIEW)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot give a column two meanings while materialized view \"%s\" is made of it",
-						get_rel_name(view)),
-				 errhint("Drop it in a migration before, and make it again in this one.")));
-	command(standing, psprintf("CREATE OR REPLACE VIEW %s%s AS %s",
-							   sv_catalog_relation_name(view),
-							   view_options(tuple),
-							   text_of(pg_get_viewdef, view)));
+	/* a materialized view cannot be replaced: see sv_split_check() */
+	if (((Form_pg_class) GETSTRUCT(tuple))->relkind != RELKIND_MATVIEW)
+		command(standing, psprintf("CREATE OR REPLACE VIEW %s%s AS %s",
+								   sv_catalog_relation_name(view),
+								   view_options(tuple),
+								   text_of(pg_get_viewdef, view)));
 	ReleaseSysCache(tuple);
 	all->views = lappend(all->views, standing);
 	read_column(all, view, InvalidAttrNumber);
@@ -471,6 +467,43 @@ sv_split_read(Oid relation, AttrNumber number)
 }
 
 /*
+ * The views that were taken down, materialized ones too: OIDs, the lowest
+ * first.
+ */
+List *
+sv_split_views(const SvStanding *all)
+{
+	List	   *views = NIL;
+	ListCell   *lc;
+
+	foreach(lc, all->views)
+		views = lappend_oid(views, ((Standing *) lfirst(lc))->object);
+	return views;
+}
+
+/*
+ * Refuse to split a column that cannot be split because of what was taken down
+ * of it: the server has no way to put another query into a materialized view.
+ */
+void
+sv_split_check(const SvStanding *all)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_split_views(all))
+	{
+		Oid			view = lfirst_oid(lc);
+
+		if (get_rel_relkind(view) == RELKIND_MATVIEW)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot give a column two meanings while materialized view \"%s\" is made of it",
+							get_rel_name(view)),
+					 errhint("Drop it in a migration before, and make it again in this one.")));
+	}
+}
+
+/*
  * Making again
  */
 
@@ -591,12 +624,9 @@ remake_others(const SvStanding *all)
 void
 sv_split_remake(SvStanding *all)
 {
-	List	   *views = NIL;
 	ListCell   *lc;
 
-	foreach(lc, all->views)
-		views = lappend_oid(views, ((Standing *) lfirst(lc))->object);
-	sv_replace_keep_views(views);
+	sv_replace_keep_views(sv_split_views(all));
 	SPI_connect();
 	foreach(lc, all->functions)
 		remake(lfirst(lc));
