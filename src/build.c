@@ -189,7 +189,7 @@ is_only(Oid relation, const RangeVar *range)
 
 /*
  * Leave a CREATE INDEX to a job.  False if it is to be done at once: the
- * table is small, or there is such an index already.
+ * table is small, there is such an index already, or the script needs it.
  */
 bool
 sv_build_index(IndexStmt *statement, Oid relation, const char *query)
@@ -205,6 +205,8 @@ sv_build_index(IndexStmt *statement, Oid relation, const char *query)
 	statement = copyObject(statement);
 	statement->concurrent = false;
 	model = try_index(relation, statement, query);
+	if (sv_defer_needs_index(relation, model.name))
+		return false;
 	sv_defer_add(SV_JOB_INDEX, relation, model.name, model.definition, NULL);
 	if (statement->unique)
 		sv_defer_note_check(relation, statement->indexParams,

@@ -289,6 +289,102 @@ is_index_of(const RangeVar *range, Oid relation)
 		IndexGetRelation(index, true) == relation;
 }
 
+/* may words of a script mean what has that name in the schema? */
+static bool
+may_mean(const RangeVar *range, const char *schema, const char *name)
+{
+	return range && strcmp(range->relname, name) == 0 &&
+		(range->schemaname == NULL || strcmp(range->schemaname, schema) == 0);
+}
+
+/* the same of how DROP and COMMENT name it */
+static bool
+may_mean_names(List *names, const char *schema, const char *name)
+{
+	return may_mean(makeRangeVarFromNameList(names), schema, name);
+}
+
+static bool
+alter_names_index(const AlterTableStmt *statement, const char *schema,
+				  const char *name)
+{
+	ListCell   *lc;
+
+	if (may_mean(statement->relation, schema, name))
+		return true;
+	foreach(lc, statement->cmds)
+	{
+		Node	   *def = ((AlterTableCmd *) lfirst(lc))->def;
+
+		if (def && IsA(def, Constraint) && ((Constraint *) def)->indexname &&
+			strcmp(((Constraint *) def)->indexname, name) == 0)
+			return true;
+		if (def && IsA(def, PartitionCmd) &&
+			may_mean(((PartitionCmd *) def)->name, schema, name))
+			return true;
+	}
+	return false;
+}
+
+/* does a statement need an index of that name in the schema? */
+static bool
+names_index(Node *statement, const char *schema, const char *name)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(statement))
+	{
+		case T_DropStmt:
+			foreach(lc, ((DropStmt *) statement)->removeType == OBJECT_INDEX ?
+					((DropStmt *) statement)->objects : NIL)
+			{
+				if (may_mean_names(lfirst(lc), schema, name))
+					return true;
+			}
+			return false;
+		case T_CommentStmt:
+			return ((CommentStmt *) statement)->objtype == OBJECT_INDEX &&
+				may_mean_names(castNode(List,
+										((CommentStmt *) statement)->object),
+							   schema, name);
+		case T_RenameStmt:
+			return may_mean(((RenameStmt *) statement)->relation, schema,
+							name);
+		case T_AlterObjectDependsStmt:
+			return may_mean(((AlterObjectDependsStmt *) statement)->relation,
+							schema, name);
+		case T_ReindexStmt:
+			return may_mean(((ReindexStmt *) statement)->relation, schema,
+							name);
+		case T_AlterTableStmt:
+			return alter_names_index((AlterTableStmt *) statement, schema,
+									 name);
+		default:
+			return false;
+	}
+}
+
+/*
+ * Does a later statement of the script need an index of a table, by its name,
+ * that is about to be made?  It is not to be left to a job then.
+ */
+bool
+sv_defer_needs_index(Oid relation, const char *name)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(relation));
+	ListCell   *lc;
+
+	foreach(lc, deferring.script ? deferring.script->statements : NIL)
+	{
+		SvStatement *statement = lfirst(lc);
+
+		if (statement->number > deferring.number &&
+			names_index(statement->raw->stmt, schema, name))
+			return true;
+	}
+	return false;
+}
+
 /* does a column or constraint that is defined refer to the table? */
 static bool
 refers_to(Node *element, Oid relation)

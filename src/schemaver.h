@@ -956,6 +956,7 @@ extern void sv_defer_forget(void);
 extern bool sv_defer_is_inline(Oid relation);
 extern bool sv_defer_is_left(Oid relation);
 extern bool sv_defer_can(Oid relation, const char *column);
+extern bool sv_defer_needs_index(Oid relation, const char *name);
 extern bool sv_defer_conflicts(Node *statement, Oid relation, bool pending);
 extern void sv_defer_add(const char *kind, Oid relation, const char *name,
 						 const char *text, const char *condition);

@@ -142,6 +142,23 @@ SELECT schemaver.apply($$
 $$, '1.5.0');
 SELECT * FROM queue;
 SELECT conname FROM pg_constraint WHERE conname ~ '^(item|part)_code' ORDER BY 1;
+-- so is an index that the script names again
+SELECT schemaver.apply($$
+	CREATE INDEX named_1 ON item (code); DROP INDEX named_1;
+	CREATE INDEX ON item (code, a); DROP INDEX app.item_code_a_idx;
+	CREATE INDEX named_2 ON item (code); ALTER INDEX named_2 RENAME TO named_3;
+	CREATE INDEX named_4 ON item (code); COMMENT ON INDEX named_4 IS 'code';
+	CREATE INDEX named_5 ON item (code); ALTER INDEX named_5 SET (fillfactor = 50);
+	CREATE UNIQUE INDEX CONCURRENTLY named_6 ON item (code);
+	ALTER TABLE item ADD CONSTRAINT named_7 UNIQUE USING INDEX named_6;
+	CREATE INDEX named_8 ON item (code); REINDEX INDEX named_8;
+	CREATE INDEX named_9 ON item (code);
+	COMMENT ON TABLE item IS 'named_9';
+$$, '1.5.1');
+SELECT * FROM queue;
+CALL schemaver.run_jobs();
+SELECT name, definition FROM shape('app.item') WHERE name ~ 'named|code_a' ORDER BY 1, 2;
+DROP INDEX app.named_3, app.named_4, app.named_5, app.named_8, app.named_9;
 
 -- a job whose version is retired is not to be done
 SELECT schemaver.register('1.5.0');
