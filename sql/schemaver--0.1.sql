@@ -538,7 +538,7 @@ COMMENT ON FUNCTION schemaver.wait_for_drain(schemaver.version, text, interval) 
 	'returns when no instance of that version or an older one is live; an error if that takes longer than the timeout';
 
 --
--- compat.c: reconcile
+-- mend.c: reconcile
 --
 
 CREATE FUNCTION schemaver.reconcile(product text DEFAULT NULL)

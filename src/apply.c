@@ -1196,7 +1196,7 @@ finish(Migration *migration)
 	report_deferred(migration);
 
 	/* versions that have given way may have been the last to need that */
-	if (sv_key_tighten_all(release, supported, false) > 0)
+	if (sv_key_tighten_all(release, supported, false) != NIL)
 		sv_contract_look_again();
 	leave_jobs(migration, release);
 

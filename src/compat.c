@@ -80,7 +80,6 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-PG_FUNCTION_INFO_V1(schemaver_reconcile);
 
 /* a view that must be: everything reconcile needs to make it */
 typedef struct Wanted
@@ -1838,11 +1837,12 @@ sv_compat_compare(const SvProduct *product, List *releases)
 }
 
 /*
- * Reconcile all of a product; links found by name if it is asleep.  With
- * "strict" triggers are switched on again that were switched off.
+ * Reconcile all of a product, whose lock the caller holds; links found by name
+ * if it is asleep.  With "strict" triggers are switched on again that were
+ * switched off.  Returns how much it has changed.
  */
-static int
-reconcile_product(SvProduct *product, bool strict)
+int
+sv_compat_reconcile_all(SvProduct *product, bool strict)
 {
 	List	   *releases = sv_catalog_releases(product, true);
 	SvIdentity	identity;
@@ -1883,7 +1883,7 @@ sv_compat_wake(SvProduct *product)
 	sv_registry_lock_product(product->id);
 	*product = *sv_catalog_product_by_id(product->id);
 	if (!product->awake || sv_catalog_drifted(product))
-		(void) reconcile_product(product, false);
+		(void) sv_compat_reconcile_all(product, false);
 }
 
 /*
@@ -1900,74 +1900,4 @@ sv_compat_open_product(const char *name)
 	if (!product->awake)
 		sv_compat_wake(product);
 	return product;
-}
-
-/*
- * Give the product's tables back the row triggers that were taken away or
- * changed by hand.  Returns how many.  Only who asks for it gets this: who
- * loads data with the triggers off is not to find them on again.
- */
-static int
-mend_triggers(const SvProduct *product)
-{
-	int			mended = 0;
-	Oid			culprit;
-	ListCell   *lc;
-
-	foreach(lc, sv_catalog_synced_tables())
-	{
-		List	   *pairs = sv_sync_noted_pairs(lfirst_oid(lc));
-
-		if (pairs == NIL ||
-			strcmp(((SvSyncPair *) linitial(pairs))->product,
-				   product->name) != 0 ||
-			sv_sync_state(lfirst_oid(lc), &culprit) == SV_TRIGGER_SET)
-			continue;
-		sv_sync_restore(lfirst_oid(lc));
-		mended++;
-	}
-	foreach(lc, sv_hold_tables(product))
-	{
-		if (sv_hold_state(lfirst_oid(lc), &culprit) == SV_TRIGGER_SET)
-			continue;
-		sv_hold_restore(lfirst_oid(lc));
-		mended++;
-	}
-	return mended;
-}
-
-/* unique keys hold for all rows again, where they can */
-static int
-mend_keys(const SvProduct *product)
-{
-	SvRelease  *current;
-	int			mended;
-
-	if (product->current == 0)
-		return 0;
-	sv_contract_collect_begin();
-	current = sv_catalog_release(product, product->current);
-	mended = sv_key_tighten_all(current, sv_catalog_releases(product, true),
-								true);
-	sv_contract_collect_end();
-	return mended;
-}
-
-/*
- * schemaver.reconcile(product) returns integer
- */
-Datum
-schemaver_reconcile(PG_FUNCTION_ARGS)
-{
-	SvProduct  *product;
-	int			changed;
-
-	PreventCommandIfReadOnly("schemaver.reconcile()");
-	product = sv_catalog_product(PG_ARGISNULL(0) ? NULL :
-								 text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
-	sv_registry_lock_product(product->id);
-	product = sv_catalog_product_by_id(product->id);
-	changed = mend_keys(product);
-	changed += reconcile_product(product, true);
-	PG_RETURN_INT32(changed + mend_triggers(product));
 }

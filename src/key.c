@@ -879,13 +879,13 @@ sv_key_violated(const SvRelease *release)
 /*
  * Make all keys hold for all again that the current version knows, whose rows
  * allow it, and that none of the supported releases needs loosened; those of
- * large tables if any size will do.  Returns how many there were.  Locks their
- * tables in AccessExclusiveLock.
+ * large tables if any size will do.  Returns the OIDs of the indexes that
+ * were made for them.  Locks their tables in AccessExclusiveLock.
  */
-int
+List *
 sv_key_tighten_all(const SvRelease *current, List *supported, bool any_size)
 {
-	int			tightened = 0;
+	List	   *tightened = NIL;
 	ListCell   *lt;
 	ListCell   *lc;
 
@@ -911,7 +911,7 @@ sv_key_tighten_all(const SvRelease *current, List *supported, bool any_size)
 			key->object = object;
 			if (key->flavour == CONSTRAINT_PRIMARY)
 				sv_retain_return_unique(lfirst_oid(lt), key);
-			tightened++;
+			tightened = lappend_oid(tightened, sv_key_index(class_id, object));
 		}
 	}
 	return tightened;

@@ -4,10 +4,11 @@
  *	  Constraints that a contract has and the table has lost for the time being.
  *
  * After a rollback, CHECKs and foreign keys that a version demands and another
- * supported one does not know are away until that one is retired.  A migration
- * that comes meanwhile hands them on: the new version's contract has them as
- * well, unless the script drops them, or a column that they are over.  There
- * is nothing in the catalogs for the server to let follow what a script
+ * supported one does not know are away until that one is retired; a foreign
+ * key for longer, if duplicates keep the key that it refers to loosened.  A
+ * migration that comes meanwhile hands them on: the new version's contract has
+ * them as well, unless the script drops them, or a column that they are over.
+ * There is nothing in the catalogs for the server to let follow what a script
  * renames, so it is done here, in the constraint's text.
  *
  * A text is in the names of the versions that have the entry; what it speaks
@@ -19,6 +20,7 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -322,9 +324,21 @@ append_names(StringInfo text, const SvEntry *entry, List *names)
 }
 
 /*
- * The same of those that a foreign key refers to: one may have changed its
- * type since the text was written, and has its name still.
+ * What a column is called now that a foreign key refers to: it may have changed
+ * its type since the text was written, and has its name still.  NULL if it is
+ * gone.
  */
+static char *
+referenced_name(const SvEntry *entry, char *name)
+{
+	char	   *now = entry ? name_now(entry, name) : name;
+
+	if (now == NULL && get_attnum(entry->physical, name) > 0)
+		return name;
+	return now;
+}
+
+/* the same of the columns that a foreign key refers to */
 static bool
 append_referenced(StringInfo text, const SvEntry *entry, List *names)
 {
@@ -333,14 +347,11 @@ append_referenced(StringInfo text, const SvEntry *entry, List *names)
 
 	foreach(lc, names)
 	{
-		char	   *name = strVal(lfirst(lc));
-		char	   *found = entry ? name_now(entry, name) : name;
+		char	   *name = referenced_name(entry, strVal(lfirst(lc)));
 
-		if (found == NULL && get_attnum(entry->physical, name) > 0)
-			found = name;
-		if (found == NULL)
+		if (name == NULL)
 			return false;
-		now = lappend(now, makeString(found));
+		now = lappend(now, makeString(name));
 	}
 	return append_names(text, NULL, now);
 }
@@ -419,15 +430,25 @@ append_options(StringInfo text, const SvEntry *entry, const Constraint *key)
 	return true;
 }
 
+/* the table that a foreign key refers to; *other is its entry, or NULL */
+static Oid
+referenced_table(const SvProduct *product, const SvEntry *entry,
+				 const Constraint *key, const SvEntry **other)
+{
+	const SvRelease *writer = key->pktable->schemaname ?
+	writer_of(product, entry) : NULL;
+
+	*other = referenced_entry(writer, key->pktable);
+	return *other ? (*other)->physical :
+		RangeVarGetRelid(key->pktable, NoLock, true);
+}
+
 static char *
 foreign_key_text(const SvProduct *product, const SvEntry *entry,
 				 const Constraint *key)
 {
-	const SvRelease *writer = key->pktable->schemaname ?
-	writer_of(product, entry) : NULL;
-	const SvEntry *other = referenced_entry(writer, key->pktable);
-	Oid			relation = other ? other->physical :
-	RangeVarGetRelid(key->pktable, NoLock, true);
+	const SvEntry *other;
+	Oid			relation = referenced_table(product, entry, key, &other);
 	StringInfoData text;
 
 	/* what was put away is gone for this version */
@@ -515,6 +536,66 @@ check_text(const SvEntry *entry, const Constraint *check)
 	return text;
 }
 
+static Constraint *
+parse_constraint(const SvPart *constraint)
+{
+	List	   *raw = raw_parser(psprintf("ALTER TABLE t ADD CONSTRAINT c %s",
+										  constraint->type), RAW_PARSE_DEFAULT);
+	AlterTableStmt *statement = (AlterTableStmt *)
+	linitial_node(RawStmt, raw)->stmt;
+
+	return (Constraint *) linitial_node(AlterTableCmd, statement->cmds)->def;
+}
+
+/*
+ * The table that a foreign key refers to which an entry has and its table has
+ * lost; *columns becomes the numbers of the columns there, in their order.
+ * InvalidOid if it is no such constraint, or any of them is gone.
+ */
+static Oid
+find_referenced(const SvProduct *product, const SvEntry *entry,
+				const SvPart *constraint, List **columns)
+{
+	const SvEntry *other;
+	Constraint *key;
+	Oid			relation;
+	ListCell   *lc;
+
+	*columns = NIL;
+	if (!is_lost(constraint) || constraint->flavour != CONSTRAINT_FOREIGN)
+		return InvalidOid;
+	key = parse_constraint(constraint);
+	relation = referenced_table(product, entry, key, &other);
+	foreach(lc, OidIsValid(relation) ? key->pk_attrs : NIL)
+	{
+		char	   *name = referenced_name(other, strVal(lfirst(lc)));
+		AttrNumber	number = name ? get_attnum(relation, name) : 0;
+
+		if (number <= 0)
+			return InvalidOid;
+		*columns = lappend_int(*columns, number);
+	}
+	list_sort(*columns, list_int_cmp);
+	return *columns ? relation : InvalidOid;
+}
+
+/*
+ * Has a table lost a foreign key, which the entry has, to the columns of a
+ * unique index?
+ */
+bool
+sv_lost_awaits(const SvProduct *product, const SvEntry *entry,
+			   const SvPart *constraint, Oid index)
+{
+	List	   *columns;
+	Oid			relation = find_referenced(product, entry, constraint,
+										   &columns);
+
+	return OidIsValid(relation) &&
+		IndexGetRelation(index, true) == relation &&
+		equal(columns, sv_key_columns(index));
+}
+
 /*
  * The text of a constraint that an entry has and its table has lost, in the
  * names of today: what follows ADD CONSTRAINT and its name.  NULL if a column
@@ -524,12 +605,7 @@ char *
 sv_lost_text(const SvProduct *product, const SvEntry *entry,
 			 const SvPart *constraint)
 {
-	List	   *raw = raw_parser(psprintf("ALTER TABLE t ADD CONSTRAINT c %s",
-										  constraint->type), RAW_PARSE_DEFAULT);
-	AlterTableStmt *statement = (AlterTableStmt *)
-	linitial_node(RawStmt, raw)->stmt;
-	Constraint *parsed = (Constraint *)
-	linitial_node(AlterTableCmd, statement->cmds)->def;
+	Constraint *parsed = parse_constraint(constraint);
 	char	   *text = parsed->contype == CONSTR_FOREIGN ?
 	foreign_key_text(product, entry, parsed) : check_text(entry, parsed);
 
@@ -541,7 +617,36 @@ sv_lost_text(const SvProduct *product, const SvEntry *entry,
  * Handing them on
  */
 
-/* is there a supported version for whose sake the constraint is away? */
+/* is the key that a foreign key refers to there, but loosened? */
+static bool
+awaits_loosened(const SvProduct *product, const SvEntry *entry,
+				const SvPart *constraint)
+{
+	List	   *columns;
+	Oid			relation = find_referenced(product, entry, constraint,
+										   &columns);
+	bool		found = false;
+	Relation	table;
+	ListCell   *lc;
+
+	if (!OidIsValid(relation) ||
+		!list_member_oid(sv_contract_marked_tables(), relation))
+		return false;
+	table = relation_open(relation, AccessShareLock);
+	foreach(lc, RelationGetIndexList(table))
+	{
+		found |= !sv_is_hidden(get_rel_name(lfirst_oid(lc))) &&
+			sv_key_is_loose(RelationRelationId, lfirst_oid(lc)) &&
+			equal(columns, sv_key_columns(lfirst_oid(lc)));
+	}
+	relation_close(table, AccessShareLock);
+	return found;
+}
+
+/*
+ * Is there a supported version for whose sake the constraint is away, or a
+ * loosened key that a foreign key waits for?
+ */
 static bool
 has_reason(const SvProduct *product, const SvEntry *then,
 		   const SvPart *constraint)
@@ -564,7 +669,7 @@ has_reason(const SvProduct *product, const SvEntry *then,
 		if (!found)
 			return true;
 	}
-	return false;
+	return awaits_loosened(product, then, constraint);
 }
 
 /* a copy of a lost constraint for a new entry, NULL if it ends here */

@@ -808,19 +808,6 @@ extern Oid	sv_retain_relation_of(const ObjectAddress *object);
 extern void sv_retain_add_unused(List *unused, ObjectAddresses *addresses);
 
 /*-------------------------------------------------------------------------
- * lost.c: constraints that a contract has and the table for now has not
- *-------------------------------------------------------------------------
- */
-extern void sv_lost_init(void);
-extern void sv_lost_begin(void);
-extern void sv_lost_move(Oid relation, AttrNumber from, AttrNumber to);
-extern void sv_lost_note_drop(const SvProduct *product,
-							  const SvRelease *from, Oid constraint);
-extern PlannedStmt *sv_lost_turn(PlannedStmt *pstmt, const SvRelease *from);
-extern char *sv_lost_text(const SvProduct *product, const SvEntry *entry,
-						  const SvPart *constraint);
-
-/*-------------------------------------------------------------------------
  * sync.c: the row trigger that keeps pairs of columns in step
  *-------------------------------------------------------------------------
  */
@@ -1055,9 +1042,24 @@ extern Oid	sv_key_exchange(Oid class_id, Oid object, Oid index);
 extern Oid	sv_key_tighten(Oid class_id, Oid object, bool force);
 extern bool sv_key_exempts(Oid class_id, Oid object, List *releases,
 						   bool *is_newer);
-extern int	sv_key_tighten_all(const SvRelease *current, List *supported,
-							   bool any_size);
+extern List *sv_key_tighten_all(const SvRelease *current, List *supported,
+								bool any_size);
 extern void sv_key_drop(Oid class_id, Oid object);
+
+/*-------------------------------------------------------------------------
+ * lost.c: constraints that a contract has and the table for now has not
+ *-------------------------------------------------------------------------
+ */
+extern void sv_lost_init(void);
+extern void sv_lost_begin(void);
+extern void sv_lost_move(Oid relation, AttrNumber from, AttrNumber to);
+extern void sv_lost_note_drop(const SvProduct *product,
+							  const SvRelease *from, Oid constraint);
+extern PlannedStmt *sv_lost_turn(PlannedStmt *pstmt, const SvRelease *from);
+extern char *sv_lost_text(const SvProduct *product, const SvEntry *entry,
+						  const SvPart *constraint);
+extern bool sv_lost_awaits(const SvProduct *product, const SvEntry *entry,
+						   const SvPart *constraint, Oid index);
 
 /*-------------------------------------------------------------------------
  * archive.c: keep what would be lost with retired versions
@@ -1091,6 +1093,7 @@ extern void sv_compat_retire(const SvProduct *product, List *retiring,
 							 List *staying, List *gaps,
 							 SvArchive *archive, List **needed);
 extern int	sv_compat_reconcile(const SvProduct *product, List *releases);
+extern int	sv_compat_reconcile_all(SvProduct *product, bool strict);
 extern void sv_compat_sync_rights(Oid base);
 extern bool sv_compat_has_view(const SvProduct *product,
 							   const SvRelease *release,
@@ -1394,6 +1397,9 @@ extern List *sv_shift_gaps(const SvProduct *product,
 extern void sv_shift_restore(const SvProduct *product,
 							 const SvRelease *current, List *retired,
 							 List *others, List *gaps);
+extern int	sv_shift_restore_references(const SvProduct *product,
+										const SvRelease *current,
+										List *indexes);
 
 /*-------------------------------------------------------------------------
  * apply.c: run a migration

@@ -2314,3 +2314,93 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 	}
 	SPI_finish();
 }
+
+/* a table's entry with nothing but the foreign keys that waited for these */
+static SvEntry *
+with_awaiting(const SvProduct *product, const SvEntry *entry, List *indexes)
+{
+	SvEntry    *result = memcpy(palloc(sizeof(SvEntry)), entry,
+								sizeof(SvEntry));
+	ListCell   *lc;
+	ListCell   *li;
+
+	result->constraints = NIL;
+	foreach(lc, sv_contract_is_table(entry->kind) ? entry->constraints : NIL)
+	{
+		foreach(li, indexes)
+		{
+			if (sv_lost_awaits(product, entry, lfirst(lc), lfirst_oid(li)))
+				result->constraints =
+					list_append_unique_ptr(result->constraints, lfirst(lc));
+		}
+	}
+	return result;
+}
+
+/* as the owner of the table; how many of them are there then */
+static int
+restore_references(const Shift *shift, const Pair *pair, List *others)
+{
+	int			restored = 0;
+	SvIdentity	identity;
+	ListCell   *lc;
+
+	become_owner_of(pair, &identity);
+	restore_constraints(shift, pair, others, false);
+	validate_constraints(pair);
+	sv_catalog_become_caller(&identity);
+	foreach(lc, pair->coming->constraints)
+	{
+		const SvPart *key = lfirst(lc);
+
+		if (OidIsValid(get_relation_constraint_oid(pair->now->physical,
+												   key->name, true)))
+			restored++;
+	}
+	return restored;
+}
+
+/*
+ * Unique indexes hold for all again: restore the foreign keys to their columns
+ * that the current release has, unless another supported one could not live
+ * with them.  The tables are changed as their owners; rows of large ones are
+ * compared by jobs of the oldest supported release.  Returns how many there
+ * were.  Locks the tables on both sides in ShareRowExclusiveLock; the caller
+ * holds the product's lock, and contracts are collecting.
+ */
+int
+sv_shift_restore_references(const SvProduct *product,
+							const SvRelease *current, List *indexes)
+{
+	List	   *supported = sv_catalog_releases(product, true);
+	Shift		shift = {product, NULL, current, NIL, NIL, NIL, NIL, NIL};
+	const SvRelease *oldest = current;
+	int			nestlevel = sv_contract_enter();
+	int			restored = 0;
+	ListCell   *lc;
+
+	for (int i = 0; i < current->nentries; i++)
+	{
+		SvEntry    *entry =
+		with_awaiting(product, sv_catalog_entry(current->entries[i]), indexes);
+
+		if (entry->constraints != NIL)
+			shift.coming = lappend(shift.coming, entry);
+	}
+	foreach(lc, supported)
+	{
+		if (sv_version_compare(((SvRelease *) lfirst(lc))->version,
+							   oldest->version) < 0)
+			oldest = lfirst(lc);
+	}
+	sv_defer_begin(product, NULL);
+	SPI_connect();
+	foreach(lc, make_pairs(&shift, shift.coming))
+		restored += restore_references(&shift, lfirst(lc),
+									   others_than(current, supported));
+	SPI_finish();
+	sv_jobs_add_deferred(product, oldest, true);
+	sv_defer_end();
+	sv_contract_leave(nestlevel);
+	return restored;
+}

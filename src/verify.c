@@ -313,6 +313,36 @@ is_loosened(const Verification *verification, const SvPart *key)
 		 sv_key_has_duplicates(class_id, key->object));
 }
 
+/* how a CHECK or foreign key comes back that the current version has not */
+static char *
+hint_for_lost(const Verification *verification, const SvEntry *entry,
+			  const SvPart *constraint, const char *table)
+{
+	ListCell   *lt;
+	ListCell   *lc;
+
+	foreach(lt, sv_contract_marked_tables())
+	{
+		const SvEntry *other = sv_catalog_entry_of(verification->current,
+												   lfirst_oid(lt));
+
+		foreach(lc, other ? other->constraints : NIL)
+		{
+			SvPart	   *key = lfirst(lc);
+
+			if (is_loosened(verification, key) &&
+				sv_lost_awaits(verification->product, entry, constraint,
+							   sv_key_index(sv_contract_key_class(key),
+											key->object)))
+				return psprintf("Delete duplicates from %s, then call schemaver.reconcile(%s).",
+								sv_catalog_relation_name(lfirst_oid(lt)),
+								quote_literal_cstr(verification->product->name));
+		}
+	}
+	return psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s.", table,
+					quote_identifier(constraint->name), constraint->type);
+}
+
 static void
 check_relaxed(Verification *verification, const SvEntry *entry)
 {
@@ -348,9 +378,7 @@ check_relaxed(Verification *verification, const SvEntry *entry)
 			add_relaxed(verification, entry,
 						psprintf("The constraint %s is not there: %s.",
 								 quote_identifier(then->name), then->type),
-						psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s.",
-								 table, quote_identifier(then->name),
-								 then->type));
+						hint_for_lost(verification, entry, then, table));
 		else if (constraint && then->flavour == CONSTRAINT_PRIMARY &&
 				 constraint->flavour == CONSTRAINT_UNIQUE &&
 				 !sv_key_is_loose(ConstraintRelationId, constraint->object) &&
