@@ -1992,6 +1992,18 @@ read_pairs(Relation relation)
 }
 
 /*
+ * Are the columns of a pair of a table both there, as far as it has two?
+ */
+bool
+sv_sync_is_whole(Oid relation, const SvSyncPair *pair)
+{
+	return (pair->old_column[0] == '\0' ||
+			get_attnum(relation, pair->old_column) > 0) &&
+		(pair->new_column[0] == '\0' ||
+		 get_attnum(relation, pair->new_column) > 0);
+}
+
+/*
  * The pairs of a table, as its trigger says: a list of SvSyncPair in the
  * order in which they were made, NIL if it has none or does not exist.  In the
  * caller's memory context; locks the table in AccessShareLock meanwhile.
