@@ -53,5 +53,20 @@ TABLE person ORDER BY id;
 TABLE line ORDER BY id;
 SELECT object, finding FROM schemaver.verify(deep => true);
 
+-- a value that is missing is told of by the name that the writer knows
+CREATE TABLE item (id int PRIMARY KEY, price int NOT NULL);
+SELECT schemaver.apply('SELECT 1', '2.1.0');
+SELECT schemaver.register('2.1.0');
+SELECT schemaver.apply('ALTER TABLE item ALTER price TYPE bigint;
+	ALTER TABLE item RENAME price TO cost', '3.0.0');
+INSERT INTO item VALUES (1, 1);
+INSERT INTO item (id) VALUES (2);
+UPDATE item SET price = NULL;
+SELECT schemaver.unregister();
+INSERT INTO item (id) VALUES (2);
+DO $$ DECLARE name text; BEGIN UPDATE public.item SET cost = NULL;
+EXCEPTION WHEN not_null_violation THEN
+	GET STACKED DIAGNOSTICS name = COLUMN_NAME; RAISE '%', name; END $$;
+
 \c :home
 DROP DATABASE regression_habit WITH (FORCE);
