@@ -16,7 +16,8 @@
  * - a column that one of them mentions is written by versions on both sides,
  *	 or computed from something else than the other one;
  * - one depends on settings of who writes, such as his time zone;
- * - a job has yet to fill the column.
+ * - a job has yet to fill the column.  Nothing is wrong then, and nothing is
+ *	 told as long as the job has not failed.
  *
  * Two values are the same if their images are, or else if they look the same
  * to a client: what a dump has brought back may be stored otherwise, 1.0 and
@@ -80,7 +81,9 @@ typedef struct Link
 typedef struct Usage
 {
 	AttrNumber	number;
+	char	   *name;			/* that it has for that version */
 	SvVersion  *version;
+	int32		release_id;		/* the version's */
 } Usage;
 
 typedef struct Comparison
@@ -224,24 +227,63 @@ why_inputs_change(const Comparison *comparison, const SvSyncDirection *one,
 	return NULL;
 }
 
-/* the job that is still to fill one of the columns, or NULL */
-static char *
-why_not_filled(const Comparison *comparison, const SvSyncDirection *one)
+/*
+ * Is a job for a column of the table?  Its name is the one of the version
+ * that the job is for, and need not be there while that one is rolled back.
+ */
+static bool
+fills(const Comparison *comparison, SvJob *job, AttrNumber number)
 {
-	char	   *name = get_attname(comparison->relation, one->target, false);
+	ListCell   *lc;
+
+	if (strcmp(job->kind, SV_JOB_BACKFILL) != 0 ||
+		sv_work_find_relation(job) != comparison->relation)
+		return false;
+	if (strcmp(job->name,
+			   get_attname(comparison->relation, number, false)) == 0)
+		return true;
+	foreach(lc, comparison->usages)
+	{
+		Usage	   *usage = lfirst(lc);
+
+		if (usage->number == number && usage->release_id == job->release_id &&
+			strcmp(usage->name, job->name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* the job that is still to fill a column or has failed to, or NULL */
+static SvJob *
+find_filler(const Comparison *comparison, const SvSyncDirection *one)
+{
 	ListCell   *lc;
 
 	foreach(lc, sv_catalog_jobs())
 	{
-		SvJob	   *job = lfirst(lc);
-
-		if (strcmp(job->kind, SV_JOB_BACKFILL) == 0 &&
-			strcmp(job->name, name) == 0 &&
-			sv_work_find_relation(job) == comparison->relation)
-			return psprintf("Job %d, which fills column %s, is %s.", job->id,
-							quote_identifier(name), job->state);
+		if (fills(comparison, lfirst(lc), one->target))
+			return lfirst(lc);
 	}
 	return NULL;
+}
+
+/* is there a job that will fill the column unless it fails? */
+static bool
+is_being_filled(const Comparison *comparison, const SvSyncDirection *one)
+{
+	SvJob	   *job = find_filler(comparison, one);
+
+	return job && strcmp(job->state, SV_JOB_FAILED) != 0;
+}
+
+/* that a job has failed to fill the column, or NULL */
+static char *
+why_not_filled(const Comparison *comparison, const SvSyncDirection *one)
+{
+	SvJob	   *job = find_filler(comparison, one);
+
+	return job ? psprintf("Job %d has failed to fill column %s.", job->id,
+						  column_name(comparison, one->target)) : NULL;
 }
 
 /* why nothing can be demanded of a link, NULL if it can */
@@ -322,8 +364,12 @@ make_links(Comparison *comparison)
 	{
 		for (int j = 0; j < comparison->nsides; j++)
 		{
-			if (are_linked(comparison, comparison->sides[i].direction,
-						   comparison->sides[j].direction))
+			const SvSyncDirection *up = comparison->sides[i].direction;
+			const SvSyncDirection *down = comparison->sides[j].direction;
+
+			if (are_linked(comparison, up, down) &&
+				!is_being_filled(comparison, up) &&
+				!is_being_filled(comparison, down))
 				add_link(comparison, i, j);
 		}
 	}
@@ -338,7 +384,8 @@ read_usages(Comparison *comparison)
 	MemoryContext context = CurrentMemoryContext;
 
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT DISTINCT p.number, v.version::text "
+	if (SPI_execute_with_args("SELECT DISTINCT p.number, v.version::text,"
+							  "  p.name, v.id "
 							  "FROM schemaver.db_contract_entry AS e"
 							  "  JOIN schemaver.db_contract_part AS p"
 							  "    ON p.entry_id = e.id AND p.kind = 'c'"
@@ -362,6 +409,10 @@ read_usages(Comparison *comparison)
 													&isnull));
 		usage->version =
 			sv_version_parse(SPI_getvalue(tuple, SPI_tuptable->tupdesc, 2));
+		usage->name = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 3);
+		usage->release_id = DatumGetInt32(SPI_getbinval(tuple,
+														SPI_tuptable->tupdesc,
+														4, &isnull));
 		comparison->usages = lappend(comparison->usages, usage);
 		MemoryContextSwitchTo(oldcontext);
 	}
@@ -625,8 +676,9 @@ is_any_demanded(const Comparison *comparison)
 /*
  * Look at all rows of a table, its partitions included but not its heirs,
  * which have a trigger of their own; foreign ones are left out.  Returns a
- * list of SvStray, one for each "up" and "down" that belong together, in the
- * caller's memory context.  Needs an active snapshot.
+ * list of SvStray, one for each "up" and "down" that belong together unless a
+ * job is about to fill one, in the caller's memory context.  Rows are read by
+ * the latest snapshot.
  *
  * Runs what users wrote, as the table's owner.  Locks in AccessShareLock
  * until the transaction ends.  May throw whatever the expressions do that is
@@ -658,8 +710,11 @@ sv_compare_rows(Oid relation)
 		find_all_inheritors(relation, AccessShareLock, NULL) :
 		list_make1_oid(relation);
 
+		/* to see what jobs have filled that were found done */
+		PushActiveSnapshot(GetLatestSnapshot());
 		foreach(lc, parts)
 			compare_part(&comparison, pairs, lfirst_oid(lc));
+		PopActiveSnapshot();
 	}
 	sv_catalog_become_caller(&identity);
 	foreach(lc, comparison.links)

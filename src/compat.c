@@ -1379,9 +1379,13 @@ lock_unused(const SvProduct *product, List *releases, List *objects,
 	sv_lock_take(views, *needed);
 }
 
-/* columns that are gone need not be kept in step any more */
+/*
+ * Columns that are gone need not be kept in step any more.  In tables that
+ * sv_require_free() is still to see, something else may be computed from them;
+ * it does both.
+ */
 static void
-forget_pairs(List *dropped)
+forget_pairs(List *dropped, List *excused)
 {
 	ListCell   *lc;
 	ListCell   *lp;
@@ -1392,18 +1396,14 @@ forget_pairs(List *dropped)
 		List	   *pairs = NIL;
 		List	   *left = NIL;
 
-		if (object->objectSubId == 0)
+		if (object->objectSubId == 0 ||
+			list_member_oid(excused, object->objectId))
 			continue;
 		pairs = sv_sync_pairs(object->objectId);
 		foreach(lp, pairs)
 		{
-			SvSyncPair *pair = lfirst(lp);
-
-			if ((pair->old_column[0] == '\0' ||
-				 get_attnum(object->objectId, pair->old_column) > 0) &&
-				(pair->new_column[0] == '\0' ||
-				 get_attnum(object->objectId, pair->new_column) > 0))
-				left = lappend(left, pair);
+			if (sv_sync_is_whole(object->objectId, lfirst(lp)))
+				left = lappend(left, lfirst(lp));
 		}
 		if (list_length(left) < list_length(pairs))
 			sv_sync_set(object->objectId, left);
@@ -1636,7 +1636,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
 							 PERFORM_DELETION_INTERNAL);
 	free_object_addresses(objects);
 	CommandCounterIncrement();
-	forget_pairs(unused);
+	forget_pairs(unused, excused);
 	sv_catalog_become_caller(&identity);
 	CommandCounterIncrement();
 	foreach(lc, excused)

@@ -3248,13 +3248,19 @@ former_key(const SvEntry *then, const SvEntry *now, const SvPart *part)
 
 /*
  * A primary key that has to be a unique constraint, for as long as older
- * versions may leave its columns NULL, is a primary key all the same.
+ * versions may leave its columns NULL, is a primary key all the same, unless
+ * another one has taken its place.
  */
 static void
 keep_primary_key(const SvEntry *then, SvEntry *now)
 {
 	ListCell   *lc;
 
+	foreach(lc, now->constraints)
+	{
+		if (((SvPart *) lfirst(lc))->flavour == CONSTRAINT_PRIMARY)
+			return;
+	}
 	foreach(lc, now->constraints)
 	{
 		SvPart	   *part = lfirst(lc);

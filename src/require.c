@@ -1500,14 +1500,15 @@ drop_undemanded(const SvProduct *product, Oid relation, const char *column)
 /*
  * Take away from a table what is kept here for versions that are not
  * supported any more: columns are NOT NULL for all, those of "gaps" by a job
- * of the work that runs.  The caller has locked the compatibility views on it.
+ * of the work that runs; columns that are gone are kept in step no more.  The
+ * caller has locked the compatibility views on it.
  */
 void
 sv_require_free(const SvProduct *product, Oid relation, List *gaps)
 {
 	List	   *releases = sv_catalog_releases(product, true);
 	List	   *unneeded;
-	List	   *pairs;
+	List	   *pairs = NIL;
 	ListCell   *lc;
 
 	LockRelationOid(relation, AccessExclusiveLock);
@@ -1516,13 +1517,16 @@ sv_require_free(const SvProduct *product, Oid relation, List *gaps)
 		set_not_null(relation, lfirst(lc), gaps);
 	if (unneeded != NIL)
 		sv_require_promote_keys(product, relation);
-	pairs = needed_pairs(product, releases, relation);
 	foreach(lc, sv_sync_pairs(relation))
 	{
-		if (is_pair_needed(product, releases, lfirst(lc)))
+		SvSyncPair *pair = lfirst(lc);
+
+		if (!sv_sync_is_whole(relation, pair))
 			continue;
-		drop_undemanded(product, relation,
-						((SvSyncPair *) lfirst(lc))->new_column);
+		if (is_pair_needed(product, releases, pair))
+			pairs = lappend(pairs, pair);
+		else
+			drop_undemanded(product, relation, pair->new_column);
 	}
 	sv_sync_set(relation, pairs);
 }

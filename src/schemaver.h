@@ -854,6 +854,7 @@ extern char *sv_sync_label(const SvSyncPair *pair);
 extern void sv_sync_take_sides(const SvProduct *product, List *releases,
 							   const SvRelease *from,
 							   const SvRelease *newest);
+extern bool sv_sync_is_whole(Oid relation, const SvSyncPair *pair);
 extern List *sv_sync_pairs(Oid relation);
 extern char *sv_sync_visible(Oid relation, const char *column);
 extern List *sv_sync_directions(Relation relation, List *pairs);

@@ -630,9 +630,18 @@ waits_for_successor(const Shift *shift, const Pair *pair,
 	return false;
 }
 
+/* a key that stays, but gives way to another primary key */
+static void
+demote_key(const SvPart *now, const SvPart *coming)
+{
+	if (now->flavour == CONSTRAINT_PRIMARY &&
+		coming->flavour == CONSTRAINT_UNIQUE)
+		(void) sv_retain_change_key(now->object, false);
+}
+
 /*
  * Keys are put away without what refers to them: the foreign keys that both
- * versions have follow.
+ * versions have follow.  Others may have gone with a column of another table.
  */
 static void
 drop_constraints(const Shift *shift, const Pair *pair)
@@ -643,17 +652,22 @@ drop_constraints(const Shift *shift, const Pair *pair)
 	{
 		SvPart	   *constraint = part_on(pair->now->constraints,
 										 ((SvPart *) lfirst(lc))->object);
+		SvPart	   *coming;
 
 		if (constraint == NULL || sv_is_hidden(constraint->name) ||
-			is_inherited_constraint(constraint) ||
-			part_on(pair->coming->constraints, constraint->object) ||
-			waits_for_successor(shift, pair, constraint))
+			is_inherited_constraint(constraint))
+			continue;
+		coming = part_on(pair->coming->constraints, constraint->object);
+		if (coming)
+			demote_key(constraint, coming);
+		if (coming || waits_for_successor(shift, pair, constraint))
 			continue;
 		if (strchr("puxi", constraint->flavour))
 			sv_swap_hide_index(constraint->flavour == 'i' ?
 							   RelationRelationId : ConstraintRelationId,
 							   constraint->object);
-		else
+		else if (SearchSysCacheExists1(CONSTROID,
+									   ObjectIdGetDatum(constraint->object)))
 			run(psprintf("ALTER TABLE %s DROP CONSTRAINT %s CASCADE",
 						 pair->table, quote_identifier(constraint->name)));
 	}

@@ -1639,6 +1639,45 @@ form_row(const Run *run, HeapTuple original)
 	return tuple;
 }
 
+static bool
+is_missing(const Run *run, Relation relation, AttrNumber number)
+{
+	return is_null(run, number) &&
+		TupleDescAttr(RelationGetDescr(relation), number - 1)->attnotnull;
+}
+
+/*
+ * Where both columns of a pair are NOT NULL and NULL, the server would tell of
+ * the one that comes first, which may be hidden.  So the error is given here,
+ * in the name that the writer knows, once nothing else can fill them.
+ */
+static void
+check_missing(const Run *run, Relation relation)
+{
+	if (run->plan->is_first)
+		return;
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		const Direction *forward = run->steps[i].forward;
+		const char *table;
+		const char *column;
+
+		if (forward->source == InvalidAttrNumber ||
+			!is_missing(run, relation, forward->source) ||
+			!is_missing(run, relation, forward->target))
+			continue;
+		column = writers_name(run->plan, forward->source, &table);
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+						column, table),
+				 err_generic_string(PG_DIAG_SCHEMA_NAME,
+									get_namespace_name(RelationGetNamespace(relation))),
+				 err_generic_string(PG_DIAG_TABLE_NAME, table),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, column)));
+	}
+}
+
 /*
  * Rows that move between partitions
  *
@@ -1834,6 +1873,7 @@ sync_insert(Run *run, TriggerData *trigdata)
 		return trigdata->tg_trigtuple;
 	copy_row(run, trigdata->tg_trigslot);
 	compute_row(run, NULL, 0, false);
+	check_missing(run, trigdata->tg_relation);
 	return form_row(run, trigdata->tg_trigtuple);
 }
 
@@ -1857,8 +1897,8 @@ first_to_compute(const Run *run, TupleTableSlot *before,
 
 /* compute what has changed between two states of a row */
 static HeapTuple
-sync_change(Run *run, TupleTableSlot *before, TupleTableSlot *after,
-			HeapTuple tuple)
+sync_change(Run *run, Relation relation, TupleTableSlot *before,
+			TupleTableSlot *after, HeapTuple tuple)
 {
 	bool		across = false;
 	int			first;
@@ -1872,6 +1912,7 @@ sync_change(Run *run, TupleTableSlot *before, TupleTableSlot *after,
 		return tuple;
 	copy_row(run, after);
 	compute_row(run, before, across ? 0 : first, across);
+	check_missing(run, relation);
 	return form_row(run, tuple);
 }
 
@@ -1904,11 +1945,12 @@ sync_row(Run *run, TriggerData *trigdata)
 	if (run->as_newest != (shown != NULL))
 		set_steps(run, shown != NULL);
 	if (shown)
-		result = sync_change(run, shown, after, tuple);
+		result = sync_change(run, trigdata->tg_relation, shown, after, tuple);
 	else if (is_insert)
 		result = sync_insert(run, trigdata);
 	else
-		result = sync_change(run, trigdata->tg_trigslot, after, tuple);
+		result = sync_change(run, trigdata->tg_relation,
+							 trigdata->tg_trigslot, after, tuple);
 	if (run->plan->is_first)
 		remember_shown(run, trigdata, result == tuple ? after : run->row);
 	else if (!is_insert && run->plan->nkeys > 0)
@@ -1989,6 +2031,18 @@ read_pairs(Relation relation)
 
 	return trigger ? pairs_of_arguments(relation, trigger->tgnargs,
 										trigger->tgargs) : NIL;
+}
+
+/*
+ * Are the columns of a pair of a table both there, as far as it has two?
+ */
+bool
+sv_sync_is_whole(Oid relation, const SvSyncPair *pair)
+{
+	return (pair->old_column[0] == '\0' ||
+			get_attnum(relation, pair->old_column) > 0) &&
+		(pair->new_column[0] == '\0' ||
+		 get_attnum(relation, pair->new_column) > 0);
 }
 
 /*

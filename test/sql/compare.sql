@@ -323,22 +323,53 @@ SELECT schemaver.cancel(2);
 TABLE tool.jobs;
 TABLE tool.status;
 
--- while jobs are still to fill a column, nothing is demanded of it
-CREATE TABLE large (id int PRIMARY KEY, n int NOT NULL);
-INSERT INTO large SELECT i, i FROM generate_series(1, 100) AS i;
+-- while jobs are still to fill a column, nothing is demanded of it, and
+-- nothing told; nor while they rest, and the column has no name
+CREATE TABLE large (id int PRIMARY KEY, n int NOT NULL, a text, b text);
+INSERT INTO large SELECT i, i, 'a', 'b' FROM generate_series(1, 100) AS i;
 SELECT schemaver.apply('SELECT 4', '5.0.0');
 SELECT schemaver.register('5.0.0');
 SET schemaver.inline_pages = 0;
-SELECT schemaver.apply('ALTER TABLE large ALTER n TYPE bigint', '5.1.0');
+SELECT schemaver.apply($$
+	-- schemaver: up large.ab = a || ' ' || b
+	-- schemaver: down large.a = split_part(ab, ' ', 1)
+	-- schemaver: down large.b = split_part(ab, ' ', 2)
+	ALTER TABLE large ALTER n TYPE bigint, ADD ab text;
+	ALTER TABLE large DROP a, DROP b;
+$$, '5.1.0');
 RESET schemaver.inline_pages;
-SELECT detail FROM schemaver.verify(deep => true) WHERE object ~ 'large';
+CREATE VIEW tool.large AS
+	SELECT finding, detail FROM schemaver.verify(deep => true)
+	WHERE object ~ 'large';
+TABLE tool.large;
 TABLE tool.status;
+SELECT schemaver.rollback('5.0.0');
+TABLE tool.large;
+SELECT schemaver.apply($$
+	-- schemaver: up large.ab = a || ' ' || b
+	-- schemaver: down large.a = split_part(ab, ' ', 1)
+	-- schemaver: down large.b = split_part(ab, ' ', 2)
+	ALTER TABLE large ALTER n TYPE bigint, ADD ab text;
+	ALTER TABLE large DROP a, DROP b;
+$$, '5.1.0');
+
+-- of one that has failed or was cancelled it is
+UPDATE schemaver.db_job SET state = 'running'
+	WHERE kind = 'backfill' AND name = 'ab';
+TABLE tool.large;
+UPDATE schemaver.db_job SET state = 'failed'
+	WHERE kind = 'backfill' AND name = 'ab';
+TABLE tool.large;
+SELECT schemaver.cancel(job) FROM schemaver.jobs WHERE target = 'ab';
+TABLE tool.large;
+SELECT schemaver.retry(job) FROM schemaver.jobs WHERE target = 'ab';
+TABLE tool.large;
 SET client_min_messages = error;
 CALL schemaver.run_jobs();
 RESET client_min_messages;
-SELECT detail FROM schemaver.verify(deep => true) WHERE object ~ 'large';
+TABLE tool.large;
 UPDATE large SET n = 7 WHERE id = 2;
-SELECT detail FROM schemaver.verify(deep => true) WHERE object ~ 'large';
+TABLE tool.large;
 
 \c :home
 DROP DATABASE sv_compare WITH (FORCE);
