@@ -1048,6 +1048,30 @@ report_deferred(const Migration *migration)
 	}
 }
 
+/*
+ * What a version that was rolled back could not live with comes back with its
+ * end, before the script says what it does of it.
+ */
+static void
+restore_for(const Migration *migration, List *forgotten, List *supported)
+{
+	List	   *others = NIL;
+	ListCell   *lc;
+	int			nestlevel;
+
+	if (migration->from == NULL)
+		return;
+	foreach(lc, supported)
+	{
+		if (((SvRelease *) lfirst(lc))->id != migration->from->id)
+			others = lappend(others, lfirst(lc));
+	}
+	nestlevel = sv_contract_enter();
+	sv_shift_restore(migration->product, migration->from, forgotten, others,
+					 NIL);
+	sv_contract_leave(nestlevel);
+}
+
 /* retire what nobody ever registered under, but for the current version */
 static void
 retire_forgotten(Migration *migration)
@@ -1073,6 +1097,7 @@ retire_forgotten(Migration *migration)
 		return;
 	sv_compat_retire(migration->product, forgotten, supported, NIL, NULL,
 					 &migration->needed);
+	restore_for(migration, forgotten, supported);
 }
 
 static void

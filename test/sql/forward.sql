@@ -71,3 +71,34 @@ SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
 WHERE conrelid = 'public.item'::regclass ORDER BY 1;
 \c :home
 DROP DATABASE sv_forward;
+
+-- One that was rolled back and that nobody ever registered under goes with the
+-- next migration; what it could not live with comes back.
+CREATE DATABASE sv_forward;
+\c sv_forward
+SET client_min_messages = warning;
+CREATE EXTENSION schemaver;
+CREATE TABLE parent (id integer PRIMARY KEY);
+CREATE TABLE child (id integer PRIMARY KEY, parent integer REFERENCES parent,
+	amount integer CHECK (amount > 0), name text NOT NULL);
+SELECT schemaver.create_product('shop');
+SELECT schemaver.baseline('1.0.0');
+SELECT schemaver.register('1.0.0');
+SELECT schemaver.unregister();
+SELECT schemaver.apply($$
+ALTER TABLE child DROP CONSTRAINT child_parent_fkey;
+ALTER TABLE child DROP CONSTRAINT child_amount_check;
+ALTER TABLE child ALTER name DROP NOT NULL;
+$$, '2.0.0');
+SELECT schemaver.rollback('1.0.0');
+SELECT schemaver.apply($$
+ALTER TABLE child ADD extra integer;
+$$, '3.0.0');
+SELECT version, status FROM schemaver.versions;
+SELECT conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint
+WHERE conrelid = 'child'::regclass ORDER BY 1;
+SELECT attnotnull FROM pg_attribute
+WHERE attrelid = 'child'::regclass AND attname = 'name';
+SELECT * FROM schemaver.verify();
+\c :home
+DROP DATABASE sv_forward;
