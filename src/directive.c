@@ -222,7 +222,11 @@ parse_told(Told *told, const SvEntry *entry)
  * Pairs
  */
 
-/* the pair that a column is one side of, NULL if there is none */
+/*
+ * The pair that a column is one side of, NULL if there is none.  A column that
+ * a version that was rolled back has in another type is the old one of that
+ * version's pair as well; but the newest version is not on the other side.
+ */
 static SvSyncPair *
 pair_with(List *pairs, const Told *told)
 {
@@ -233,7 +237,8 @@ pair_with(List *pairs, const Told *told)
 	{
 		SvSyncPair *pair = lfirst(lc);
 
-		if (strcmp(told->is_up ? pair->new_column : pair->old_column,
+		if (pair->newest_is_new &&
+			strcmp(told->is_up ? pair->new_column : pair->old_column,
 				   name) == 0)
 			return pair;
 	}
