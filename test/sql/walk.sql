@@ -219,5 +219,41 @@ SELECT schemaver.register('1.2.0', 'till');
 SELECT * FROM account ORDER BY id;
 SELECT schemaver.unregister();
 
+-- a column that goes when it has filled another one for older versions: the
+-- version before writes both, and reads what it has written
+SELECT schemaver.apply($$
+-- schemaver: up account.cents = amount * 100
+ALTER TABLE account ADD cents int;
+$$, '3.0.0', 'till');
+SELECT schemaver.register('3.0.0', 'till');
+SELECT schemaver.apply($$
+-- schemaver: down account.amount = cents / 100
+ALTER TABLE account DROP amount;
+$$, '4.0.0', 'till');
+SELECT schemaver.register('2.0.0', 'till');
+INSERT INTO account VALUES (8, 8);
+SELECT schemaver.register('3.0.0', 'till');
+INSERT INTO account VALUES (9, 9, 777);
+UPDATE account SET cents = 222 WHERE id = 2;
+SELECT schemaver.register('4.0.0', 'till');
+INSERT INTO account VALUES (10, 1000);
+SELECT id, cents FROM account WHERE id IN (2, 8, 9, 10) ORDER BY id;
+SELECT schemaver.register('1.2.0', 'till');
+SELECT * FROM account WHERE id IN (2, 8, 9, 10) ORDER BY id;
+SELECT schemaver.register('3.0.0', 'till');
+SELECT * FROM account WHERE id IN (2, 8, 9, 10) ORDER BY id;
+SELECT schemaver.rollback('3.0.0', 'till');
+SELECT schemaver.register('4.0.0', 'till');
+INSERT INTO account VALUES (11, 1100);
+SELECT schemaver.register('3.0.0', 'till');
+INSERT INTO account VALUES (12, 12, 5);
+SELECT * FROM account WHERE id > 10 ORDER BY id;
+SELECT severity, object, finding FROM schemaver.verify('till');
+SELECT schemaver.unregister();
+SELECT schemaver.retire('4.0.0', 'till');
+SELECT schemaver.retire('2.0.0', 'till');
+SELECT attname FROM pg_attribute WHERE attrelid = 'bank.account'::regclass
+AND attnum > 0 AND NOT attisdropped ORDER BY attnum;
+
 \c :home
 DROP DATABASE sv_walk;
