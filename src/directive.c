@@ -222,9 +222,14 @@ parse_told(Told *told, const SvEntry *entry)
  * Pairs
  */
 
-/* the pair that a column is one side of, NULL if there is none */
+/*
+ * The pair that a column is one side of, NULL if there is none.  A column may
+ * be the old one of other versions' pairs as well, of which some may have been
+ * rolled back; "down" is for the pair of this migration alone, since it tells
+ * what the newest version's writes are to those before.
+ */
 static SvSyncPair *
-pair_with(List *pairs, const Told *told)
+pair_with(List *pairs, const SvRelease *from, const Told *told)
 {
 	char	   *name = get_attname(told->relation, told->number, false);
 	ListCell   *lc;
@@ -233,8 +238,11 @@ pair_with(List *pairs, const Told *told)
 	{
 		SvSyncPair *pair = lfirst(lc);
 
-		if (strcmp(told->is_up ? pair->new_column : pair->old_column,
-				   name) == 0)
+		if (!pair->newest_is_new)
+			continue;
+		if (told->is_up ? strcmp(pair->new_column, name) == 0 :
+			strcmp(pair->old_column, name) == 0 &&
+			strcmp(pair->label, from->label) == 0)
 			return pair;
 	}
 	return NULL;
@@ -337,7 +345,7 @@ settle_up(const SvProduct *product, const SvRelease *from, List *all,
 		  Told *told)
 {
 	List	   *pairs = sv_sync_pairs(told->relation);
-	SvSyncPair *pair = pair_with(pairs, told);
+	SvSyncPair *pair = pair_with(pairs, from, told);
 	Told	   *partner = partner_of(all, told);
 
 	told->used = true;
@@ -386,7 +394,7 @@ static void
 settle_down(const SvProduct *product, const SvRelease *from, Told *told)
 {
 	List	   *pairs = sv_sync_pairs(told->relation);
-	SvSyncPair *pair = pair_with(pairs, told);
+	SvSyncPair *pair = pair_with(pairs, from, told);
 
 	told->used = true;
 	note_told(told);
@@ -403,12 +411,12 @@ settle_down(const SvProduct *product, const SvRelease *from, Told *told)
  * may write as well?  See require.c.
  */
 static bool
-is_for_required(const Told *told)
+is_for_required(const SvRelease *from, const Told *told)
 {
 	HeapTuple	tuple;
 	bool		notnull;
 
-	if (pair_with(sv_sync_pairs(told->relation), told))
+	if (pair_with(sv_sync_pairs(told->relation), from, told))
 		return false;
 	if (!told->is_new)
 		return true;
@@ -454,7 +462,7 @@ sv_directive_settle(const SvProduct *product, const SvRelease *from,
 
 		if (told->used || !told->is_up)
 			continue;
-		if (is_for_required(told) && partner_of(all, told) == NULL)
+		if (is_for_required(from, told) && partner_of(all, told) == NULL)
 			required = lappend(required,
 							   unconstify(SvDirective *, told->directive));
 		else
@@ -519,7 +527,7 @@ sv_directive_value(const SvProduct *product, const SvRelease *from,
 			find_relation(product, from, directive) != relation)
 			continue;
 		told = look_up(product, from, directive, true);
-		if (pair_with(sv_sync_pairs(relation), told))
+		if (pair_with(sv_sync_pairs(relation), from, told))
 			return NULL;
 		parse_told(told, entry);
 		return told->text;

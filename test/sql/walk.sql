@@ -155,5 +155,105 @@ SELECT schemaver.register('13.0.0');
 SELECT b FROM thing WHERE a = 1;
 SELECT schemaver.unregister();
 
+-- a column that means something else from a version on, and of which one that
+-- was rolled back has had another type: either pair has expressions of its own
+CREATE SCHEMA bank;
+CREATE TABLE bank.account (id int PRIMARY KEY, amount int);
+INSERT INTO bank.account VALUES (1, 1);
+SELECT schemaver.create_product('till', ARRAY['bank']);
+SELECT schemaver.baseline('1.0.0', 'till');
+SELECT schemaver.apply('ALTER TABLE account ALTER amount TYPE text', '1.2.0',
+	'till');
+SELECT schemaver.register('1.2.0', 'till');
+SELECT schemaver.rollback('1.0.0', 'till');
+SELECT schemaver.register('1.0.0', 'till');
+SELECT schemaver.apply('CREATE TABLE harmless ()', '2.0.0', 'till');
+SELECT schemaver.register('2.0.0', 'till');
+SELECT schemaver.apply($$
+-- schemaver: up account.amount = amount * 100
+-- schemaver: down account.amount = amount / 100
+UPDATE account SET amount = amount * 100;
+$$, '2.1.0', 'till');
+CREATE FUNCTION pg_temp.seen() RETURNS TABLE (version text, rows text)
+LANGUAGE plpgsql AS $$
+BEGIN
+	FOREACH version IN ARRAY ARRAY['1.0.0', '1.2.0', '2.0.0', '2.1.0'] LOOP
+		PERFORM schemaver.register(version::schemaver.version, 'till');
+		EXECUTE 'SELECT string_agg(id || '': '' || amount, '', '' ORDER BY id)
+			FROM account' INTO rows;
+		RETURN NEXT;
+	END LOOP;
+END $$;
+SELECT schemaver.register('1.0.0', 'till');
+INSERT INTO account VALUES (2, 2);
+SELECT * FROM pg_temp.seen();
+SELECT schemaver.register('1.2.0', 'till');
+INSERT INTO account VALUES (3, '3');
+UPDATE account SET amount = '10' WHERE id = 1;
+SELECT * FROM pg_temp.seen();
+SELECT schemaver.register('2.0.0', 'till');
+INSERT INTO account VALUES (4, 4);
+UPDATE account SET amount = 20 WHERE id = 2;
+SELECT * FROM pg_temp.seen();
+SELECT schemaver.register('2.1.0', 'till');
+INSERT INTO account VALUES (5, 500);
+UPDATE account SET amount = 3000 WHERE id = 3;
+SELECT * FROM pg_temp.seen();
+SELECT severity, object, finding FROM schemaver.verify('till');
+
+-- and so it has after a rollback, and when that version is gone
+SELECT schemaver.rollback('2.0.0', 'till');
+SELECT schemaver.register('2.1.0', 'till');
+UPDATE account SET amount = 4000 WHERE id = 4;
+SELECT schemaver.register('1.2.0', 'till');
+UPDATE account SET amount = '50' WHERE id = 5;
+SELECT * FROM pg_temp.seen();
+SELECT schemaver.unregister();
+SELECT schemaver.retire('2.1.0', 'till');
+SELECT schemaver.register('1.2.0', 'till');
+INSERT INTO account VALUES (6, '6');
+SELECT schemaver.register('2.0.0', 'till');
+INSERT INTO account VALUES (7, 7);
+SELECT * FROM account ORDER BY id;
+SELECT schemaver.register('1.2.0', 'till');
+SELECT * FROM account ORDER BY id;
+SELECT schemaver.unregister();
+
+-- a column that goes when it has filled another one for older versions: the
+-- version before writes both, and reads what it has written
+SELECT schemaver.apply($$
+-- schemaver: up account.cents = amount * 100
+ALTER TABLE account ADD cents int;
+$$, '3.0.0', 'till');
+SELECT schemaver.register('3.0.0', 'till');
+SELECT schemaver.apply($$
+-- schemaver: down account.amount = cents / 100
+ALTER TABLE account DROP amount;
+$$, '4.0.0', 'till');
+SELECT schemaver.register('2.0.0', 'till');
+INSERT INTO account VALUES (8, 8);
+SELECT schemaver.register('3.0.0', 'till');
+INSERT INTO account VALUES (9, 9, 777);
+UPDATE account SET cents = 222 WHERE id = 2;
+SELECT schemaver.register('4.0.0', 'till');
+INSERT INTO account VALUES (10, 1000);
+SELECT id, cents FROM account WHERE id IN (2, 8, 9, 10) ORDER BY id;
+SELECT schemaver.register('1.2.0', 'till');
+SELECT * FROM account WHERE id IN (2, 8, 9, 10) ORDER BY id;
+SELECT schemaver.register('3.0.0', 'till');
+SELECT * FROM account WHERE id IN (2, 8, 9, 10) ORDER BY id;
+SELECT schemaver.rollback('3.0.0', 'till');
+SELECT schemaver.register('4.0.0', 'till');
+INSERT INTO account VALUES (11, 1100);
+SELECT schemaver.register('3.0.0', 'till');
+INSERT INTO account VALUES (12, 12, 5);
+SELECT * FROM account WHERE id > 10 ORDER BY id;
+SELECT severity, object, finding FROM schemaver.verify('till');
+SELECT schemaver.unregister();
+SELECT schemaver.retire('4.0.0', 'till');
+SELECT schemaver.retire('2.0.0', 'till');
+SELECT attname FROM pg_attribute WHERE attrelid = 'bank.account'::regclass
+AND attnum > 0 AND NOT attisdropped ORDER BY attnum;
+
 \c :home
 DROP DATABASE sv_walk;
