@@ -2532,31 +2532,68 @@ check_reserved(Node *statement)
 	}
 }
 
-/* what the row trigger of the parent would have put into these columns */
+/* the string of a list that is the same as this one, or NULL */
+static char *
+find_name(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/*
+ * Fill a column of a pair from the other one, unless that has to be filled
+ * itself first; returns the column's name in "columns", or NULL.
+ */
+static char *
+fill_of_pair(Oid child, const SvSyncPair *pair, List *columns)
+{
+	char	   *older = find_name(columns, pair->old_column);
+	char	   *newer = find_name(columns, pair->new_column);
+	char	   *name = older ? older : newer;
+	char	   *value = older ? pair->down : pair->up;
+
+	if (name == NULL || (older && newer) || *value == '\0')
+		return NULL;
+	if (get_attgenerated(child, get_attnum(child, name)) == '\0')
+	{
+		sv_fill_column(child, name, value, false);
+		sv_observe_note(SV_NOTE_FILL, child, "fill column %s", name);
+	}
+	return name;
+}
+
+/*
+ * What the row trigger of the parent would have put into these columns.  A
+ * chain of pairs is gone along from what the child has.
+ */
 static void
 fill_heir(Oid parent, Oid child, List *columns)
 {
 	int			nestlevel = sv_contract_enter();
-	ListCell   *lp;
+	List	   *pairs = columns != NIL &&
+	get_rel_relkind(child) != RELKIND_FOREIGN_TABLE ?
+	sv_sync_pairs(parent) : NIL;
+	bool		found = true;
 	ListCell   *lc;
 
-	foreach(lp, columns != NIL &&
-			get_rel_relkind(child) != RELKIND_FOREIGN_TABLE ?
-			sv_sync_pairs(parent) : NIL)
+	columns = list_copy(columns);
+	while (found)
 	{
-		SvSyncPair *pair = lfirst(lp);
-
-		foreach(lc, columns)
+		found = false;
+		foreach(lc, pairs)
 		{
-			char	   *name = lfirst(lc);
-			char	   *value = strcmp(pair->old_column, name) == 0 ?
-			pair->down : strcmp(pair->new_column, name) == 0 ? pair->up : "";
+			char	   *filled = fill_of_pair(child, lfirst(lc), columns);
 
-			if (*value == '\0' ||
-				get_attgenerated(child, get_attnum(child, name)) != '\0')
+			if (filled == NULL)
 				continue;
-			sv_fill_column(child, name, value, false);
-			sv_observe_note(SV_NOTE_FILL, child, "fill column %s", name);
+			columns = list_delete_ptr(columns, filled);
+			found = true;
 		}
 	}
 	sv_contract_leave(nestlevel);

@@ -198,3 +198,31 @@ WHERE finding <> 'changed by hand';
 \c postgres
 DROP DATABASE sv_parted WITH (FORCE);
 DROP ROLE sv_parted_owner;
+
+-- a partition that comes late: each column of a chain follows from the next
+CREATE DATABASE sv_parted;
+\c sv_parted
+SET client_min_messages = warning;
+CREATE EXTENSION schemaver;
+CREATE TABLE t (id int, amount int) PARTITION BY RANGE (id);
+CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (100);
+INSERT INTO t VALUES (1, 1);
+SELECT schemaver.create_product('shop');
+SELECT schemaver.baseline('1.0.0');
+SELECT schemaver.register('1.0.0');
+SELECT schemaver.apply('ALTER TABLE t ALTER amount TYPE text', '2.0.0');
+SELECT schemaver.register('2.0.0');
+SELECT schemaver.apply('ALTER TABLE t ALTER amount TYPE numeric
+	USING amount::numeric', '3.0.0');
+SELECT schemaver.register('3.0.0');
+CREATE TABLE t2 (id int, amount numeric);
+INSERT INTO t2 VALUES (101, 101);
+SELECT schemaver.apply('ALTER TABLE t ATTACH PARTITION t2
+	FOR VALUES FROM (100) TO (200)', '3.0.1');
+SELECT schemaver.register('1.0.0');
+SELECT * FROM t ORDER BY id;
+SELECT schemaver.register('2.0.0');
+SELECT * FROM t ORDER BY id;
+SELECT schemaver.verify(deep => true);
+\c postgres
+DROP DATABASE sv_parted WITH (FORCE);
