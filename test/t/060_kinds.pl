@@ -26,6 +26,8 @@ my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->append_conf('postgresql.conf', q{
 session_preload_libraries = 'schemaver'
+# no table may outgrow what retire() makes hold again at once
+schemaver.inline_pages = 100000
 autovacuum_naptime = 1
 });
 $node->start;
