@@ -1055,20 +1055,13 @@ report_deferred(const Migration *migration)
 static void
 restore_for(const Migration *migration, List *forgotten, List *supported)
 {
-	List	   *others = NIL;
-	ListCell   *lc;
 	int			nestlevel;
 
 	if (migration->from == NULL)
 		return;
-	foreach(lc, supported)
-	{
-		if (((SvRelease *) lfirst(lc))->id != migration->from->id)
-			others = lappend(others, lfirst(lc));
-	}
 	nestlevel = sv_contract_enter();
-	sv_shift_restore(migration->product, migration->from, forgotten, others,
-					 NIL);
+	sv_shift_restore(migration->product, migration->from, forgotten,
+					 supported, NIL);
 	sv_contract_leave(nestlevel);
 }
 

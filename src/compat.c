@@ -80,7 +80,6 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-
 /* a view that must be: everything reconcile needs to make it */
 typedef struct Wanted
 {

@@ -106,21 +106,6 @@ is_to_retire(const Retirement *retirement, const SvRelease *release)
 	return side < 0 ? order <= 0 : order >= 0;
 }
 
-/* those that stay but for the current one */
-static List *
-others_of(const Retirement *retirement, List *staying)
-{
-	List	   *others = NIL;
-	ListCell   *lc;
-
-	foreach(lc, staying)
-	{
-		if (((SvRelease *) lfirst(lc))->id != retirement->current->id)
-			others = lappend(others, lfirst(lc));
-	}
-	return others;
-}
-
 /*
  * Jobs of versions that stay fill their columns from what the older ones have.
  */
@@ -198,7 +183,7 @@ prepare(Retirement *retirement)
 	retirement->gaps =
 		list_concat(sv_require_gaps(retirement->product, staying),
 					sv_shift_gaps(retirement->product, retirement->current,
-								  retiring, others_of(retirement, staying)));
+								  retiring, staying));
 	if (!retirement->archive && retirement->gaps == NIL)
 		return;
 	staying = NIL;
@@ -301,7 +286,7 @@ attempt(void *argument)
 					 retirement->archive ? &archived : NULL,
 					 &retirement->needed);
 	sv_shift_restore(retirement->product, retirement->current, retiring,
-					 others_of(retirement, staying), retirement->gaps);
+					 staying, retirement->gaps);
 	sv_hold_settle(retirement->product);
 	sv_plain_forget(retirement->product, NULL);
 	sv_contract_relink(staying, false);

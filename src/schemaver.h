@@ -1394,10 +1394,10 @@ extern void sv_shift_to(const SvProduct *product, const SvRelease *from,
 						const SvRelease *to);
 extern List *sv_shift_gaps(const SvProduct *product,
 						   const SvRelease *current, List *retired,
-						   List *others);
+						   List *staying);
 extern void sv_shift_restore(const SvProduct *product,
 							 const SvRelease *current, List *retired,
-							 List *others, List *gaps);
+							 List *staying, List *gaps);
 extern int	sv_shift_restore_references(const SvProduct *product,
 										const SvRelease *current,
 										List *indexes);

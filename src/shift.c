@@ -2227,15 +2227,16 @@ entries_of_current(const SvRelease *current, List *retired)
 
 /*
  * The columns of large tables that will be NOT NULL again when these releases
- * are retired: a list of SvGap, for sv_require_look().
+ * are retired and those stay: a list of SvGap, for sv_require_look().
  */
 List *
 sv_shift_gaps(const SvProduct *product, const SvRelease *current,
-			  List *retired, List *others)
+			  List *retired, List *staying)
 {
 	int			nestlevel = sv_contract_enter();
 	Shift		shift = {product, NULL, current, NIL, NIL, NIL,
 	sv_swap_pending(product, current), NIL};
+	List	   *others = others_than(current, staying);
 	List	   *gaps = NIL;
 	ListCell   *lp;
 	ListCell   *lc;
@@ -2296,16 +2297,17 @@ restore_columns(const Shift *shift, List *others)
 
 /*
  * Restore what retired releases could not live with of what the current one
- * expects, unless one of the others could not either.  The tables are changed
- * as their owners.  What takes long, and what "gaps" tells of, is left to jobs
+ * expects, unless another of those that stay could not either.  The tables are
+ * changed as their owners.  What takes long, and what "gaps" tells of, is left to jobs
  * of the work that runs.
  */
 void
 sv_shift_restore(const SvProduct *product, const SvRelease *current,
-				 List *retired, List *others, List *gaps)
+				 List *retired, List *staying, List *gaps)
 {
 	Shift		shift = {product, NULL, current, NIL, NIL, NIL,
 	sv_swap_pending(product, current), gaps};
+	List	   *others = others_than(current, staying);
 	ListCell   *lc;
 
 	shift.coming = entries_of_current(current, retired);
