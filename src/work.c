@@ -17,10 +17,10 @@
  *
  * Backfill goes through a table by batches, a transaction each, and a batch by
  * slices of some blocks, a statement of about a millisecond each.  While others
- * write, it rests after a slice for as long as that took, so that they find the
- * processor and the disk free in between; a batch ends when it has had its time,
- * or when somebody waits for one of its rows, who therefore does not wait for
- * much longer than a slice and a rest take.  Standbys that fall behind make it
+ * write, it rests after a slice for some times as long as that took, so that
+ * they find the processor and the disk free in between; a batch ends when it has
+ * had its time, or when somebody waits for one of its rows, who therefore does
+ * not wait for much longer than a slice takes.  Standbys that fall behind make it
  * pause.  Users' triggers do not fire: the rows mean what they meant before.  It
  * commits asynchronously: a crash loses the last batches with the position that
  * says so.
@@ -93,7 +93,8 @@
 #define LOCK_PAUSE_MS		500
 #define SLICE_MS			1
 #define LARGEST_SLICE		1024	/* blocks */
-#define LONGEST_REST_MS		10
+#define LONGEST_REST_MS		50
+#define LOOK_MS				1	/* for who waits, in a rest */
 #define REMEMBERED_MS		1000	/* that others have written */
 #define LAG_PAUSE_MS		100
 #define MOST_PASSES			20
@@ -174,6 +175,7 @@ typedef struct Work
 typedef void (*Step) (Work *work);
 
 static int	batch_time = 100;
+static double batch_rest = 3;
 static int	max_lag = 10000;
 
 /* is this process within a job's DDL? */
@@ -190,6 +192,11 @@ sv_work_init(void)
 							"Batches get shorter while somebody waits for their rows.",
 							&batch_time, 100, 1, 60000,
 							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomRealVariable("schemaver.batch_rest",
+							 "How long a backfill rests while others write, as a multiple of the time that it works.",
+							 "0 lets it never rest.",
+							 &batch_rest, 3, 0, 100,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("schemaver.max_lag",
 							"How far standbys may fall behind before a backfill pauses.",
 							"-1 lets it never pause.",
@@ -1822,11 +1829,10 @@ adapt(Work *work, double ms)
 }
 
 /*
- * Let others have the machine for as long as the last slice has had it, if they
- * have begun to write in the last second, in this database or another.
+ * Have others begun to write in the last second, in this database or another?
  */
-static void
-rest(Work *work, double ms)
+static bool
+others_write(Work *work)
 {
 	TransactionId next = ReadNextTransactionId();
 
@@ -1838,8 +1844,21 @@ rest(Work *work, double ms)
 			work->disturbed = GetCurrentTimestamp();
 		work->others = next;
 	}
-	if (milliseconds_since(work->disturbed) < REMEMBERED_MS)
-		pg_usleep((long) (Min(ms, LONGEST_REST_MS) * 1000));
+	return milliseconds_since(work->disturbed) < REMEMBERED_MS;
+}
+
+/*
+ * Let those who write have the machine, as the last slice has had it for so
+ * many milliseconds; not while they wait for that.
+ */
+static void
+rest(Work *work, double ms)
+{
+	double		left = others_write(work) ?
+		Min(ms * batch_rest, LONGEST_REST_MS) : 0;
+
+	for (; left > 0 && !others_wait(); left -= LOOK_MS)
+		pg_usleep((long) (Min(left, LOOK_MS) * 1000));
 }
 
 /*

@@ -263,6 +263,7 @@ $$, $$ VALUES
 	('schemaver.guard', 'enum', 'superuser', 'mixed', NULL,
 	 '{off,warn,mixed,strict}'),
 	('schemaver.batch_time', 'integer', 'superuser', '100', 'ms', NULL),
+	('schemaver.batch_rest', 'real', 'superuser', '3', NULL, NULL),
 	('schemaver.inline_pages', 'integer', 'user', '1000', '8kB', NULL),
 	('schemaver.job_workers', 'integer', 'superuser', '2', NULL, NULL),
 	('schemaver.lock_retry_for', 'integer', 'user', '60000', 'ms', NULL),
