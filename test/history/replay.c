@@ -1364,21 +1364,23 @@ rows_changed(const Replay *replay, const Statement *statement)
 }
 
 /*
- * Do the rows differ from those of before only in columns that change by
- * themselves, since they tell how long ago something was?
+ * In which column do the rows differ from those of before?  NULL if only in
+ * such as change by themselves, since they tell how long ago something was.
  */
-static bool
-is_of_clock(const Session *session, const Statement *statement)
+static char *
+column_changed(const Session *session, const Statement *statement)
 {
 	const Outcome *before = &statement->outcomes[BEFORE][DIRECT];
 	const Outcome *after = &statement->outcomes[AFTER][DIRECT];
 	bool		moved[MAX_COLUMNS] = {false};
-	bool		all = false;
+	char	   *changed = NULL;
 
-	if (before->nrows != after->nrows ||
-		before->ncolumns != after->ncolumns || after->ncolumns > MAX_COLUMNS)
-		return false;
-	for (int i = 0; i < CLOCK_TRIES && !all; i++)
+	if (before->nrows != after->nrows)
+		return print("%d instead of %d rows", after->nrows, before->nrows);
+	if (before->ncolumns != after->ncolumns || after->ncolumns > MAX_COLUMNS)
+		return print("%d instead of %d columns", after->ncolumns,
+					 before->ncolumns);
+	for (int i = 0; i < CLOCK_TRIES && (i == 0 || changed); i++)
 	{
 		PGresult   *result;
 		Outcome		now = {0};
@@ -1386,17 +1388,21 @@ is_of_clock(const Session *session, const Statement *statement)
 		usleep(500000);
 		result = query(session->conn, statement->text);
 		describe(result, &now);
-		PQclear(result);
-		all = now.ncolumns == after->ncolumns;
+		free(changed);
+		changed = NULL;
 		for (int c = 0; c < after->ncolumns; c++)
 		{
 			moved[c] |= now.ncolumns == after->ncolumns &&
 				now.columns[c] != after->columns[c];
-			all &= moved[c] || before->columns[c] == after->columns[c];
+			if (!moved[c] && before->columns[c] != after->columns[c] &&
+				changed == NULL)
+				changed = print("other values in column %d, %s", c + 1,
+								now.ncolumns ? PQfname(result, c) : "gone");
 		}
+		PQclear(result);
 		forget(&now);
 	}
-	return all;
+	return changed;
 }
 
 /*
@@ -1428,6 +1434,7 @@ judge_session(const Replay *replay, const Session *session)
 		const Statement *statement = &session->statements[i];
 		const char *message;
 		const char *sqlstate = breakage(statement, &message);
+		char	   *changed = NULL;
 
 		if (sqlstate && is_about_data(replay, sqlstate) &&
 			fails_plainly(replay, statement, sqlstate,
@@ -1435,16 +1442,17 @@ judge_session(const Replay *replay, const Session *session)
 			continue;
 		if (sqlstate == NULL && statement->usable &&
 			rows_changed(replay, statement) &&
-			!is_of_clock(session, statement))
+			(changed = column_changed(session, statement)) != NULL)
 		{
 			sqlstate = "rows";
-			message = "the rows are not those of before";
+			message = changed;
 		}
 		if (sqlstate == NULL)
 			continue;
 		if (broken++ < SHOWN)
 			printf("    version %d: BROKEN: %.300s\n        %s: %s\n",
 				   session->version, statement->text, sqlstate, message);
+		free(changed);
 	}
 	if (broken)
 		printf("    version %d: %d of %d statements are BROKEN\n",
