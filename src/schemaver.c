@@ -28,6 +28,7 @@ _PG_init(void)
 	sv_redirect_init();
 	sv_sequence_init();
 	sv_lock_init();
+	sv_names_init();
 	sv_guard_init();
 	sv_defer_init();
 	sv_key_init();

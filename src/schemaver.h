@@ -893,6 +893,12 @@ extern int	sv_check_settle(const SvProduct *product, bool strict);
 extern List *sv_check_astray(const SvProduct *product);
 
 /*-------------------------------------------------------------------------
+ * names.c: errors of constraints, in the names of the version that writes
+ *-------------------------------------------------------------------------
+ */
+extern void sv_names_init(void);
+
+/*-------------------------------------------------------------------------
  * standin.c: what stands in a version schema for what no view can show
  *-------------------------------------------------------------------------
  */
