@@ -175,6 +175,7 @@ CREATE FUNCTION side.try_new() RETURNS SETOF text LANGUAGE sql AS $$
 		$q$INSERT INTO people (id, email) VALUES (3, 1)$q$,
 		$q$INSERT INTO people (id, email) VALUES (3, NULL)$q$,
 		$q$INSERT INTO people (id, email, years) VALUES (3, 3, 0)$q$,
+		$q$INSERT INTO people (id, email, nick, years) VALUES (3, 3, 'a, b', 0)$q$,
 		$q$INSERT INTO people (id, email, nick, city) VALUES (3, 3, 'a', 1)$q$,
 		$q$INSERT INTO seat VALUES (1, 3, 1, NULL)$q$,
 		$q$INSERT INTO deal VALUES (1, 1, 2)$q$,
@@ -186,3 +187,30 @@ SELECT side.try_new();
 SELECT schemaver.unregister();
 SET search_path = shop;
 SELECT side.try_new();
+
+-- types change once more: the chain of columns is followed
+SELECT schemaver.register('2.0.0');
+SELECT schemaver.apply($$
+	ALTER TABLE people ALTER email TYPE bigint;
+	ALTER TABLE people RENAME email TO mail;
+	ALTER TABLE people RENAME CONSTRAINT person_email TO people_mail;
+$$, '3.0.0');
+SELECT side.try($$INSERT INTO people (id, email) VALUES (3, 1)$$);
+SELECT schemaver.register('1.0.0');
+SELECT side.try($$INSERT INTO person VALUES (3, '1')$$);
+SELECT schemaver.unregister();
+SET search_path = shop;
+SELECT side.try($$INSERT INTO people (id, mail) VALUES (3, 1)$$);
+
+-- NOT NULL that an older version is not held to
+SET schemaver.on_missing_value = nullable;
+SELECT schemaver.register('1.0.0');
+SELECT schemaver.apply('ALTER TABLE people ALTER nick SET NOT NULL', '4.0.0');
+SELECT side.try($$INSERT INTO person VALUES (3, '3', 1, NULL, 3)$$);
+SELECT schemaver.register('4.0.0');
+SELECT side.try($$INSERT INTO people (id, mail) VALUES (4, 4)$$);
+SELECT schemaver.unregister();
+
+\c :home
+DROP DATABASE sv_names;
+DROP ROLE sv_names_app;
