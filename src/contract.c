@@ -3145,6 +3145,11 @@ same_parts(List *then, List *now)
 			!same_text(a->type, b->type))
 			return false;
 
+		/* a primary key that the script has made a unique one of that name */
+		if (a->kind == SV_PART_CONSTRAINT && a->flavour != b->flavour &&
+			list_member_oid(replacing_keys, b->object))
+			return false;
+
 		/* a default that was dropped has no object on either side */
 		if (a->kind == SV_PART_COLUMN && !same_default(a, b))
 			return false;
