@@ -751,6 +751,8 @@ extern const SvPart *sv_hold_known(Oid table, const char *column,
 								   const SvEntry **entry);
 extern const char *sv_hold_shown_name(Relation relation,
 									  const SvEntry *entry);
+extern char *sv_hold_row(Relation relation, const Datum *values,
+						 const bool *isnull, const SvEntry *entry);
 extern void sv_hold_note_taken_out(Oid root, const char *what);
 extern bool sv_hold_was_taken_out(Oid root, const char *what);
 

@@ -50,6 +50,8 @@ CREATE TABLE seat (room int, number int, guest int, period int4range,
 		DEFERRABLE INITIALLY DEFERRED);
 CREATE TABLE old (a int CONSTRAINT old_a UNIQUE, b int NOT NULL,
 	CONSTRAINT old_b CHECK (b > 0));
+CREATE TABLE pet (id int, name varchar(70) NOT NULL,
+	age int CONSTRAINT pet_age CHECK (age > 0));
 CREATE TABLE sale (day int NOT NULL, item int, amount int CONSTRAINT sale_amount CHECK (amount > 0),
 	CONSTRAINT sale_key UNIQUE (day, item)) PARTITION BY RANGE (day);
 CREATE TABLE sale_1 PARTITION OF sale FOR VALUES FROM (0) TO (10);
@@ -81,6 +83,8 @@ CREATE FUNCTION side.try_all() RETURNS SETOF text LANGUAGE sql AS $$
 		$q$INSERT INTO old VALUES (1, 2)$q$,
 		$q$INSERT INTO old VALUES (2, NULL)$q$,
 		$q$INSERT INTO old VALUES (2, 0)$q$,
+		$q$INSERT INTO pet VALUES (1, NULL, 1)$q$,
+		$q$INSERT INTO pet VALUES (1, repeat('x', 70), 0)$q$,
 		$q$INSERT INTO sale VALUES (1, 1, 2)$q$,
 		$q$INSERT INTO sale VALUES (1, 2, 0)$q$,
 		$q$INSERT INTO sale VALUES (11, 2, 1)$q$]) AS q,
@@ -111,6 +115,7 @@ SELECT schemaver.apply($$
 	ALTER TABLE seat RENAME CONSTRAINT seat_period TO seat_span;
 	ALTER TABLE seat RENAME CONSTRAINT seat_person TO seat_people;
 	DROP TABLE old;
+	ALTER TABLE pet DROP name, DROP age;
 	ALTER TABLE sale RENAME TO deal;
 	ALTER TABLE deal RENAME item TO thing;
 	ALTER TABLE deal RENAME day TO date;
