@@ -34,6 +34,8 @@
  */
 #include "schemaver.h"
 
+#include <ctype.h>
+
 #include "access/attmap.h"
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -66,7 +68,8 @@ typedef struct Seen
 {
 	Oid			relation;		/* as the server tells of it */
 	Oid			table;			/* of a partition its root */
-	const SvEntry *entry;		/* NULL: the version does not know it */
+	const SvEntry *entry;		/* of the current version if that of the writer
+								 * does not know it; NULL if none does */
 } Seen;
 
 static post_parse_analyze_hook_type next_post_parse_analyze = NULL;
@@ -106,7 +109,9 @@ see_table(Seen *seen, Oid relation)
 	seen->table = sv_hold_table(table);
 	relation_close(table, NoLock);
 	seen->entry = sv_registry_session(&product, &version) ?
-		sv_hold_entry(seen->table) : current_entry(seen->table);
+		sv_hold_entry(seen->table) : NULL;
+	if (seen->entry == NULL)
+		seen->entry = current_entry(seen->table);
 }
 
 static const char *
@@ -202,7 +207,8 @@ kind_of(char flavour)
 
 /*
  * The name of a constraint or unique index of the table.  Where the version
- * does not have it, of the one that it has over the same columns.
+ * does not have it, of the one that it has over the same columns.  A key of a
+ * partition keeps its own.
  */
 static const char *
 shown_constraint(const Seen *seen, const char *name, Oid object,
@@ -214,12 +220,13 @@ shown_constraint(const Seen *seen, const char *name, Oid object,
 	{
 		const SvPart *part = lfirst(lc);
 
-		if (part->object == object)
+		if (OidIsValid(object) && part->object == object)
 			return part->name;
 	}
 	if (!sv_is_hidden(name))
 		return name;
-	foreach(lc, seen->entry && columns ? seen->entry->constraints : NIL)
+	foreach(lc, seen->entry && seen->relation == seen->table && columns ?
+			seen->entry->constraints : NIL)
 	{
 		const SvPart *part = lfirst(lc);
 
@@ -266,7 +273,8 @@ referenced_table(Oid constraint)
 	Oid			table = HeapTupleIsValid(tuple) ?
 	((Form_pg_constraint) GETSTRUCT(tuple))->confrelid : InvalidOid;
 
-	ReleaseSysCache(tuple);
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
 	return table;
 }
 
@@ -274,7 +282,8 @@ referenced_table(Oid constraint)
 static const char *
 shown_check(const Seen *seen, const char *name, char flavour)
 {
-	Oid			object = get_relation_constraint_oid(seen->table, name, true);
+	Oid			object =
+	get_relation_constraint_oid(seen->table, name, true);
 
 	return shown_constraint(seen, name, object, flavour,
 							OidIsValid(object) && flavour != CONSTRAINT_CHECK ?
@@ -284,17 +293,6 @@ shown_check(const Seen *seen, const char *name, char flavour)
 /*
  * Keys
  */
-
-/* the mark of a loosened key, InvalidAttrNumber if it is none */
-static AttrNumber
-mark_of(Relation index)
-{
-	Form_pg_index form = index->rd_index;
-	AttrNumber	last = form->indkey.values[form->indnkeyatts - 1];
-
-	return last > 0 && sv_contract_is_mark(form->indrelid, last) ? last :
-		InvalidAttrNumber;
-}
 
 /* the view of the version's on the table, by the columns' numbers there */
 static Oid
@@ -341,37 +339,78 @@ map_to_view(const Seen *seen, List *columns)
 	return map;
 }
 
+/* put another name into a text for one that is hidden, which nothing else is */
+static char *
+replace_hidden(const char *text, const char *hidden, const char *name)
+{
+	StringInfoData result;
+	const char *at;
+
+	initStringInfo(&result);
+	while ((at = strstr(text, hidden)) != NULL)
+	{
+		const char *after = at + strlen(hidden);
+		bool		longer = isalnum((unsigned char) *after) || *after == '_';
+
+		appendBinaryStringInfo(&result, text, at - text);
+		appendStringInfoString(&result, longer ? hidden : name);
+		text = after;
+	}
+	appendStringInfoString(&result, text);
+	return result.data;
+}
+
+/* an expression as the server shows it, without what is hidden */
+static const char *
+without_hidden(const Seen *seen, const char *shown, List *vars)
+{
+	ListCell   *lc;
+
+	foreach(lc, vars)
+	{
+		AttrNumber	number = ((Var *) lfirst(lc))->varattno;
+		char	   *name = get_attname(seen->relation, number, false);
+
+		if (sv_is_hidden(name))
+			shown = replace_hidden(shown, quote_identifier(name),
+								   quote_identifier(shown_column(seen, name)));
+	}
+	return shown;
+}
+
 /*
  * An expression of an index as the server shows it, in the names of the
- * version's view; just as it is shown if the view does not have all of it.
+ * version's view, if that has all of it.
  */
 static const char *
 shown_expression(const Seen *seen, const char *shown, Node *expression)
 {
 	List	   *columns = NIL;
 	Oid			view = find_view(seen, &columns);
-	AttrMap    *map;
+	AttrMap    *map = map_to_view(seen, columns);
+	List	   *vars = pull_var_clause(expression, 0);
 	ListCell   *lc;
 	bool		whole_row;
-	char	   *remade;
+	Datum		remade;
 
-	if (!OidIsValid(view))
-		return shown;
-	map = map_to_view(seen, columns);
-	foreach(lc, pull_var_clause(expression, 0))
+	foreach(lc, vars)
 	{
 		AttrNumber	number = ((Var *) lfirst(lc))->varattno;
 
-		if (number <= 0 || map->attnums[number - 1] == InvalidAttrNumber)
+		if (number <= 0)
 			return shown;
+		if (map->attnums[number - 1] == InvalidAttrNumber)
+			return without_hidden(seen, shown, vars);
 	}
+	if (!OidIsValid(view))
+		return shown;
 	expression = map_variable_attnos(expression, 1, 0, map, InvalidOid,
 									 &whole_row);
-	remade = TextDatumGetCString(OidFunctionCall3(F_PG_GET_EXPR_PG_NODE_TREE_OID_BOOL,
-												CStringGetTextDatum(nodeToString(expression)),
-												ObjectIdGetDatum(view),
-												BoolGetDatum(true)));
-	return shown[0] == '(' ? psprintf("(%s)", remade) : remade;
+	remade = OidFunctionCall3(F_PG_GET_EXPR_PG_NODE_TREE_OID_BOOL,
+							  CStringGetTextDatum(nodeToString(expression)),
+							  ObjectIdGetDatum(view), BoolGetDatum(true));
+	return psprintf(shown[0] == '(' ? "(%s)" : "%s",
+					TextDatumGetCString(remade));
 }
 
 /* a column of an index, counted from 1, as the version calls it */
@@ -398,7 +437,7 @@ static const char *
 shown_key(const Seen *seen, Relation index)
 {
 	Form_pg_index form = index->rd_index;
-	int			nkeys = form->indnkeyatts - (mark_of(index) ? 1 : 0);
+	int			nkeys = form->indnkeyatts - (sv_key_mark(index) ? 1 : 0);
 	List	   *expressions = RelationGetIndexExpressions(index);
 	ListCell   *next = list_head(expressions);
 	StringInfoData text;
@@ -424,7 +463,7 @@ index_columns(const Seen *seen, Relation index)
 	Form_pg_index form = index->rd_index;
 	List	   *columns = NIL;
 
-	for (int i = 0; i < form->indnkeyatts - (mark_of(index) ? 1 : 0); i++)
+	for (int i = 0; i < form->indnkeyatts - (sv_key_mark(index) ? 1 : 0); i++)
 	{
 		if (form->indkey.values[i] == 0)
 			return NIL;
@@ -506,7 +545,7 @@ set_names(ErrorData *error, const Seen *seen)
  * Rows
  */
 
-/* the columns of a table that are shown in a row: char * */
+/* the columns of a table that are shown in a row: strings */
 static List *
 columns_of(Oid relation)
 {
@@ -518,13 +557,13 @@ columns_of(Oid relation)
 	{
 		if (!TupleDescAttr(desc, i)->attisdropped)
 			columns = lappend(columns,
-							  pstrdup(NameStr(TupleDescAttr(desc, i)->attname)));
+							  makeString(get_attname(relation, i + 1, false)));
 	}
 	relation_close(table, NoLock);
 	return columns;
 }
 
-/* the parts of a list in parentheses, "(1, two)"; NIL if it is no such list */
+/* the parts of a list, "(1, two)", as strings; NIL if it is no such list */
 static List *
 parts_of(const char *list)
 {
@@ -539,27 +578,10 @@ parts_of(const char *list)
 	while ((comma = strstr(rest, ", ")) != NULL)
 	{
 		*comma = '\0';
-		parts = lappend(parts, rest);
+		parts = lappend(parts, makeString(rest));
 		rest = comma + 2;
 	}
-	return lappend(parts, rest);
-}
-
-/* do two lists of texts say the same? */
-static bool
-equal_texts(List *a, List *b)
-{
-	ListCell   *la;
-	ListCell   *lb;
-
-	if (list_length(a) != list_length(b))
-		return false;
-	forboth(la, a, lb, b)
-	{
-		if (strcmp(lfirst(la), lfirst(lb)) != 0)
-			return false;
-	}
-	return true;
+	return lappend(parts, makeString(rest));
 }
 
 /* where a text stands in a list, -1 if it does not */
@@ -570,7 +592,7 @@ place_of(List *texts, const char *text)
 
 	foreach(lc, texts)
 	{
-		if (text && strcmp(lfirst(lc), text) == 0)
+		if (text && strcmp(strVal(lfirst(lc)), text) == 0)
 			return foreach_current_index(lc);
 	}
 	return -1;
@@ -590,7 +612,7 @@ read_row(const Seen *seen, const char *row, List **columns, List **values,
 	*columns = columns_of(seen->table);
 	*values = parts_of(row);
 	*named = false;
-	if (!equal_texts(*columns, columns_of(seen->relation)))
+	if (!equal(*columns, columns_of(seen->relation)))
 		return false;
 	if (list_length(*values) == list_length(*columns))
 		return true;
@@ -631,7 +653,7 @@ shown_row(const Seen *seen, const char *row)
 			continue;
 		appendStringInfo(&names, "%s%s", names.len ? ", " : "", part->name);
 		appendStringInfo(&text, "%s%s", text.len ? ", " : "",
-						 (char *) list_nth(values, place));
+						 strVal(list_nth(values, place)));
 	}
 	return named ? psprintf("(%s) = (%s)", names.data, text.data) :
 		psprintf("(%s)", text.data);
@@ -676,7 +698,8 @@ tell_unique(ErrorData *error, const Seen *seen)
 	if (index == NULL)
 		return;
 	key = pg_get_indexdef_columns(RelationGetRelid(index), true);
-	key = psprintf("(%s)=(%s)", key, mark_of(index) ? UNKNOWN ", t" : UNKNOWN);
+	key = psprintf(sv_key_mark(index) ? "(%s)=(" UNKNOWN ", t)" :
+				   "(%s)=(" UNKNOWN ")", key);
 	if (find_unknown(error->detail, psprintf(model, key), found))
 		error->detail = psprintf(model,
 								 psprintf("(%s)=(%s)", shown_key(seen, index),
@@ -858,7 +881,7 @@ tell_referring(ErrorData *error, const Seen *seen, const Seen *other,
 	error->message = psprintf(text, shown_table(seen), shown);
 }
 
-/* a row has gone that others refer to */
+/* a row has gone that others refer to, from a table or a partition of it */
 static void
 tell_referred(ErrorData *error, const Seen *seen, const Seen *other,
 			  List *columns, const char *shown)
@@ -877,8 +900,12 @@ tell_referred(ErrorData *error, const Seen *seen, const Seen *other,
 								 found[0], shown_table(seen));
 	else if (is_text(error->detail, psprintf(bare, name)))
 		error->detail = psprintf(bare, shown_table(seen));
-	error->message = psprintf(text, shown_table(other), shown,
-							  shown_table(seen));
+	if (find_unknown(error->message,
+					 psprintf(text, UNKNOWN, error->constraint_name, name),
+					 found))
+		error->message =
+			psprintf(text, strcmp(found[0], get_rel_name(other->relation)) == 0 ?
+					 shown_table(other) : found[0], shown, shown_table(seen));
 }
 
 static void

@@ -895,12 +895,6 @@ extern int	sv_check_settle(const SvProduct *product, bool strict);
 extern List *sv_check_astray(const SvProduct *product);
 
 /*-------------------------------------------------------------------------
- * names.c: errors of constraints, in the names of the version that writes
- *-------------------------------------------------------------------------
- */
-extern void sv_names_init(void);
-
-/*-------------------------------------------------------------------------
  * standin.c: what stands in a version schema for what no view can show
  *-------------------------------------------------------------------------
  */
@@ -1037,6 +1031,7 @@ extern void sv_require_free(const SvProduct *product, Oid relation,
  */
 extern void sv_key_init(void);
 extern Oid	sv_key_index(Oid class_id, Oid object);
+extern AttrNumber sv_key_mark(Relation index);
 extern bool sv_key_is_loose(Oid class_id, Oid object);
 extern bool sv_key_loosen(const SvProduct *product, const SvRelease *current,
 						  const SvRelease *last, bool is_newer,
@@ -1054,6 +1049,12 @@ extern bool sv_key_exempts(Oid class_id, Oid object, List *releases,
 extern List *sv_key_tighten_all(const SvRelease *current, List *supported,
 								bool any_size);
 extern void sv_key_drop(Oid class_id, Oid object);
+
+/*-------------------------------------------------------------------------
+ * names.c: errors of constraints, in the names of the version that writes
+ *-------------------------------------------------------------------------
+ */
+extern void sv_names_init(void);
 
 /*-------------------------------------------------------------------------
  * lost.c: constraints that a contract has and the table for now has not

@@ -52,6 +52,10 @@ CREATE TABLE old (a int CONSTRAINT old_a UNIQUE, b int NOT NULL,
 	CONSTRAINT old_b CHECK (b > 0));
 CREATE TABLE pet (id int, name varchar(70) NOT NULL,
 	age int CONSTRAINT pet_age CHECK (age > 0));
+CREATE TABLE code (tag varchar(9), n int);
+CREATE UNIQUE INDEX code_tag ON code (lower(tag), (n + 1));
+CREATE TABLE pair (a int, b int, CONSTRAINT pair_key UNIQUE (a, b),
+	CONSTRAINT pair_self FOREIGN KEY (a, b) REFERENCES pair (a, b) MATCH FULL);
 CREATE TABLE sale (day int NOT NULL, item int, amount int CONSTRAINT sale_amount CHECK (amount > 0),
 	CONSTRAINT sale_key UNIQUE (day, item)) PARTITION BY RANGE (day);
 CREATE TABLE sale_1 PARTITION OF sale FOR VALUES FROM (0) TO (10);
@@ -60,6 +64,7 @@ INSERT INTO person VALUES (1, '1', 1, 'A', 1), (2, '2', 2, 'B', 2);
 INSERT INTO seat VALUES (1, 1, 1, '[1,2)'), (2, 2, 2, '[3,4)');
 INSERT INTO old VALUES (1, 1);
 INSERT INTO sale VALUES (1, 1, 1);
+INSERT INTO code VALUES ('A', 1);
 SELECT schemaver.baseline('1.0.0');
 
 CREATE FUNCTION side.try_all() RETURNS SETOF text LANGUAGE sql AS $$
@@ -85,6 +90,8 @@ CREATE FUNCTION side.try_all() RETURNS SETOF text LANGUAGE sql AS $$
 		$q$INSERT INTO old VALUES (2, 0)$q$,
 		$q$INSERT INTO pet VALUES (1, NULL, 1)$q$,
 		$q$INSERT INTO pet VALUES (1, repeat('x', 70), 0)$q$,
+		$q$INSERT INTO code VALUES ('a', 1)$q$,
+		$q$INSERT INTO pair VALUES (1, NULL)$q$,
 		$q$INSERT INTO sale VALUES (1, 1, 2)$q$,
 		$q$INSERT INTO sale VALUES (1, 2, 0)$q$,
 		$q$INSERT INTO sale VALUES (11, 2, 1)$q$]) AS q,
@@ -116,6 +123,10 @@ SELECT schemaver.apply($$
 	ALTER TABLE seat RENAME CONSTRAINT seat_person TO seat_people;
 	DROP TABLE old;
 	ALTER TABLE pet DROP name, DROP age;
+	ALTER TABLE code ALTER tag TYPE char(9);
+	ALTER TABLE code RENAME n TO number;
+	ALTER TABLE pair RENAME TO two;
+	ALTER TABLE two RENAME CONSTRAINT pair_self TO two_self;
 	ALTER TABLE sale RENAME TO deal;
 	ALTER TABLE deal RENAME item TO thing;
 	ALTER TABLE deal RENAME day TO date;
@@ -183,6 +194,7 @@ CREATE FUNCTION side.try_new() RETURNS SETOF text LANGUAGE sql AS $$
 		$q$INSERT INTO people (id, email, nick, years) VALUES (3, 3, 'a, b', 0)$q$,
 		$q$INSERT INTO people (id, email, nick, city) VALUES (3, 3, 'a', 1)$q$,
 		$q$INSERT INTO seat VALUES (1, 3, 1, NULL)$q$,
+		$q$INSERT INTO code (tag, number) VALUES ('a', 1)$q$,
 		$q$INSERT INTO deal VALUES (1, 1, 2)$q$,
 		$q$INSERT INTO sale_1 VALUES (11, 1, 2)$q$]) AS q,
 		side.try(q) AS t
