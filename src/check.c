@@ -851,18 +851,22 @@ has_check(const SvEntry *entry, const char *name)
 
 /* the error that the version has got before */
 static void
-refuse_row(Relation relation, const char *name)
+refuse_row(Relation relation, const char *name, TupleTableSlot *row)
 {
 	const SvEntry *entry = sv_hold_entry(sv_hold_table(relation));
 	const char *shown;
+	char	   *shown_row;
 
 	if (entry == NULL || !has_check(entry, name))
 		return;
 	shown = sv_hold_shown_name(relation, entry);
+	slot_getallattrs(row);
+	shown_row = sv_hold_row(relation, row->tts_values, row->tts_isnull, entry);
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("new row for relation \"%s\" violates check constraint \"%s\"",
 					shown, name),
+			 shown_row ? errdetail("Failing row contains %s.", shown_row) : 0,
 			 err_generic_string(PG_DIAG_SCHEMA_NAME, entry->schema),
 			 err_generic_string(PG_DIAG_TABLE_NAME, shown),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, name)));
@@ -899,7 +903,9 @@ schemaver_hold_check(PG_FUNCTION_ARGS)
 				 !relation->rd_rel->relispartition ||
 				 !sv_hold_was_taken_out(sv_hold_table(relation),
 										arguments[i]))
-			refuse_row(relation, arguments[i]);
+			refuse_row(relation, arguments[i],
+					   TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+					   trigdata->tg_newslot : trigdata->tg_trigslot);
 	}
 	return PointerGetDatum(NULL);
 }

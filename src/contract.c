@@ -119,6 +119,7 @@ typedef struct ToldIdentity
 static bool collecting = false;
 static List *lost_defaults = NIL;
 static List *told_identities = NIL;
+static List *replacing_keys = NIL;	/* unique ones for primary ones: OIDs */
 static SubTransactionId collecting_in = InvalidSubTransactionId;
 static bool touched_all = false;
 static bool touched_rights = false;
@@ -198,6 +199,7 @@ sv_contract_collect_end(void)
 	loaded = NULL;
 	lost_defaults = NIL;
 	told_identities = NIL;
+	replacing_keys = NIL;
 	if (collection)
 		MemoryContextDelete(collection);
 	collection = NULL;
@@ -2913,11 +2915,31 @@ relink_column(SvPart *then, SvPart *now, Oid relation)
 	return relink_part(then, &link, lost_default(then, relation));
 }
 
+/*
+ * A unique constraint that stands where a version had a primary key is another
+ * one, which the script has made: where ours is one for now it is the same.
+ */
+static void
+note_replacing_key(const SvPart *then, const SvPart *now)
+{
+	MemoryContext context;
+
+	if (!collecting || then->flavour != CONSTRAINT_PRIMARY ||
+		now->flavour != CONSTRAINT_UNIQUE || !OidIsValid(then->object) ||
+		then->object == now->object)
+		return;
+	context = MemoryContextSwitchTo(collection);
+	replacing_keys = list_append_unique_oid(replacing_keys, now->object);
+	MemoryContextSwitchTo(context);
+}
+
 static bool
 relink_constraint(SvPart *then, SvPart *now)
 {
-	bool		news = relink_part(then, now, now_constraint(now));
+	bool		news;
 
+	note_replacing_key(then, now);
+	news = relink_part(then, now, now_constraint(now));
 	if (!equal(then->columns, now->columns))
 	{
 		then->columns = now->columns;
@@ -3123,6 +3145,11 @@ same_parts(List *then, List *now)
 			!same_text(a->type, b->type))
 			return false;
 
+		/* a primary key that the script has made a unique one of that name */
+		if (a->kind == SV_PART_CONSTRAINT && a->flavour != b->flavour &&
+			list_member_oid(replacing_keys, b->object))
+			return false;
+
 		/* a default that was dropped has no object on either side */
 		if (a->kind == SV_PART_COLUMN && !same_default(a, b))
 			return false;
@@ -3249,7 +3276,7 @@ former_key(const SvEntry *then, const SvEntry *now, const SvPart *part)
 /*
  * A primary key that has to be a unique constraint, for as long as older
  * versions may leave its columns NULL, is a primary key all the same, unless
- * another one has taken its place.
+ * another one has taken its place, or the script has made it a unique one.
  */
 static void
 keep_primary_key(const SvEntry *then, SvEntry *now)
@@ -3267,7 +3294,8 @@ keep_primary_key(const SvEntry *then, SvEntry *now)
 		SvPart	   *known = part->flavour == CONSTRAINT_UNIQUE ?
 		former_key(then, now, part) : NULL;
 
-		if (known && known->flavour == CONSTRAINT_PRIMARY)
+		if (known && known->flavour == CONSTRAINT_PRIMARY &&
+			!list_member_oid(replacing_keys, part->object))
 		{
 			lfirst(lc) = memcpy(palloc(sizeof(SvPart)), part, sizeof(SvPart));
 			((SvPart *) lfirst(lc))->flavour = CONSTRAINT_PRIMARY;

@@ -42,16 +42,23 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "parser/parser.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 
 PG_FUNCTION_INFO_V1(schemaver_hold);
+
+/* as much of a value as the server shows in errors */
+#define SHOWN_LENGTH	64
 
 /* a column, and the versions that must not leave it NULL */
 typedef struct Held
@@ -710,21 +717,111 @@ sv_hold_shown_name(Relation relation, const SvEntry *entry)
 		RelationGetRelationName(relation) : entry->name;
 }
 
+/* a value as such errors show it, which is no more than its beginning */
+static void
+append_value(StringInfo text, Oid type, Datum value)
+{
+	Oid			output;
+	bool		is_varlena;
+	char	   *shown;
+	int			length;
+
+	getTypeOutputInfo(type, &output, &is_varlena);
+	shown = OidOutputFunctionCall(output, value);
+	length = strlen(shown);
+	if (length <= SHOWN_LENGTH)
+		appendStringInfoString(text, shown);
+	else
+		appendStringInfo(text, "%.*s...",
+						 pg_mbcliplen(shown, length, SHOWN_LENGTH), shown);
+}
+
+/* a column of a table, or of a partition of it, by what versions know of it */
+static AttrNumber
+number_of(Relation relation, const SvPart *part)
+{
+	char	   *name = part->number > 0 ?
+	get_attname(sv_hold_table(relation), part->number, true) : NULL;
+
+	return name ? get_attnum(RelationGetRelid(relation), name) :
+		InvalidAttrNumber;
+}
+
+/* the columns that a version has, or who knows none but hidden ones */
+static List *
+shown_columns(Relation relation, const SvEntry *entry)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	List	   *numbers = NIL;
+	ListCell   *lc;
+
+	foreach(lc, entry ? entry->columns : NIL)
+	{
+		AttrNumber	number = number_of(relation, lfirst(lc));
+
+		if (number > 0)
+			numbers = lappend_int(numbers, number);
+	}
+	for (int i = 0; entry == NULL && i < desc->natts; i++)
+	{
+		if (!TupleDescAttr(desc, i)->attisdropped &&
+			!sv_is_hidden(NameStr(TupleDescAttr(desc, i)->attname)))
+			numbers = lappend_int(numbers, i + 1);
+	}
+	return numbers;
+}
+
+/*
+ * The row that such errors show, as a version sees it, or who is in none where
+ * "entry" is NULL.  NULL if the user may not read all of the table.
+ */
+char *
+sv_hold_row(Relation relation, const Datum *values, const bool *isnull,
+			const SvEntry *entry)
+{
+	Oid			oid = RelationGetRelid(relation);
+	StringInfoData text;
+	ListCell   *lc;
+
+	if (check_enable_rls(oid, InvalidOid, true) == RLS_ENABLED ||
+		pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		return NULL;
+	initStringInfo(&text);
+	foreach(lc, shown_columns(relation, entry))
+	{
+		int			i = lfirst_int(lc) - 1;
+
+		appendStringInfoString(&text, text.len ? ", " : "(");
+		if (isnull[i])
+			appendStringInfoString(&text, "null");
+		else
+			append_value(&text,
+						 TupleDescAttr(RelationGetDescr(relation), i)->atttypid,
+						 values[i]);
+	}
+	appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
 /* the error that the version has got before, if it has the column as NOT NULL */
 static void
-refuse_null(Relation relation, const char *column)
+refuse_null(Relation relation, const char *column, TupleTableSlot *row)
 {
 	const SvEntry *entry;
 	const SvPart *part = sv_hold_known(sv_hold_table(relation), column, &entry);
 	const char *shown;
+	char	   *shown_row;
 
 	if (part == NULL || !part->notnull)
 		return;
 	shown = sv_hold_shown_name(relation, entry);
+	slot_getallattrs(row);
+	shown_row = sv_hold_row(relation, row->tts_values, row->tts_isnull, entry);
 	ereport(ERROR,
 			(errcode(ERRCODE_NOT_NULL_VIOLATION),
 			 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
 					part->name, shown),
+			 shown_row ? errdetail("Failing row contains %s.", shown_row) : 0,
 			 err_generic_string(PG_DIAG_SCHEMA_NAME, entry->schema),
 			 err_generic_string(PG_DIAG_TABLE_NAME, shown),
 			 err_generic_string(PG_DIAG_COLUMN_NAME, part->name)));
@@ -813,7 +910,7 @@ hold_row(const TriggerData *trigdata, const char *column,
 	else if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
 			 !relation->rd_rel->relispartition ||
 			 !sv_hold_was_taken_out(sv_hold_table(relation), column))
-		refuse_null(relation, column);
+		refuse_null(relation, column, row);
 }
 
 /*

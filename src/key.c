@@ -88,9 +88,11 @@ sv_key_index(Oid class_id, Oid object)
 		object;
 }
 
-/* the mark of a loosened key, InvalidAttrNumber if it is none */
-static AttrNumber
-mark_of(Relation index)
+/*
+ * The mark of a loosened key by its index, InvalidAttrNumber if it is none.
+ */
+AttrNumber
+sv_key_mark(Relation index)
 {
 	Form_pg_index form = index->rd_index;
 	AttrNumber	last = form->indkey.values[form->indnkeyatts - 1];
@@ -112,7 +114,7 @@ sv_key_is_loose(Oid class_id, Oid object)
 
 	if (index == NULL)
 		return false;
-	loose = mark_of(index) != InvalidAttrNumber;
+	loose = sv_key_mark(index) != InvalidAttrNumber;
 	relation_close(index, AccessShareLock);
 	return loose;
 }
@@ -496,7 +498,7 @@ static void
 exempt_newest(Relation index)
 {
 	Oid			relation = index->rd_index->indrelid;
-	char	   *mark = get_attname(relation, mark_of(index), false);
+	char	   *mark = get_attname(relation, sv_key_mark(index), false);
 	List	   *pairs = sv_sync_pairs(relation);
 	ListCell   *lc;
 
@@ -535,9 +537,9 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 	IndexStmt  *statement;
 	char	   *mark;
 
-	if (mark_of(index) && current == NULL && !is_newer)
+	if (sv_key_mark(index) && current == NULL && !is_newer)
 		exempt_newest(index);
-	if (mark_of(index) ||
+	if (sv_key_mark(index) ||
 		!can_loosen(index, class_id, *object, current == NULL && !is_newer) ||
 		(!at_once && (is_newer || !sv_defer_is_left(relation) ||
 					  has_job(relation, name))))
@@ -579,7 +581,7 @@ sv_key_columns(Oid index_id)
 	if (index->rd_index->indisunique &&
 		RelationGetIndexExpressions(index) == NIL &&
 		RelationGetIndexPredicate(index) == NIL)
-		columns = index_columns(index, mark_of(index));
+		columns = index_columns(index, sv_key_mark(index));
 	relation_close(index, AccessShareLock);
 	return columns;
 }
@@ -646,7 +648,7 @@ sv_key_twins(Oid relation, List *columns)
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		Oid			constraint = get_index_constraint(lfirst_oid(lc));
 
-		holds |= mark_of(index) == InvalidAttrNumber &&
+		holds |= sv_key_mark(index) == InvalidAttrNumber &&
 			!sv_is_hidden(RelationGetRelationName(index)) &&
 			equal(sv_key_columns(lfirst_oid(lc)), columns);
 		if (is_twin(index, columns))
@@ -695,7 +697,7 @@ sv_key_drop(Oid class_id, Oid object)
 	Oid			index_id = sv_key_index(class_id, object);
 	Relation	index = relation_open(index_id, AccessExclusiveLock);
 	Oid			relation = index->rd_index->indrelid;
-	AttrNumber	mark = mark_of(index);
+	AttrNumber	mark = sv_key_mark(index);
 	SvIdentity	identity;
 
 	relation_close(index, NoLock);
@@ -765,7 +767,7 @@ sv_key_tighten(Oid class_id, Oid object, bool force)
 		return object;
 	LockRelationOid(relation, AccessExclusiveLock);
 	index = relation_open(index_id, AccessExclusiveLock);
-	remade.mark = mark_of(index);
+	remade.mark = sv_key_mark(index);
 	relation_close(index, NoLock);
 	sv_catalog_become_owner(&identity);
 	if (force)
@@ -803,7 +805,7 @@ sv_key_exempts(Oid class_id, Oid object, List *releases, bool *is_newer)
 {
 	Relation	index = try_relation_open(sv_key_index(class_id, object),
 										  AccessShareLock);
-	AttrNumber	mark = index ? mark_of(index) : InvalidAttrNumber;
+	AttrNumber	mark = index ? sv_key_mark(index) : InvalidAttrNumber;
 	SvSyncPair *pair = mark ? pair_of(index->rd_index->indrelid, mark) : NULL;
 	ListCell   *lc;
 
@@ -829,7 +831,7 @@ sv_key_has_duplicates(Oid class_id, Oid object)
 	Relation	index = relation_open(sv_key_index(class_id, object),
 									  AccessShareLock);
 	Oid			relation = index->rd_index->indrelid;
-	char	   *mark = get_attname(relation, mark_of(index), false);
+	char	   *mark = get_attname(relation, sv_key_mark(index), false);
 	SvIdentity	identity;
 	bool		found;
 
@@ -931,7 +933,7 @@ open_key(Relation table, AttrNumber mark)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (mark_of(index) == mark)
+		if (sv_key_mark(index) == mark)
 			return index;
 		index_close(index, AccessShareLock);
 	}
@@ -1127,7 +1129,7 @@ find_mark(Relation table, const OnConflictExpr *conflict, int varno)
 	foreach(lc, RelationGetIndexList(table))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		AttrNumber	mark = mark_of(index);
+		AttrNumber	mark = sv_key_mark(index);
 		bool		fits = is_over(index, mark, columns, expressions, varno);
 		bool		immediate = index->rd_index->indimmediate;
 

@@ -31,6 +31,7 @@ _PG_init(void)
 	sv_guard_init();
 	sv_defer_init();
 	sv_key_init();
+	sv_names_init();
 	sv_require_init();
 	sv_expand_init();
 	sv_work_init();

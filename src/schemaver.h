@@ -751,6 +751,8 @@ extern const SvPart *sv_hold_known(Oid table, const char *column,
 								   const SvEntry **entry);
 extern const char *sv_hold_shown_name(Relation relation,
 									  const SvEntry *entry);
+extern char *sv_hold_row(Relation relation, const Datum *values,
+						 const bool *isnull, const SvEntry *entry);
 extern void sv_hold_note_taken_out(Oid root, const char *what);
 extern bool sv_hold_was_taken_out(Oid root, const char *what);
 
@@ -1029,6 +1031,7 @@ extern void sv_require_free(const SvProduct *product, Oid relation,
  */
 extern void sv_key_init(void);
 extern Oid	sv_key_index(Oid class_id, Oid object);
+extern AttrNumber sv_key_mark(Relation index);
 extern bool sv_key_is_loose(Oid class_id, Oid object);
 extern bool sv_key_loosen(const SvProduct *product, const SvRelease *current,
 						  const SvRelease *last, bool is_newer,
@@ -1046,6 +1049,12 @@ extern bool sv_key_exempts(Oid class_id, Oid object, List *releases,
 extern List *sv_key_tighten_all(const SvRelease *current, List *supported,
 								bool any_size);
 extern void sv_key_drop(Oid class_id, Oid object);
+
+/*-------------------------------------------------------------------------
+ * names.c: errors of constraints, in the names of the version that writes
+ *-------------------------------------------------------------------------
+ */
+extern void sv_names_init(void);
 
 /*-------------------------------------------------------------------------
  * lost.c: constraints that a contract has and the table for now has not

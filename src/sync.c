@@ -1661,16 +1661,20 @@ check_missing(const Run *run, Relation relation)
 		const Direction *forward = run->steps[i].forward;
 		const char *table;
 		const char *column;
+		char	   *row;
 
 		if (forward->source == InvalidAttrNumber ||
 			!is_missing(run, relation, forward->source) ||
 			!is_missing(run, relation, forward->target))
 			continue;
 		column = writers_name(run->plan, forward->source, &table);
+		row = sv_hold_row(relation, run->row->tts_values, run->row->tts_isnull,
+						  sv_hold_entry(sv_hold_table(relation)));
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
 				 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
 						column, table),
+				 row ? errdetail("Failing row contains %s.", row) : 0,
 				 err_generic_string(PG_DIAG_SCHEMA_NAME,
 									get_namespace_name(RelationGetNamespace(relation))),
 				 err_generic_string(PG_DIAG_TABLE_NAME, table),

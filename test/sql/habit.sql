@@ -68,5 +68,42 @@ DO $$ DECLARE name text; BEGIN UPDATE public.item SET cost = NULL;
 EXCEPTION WHEN not_null_violation THEN
 	GET STACKED DIAGNOSTICS name = COLUMN_NAME; RAISE '%', name; END $$;
 
+-- a primary key that is to be a unique key from now on, under another name and
+-- under its own
+CREATE TABLE shelf (id int PRIMARY KEY, note text);
+CREATE TABLE box (id int PRIMARY KEY);
+SELECT schemaver.apply('SELECT 1', '3.1.0');
+SELECT schemaver.register('3.1.0');
+\set script 'ALTER TABLE shelf DROP CONSTRAINT shelf_pkey, ADD CONSTRAINT shelf_key UNIQUE (id); ALTER TABLE box DROP CONSTRAINT box_pkey, ADD CONSTRAINT box_pkey UNIQUE (id)'
+\set keys 'SELECT conrelid::regclass, conname, pg_get_constraintdef(c.oid), indisprimary FROM pg_constraint AS c JOIN pg_index ON indexrelid = conindid WHERE conrelid IN (\'public.shelf\'::regclass, \'public.box\'::regclass) ORDER BY conname'
+SELECT schemaver.apply(:'script', '5.0.0');
+INSERT INTO shelf VALUES (1, 'a') ON CONFLICT (id) DO NOTHING;
+INSERT INTO shelf VALUES (1, 'b') ON CONFLICT ON CONSTRAINT shelf_pkey
+	DO UPDATE SET note = excluded.note RETURNING note;
+INSERT INTO shelf VALUES (1, 'c');
+SELECT schemaver.rollback('3.1.0');
+:keys;
+SELECT schemaver.apply(:'script', '5.0.0');
+SELECT schemaver.apply('ALTER TABLE shelf ADD place text; ALTER TABLE box ADD place text', '5.1.0');
+SELECT schemaver.unregister();
+SELECT schemaver.retire('5.0.0');
+:keys;
+SELECT object, finding FROM schemaver.verify();
+
+-- one that waits for NOT NULL and gets another name stays a primary key
+CREATE TABLE lid (id int);
+SELECT schemaver.apply('SELECT 1', '5.2.0');
+SELECT schemaver.register('5.2.0');
+SET schemaver.on_missing_value = nullable;
+SELECT schemaver.apply('ALTER TABLE lid ADD CONSTRAINT lid_pkey PRIMARY KEY (id)', '6.0.0');
+SELECT schemaver.apply('ALTER TABLE lid DROP CONSTRAINT lid_pkey, ADD CONSTRAINT lid_key PRIMARY KEY (id)', '7.0.0');
+RESET schemaver.on_missing_value;
+INSERT INTO lid VALUES (NULL);
+DELETE FROM lid;
+SELECT schemaver.unregister();
+SELECT schemaver.retire('6.0.0');
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+	WHERE conrelid = 'lid'::regclass;
+
 \c :home
 DROP DATABASE regression_habit WITH (FORCE);
