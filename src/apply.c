@@ -1115,10 +1115,58 @@ record(Migration *migration)
 	sv_catalog_record(&history);
 }
 
+/* has the migration made a materialized view, or given it its rows? */
+static bool
+is_populated_now(Oid view)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
+	Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+	bool		result = form->relkind == RELKIND_MATVIEW &&
+	form->relispopulated &&
+	TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* rows that a job has yet to fill were read into materialized views as NULL */
+static void
+warn_of_unfilled(List *jobs)
+{
+	List	   *told = NIL;
+	ListCell   *lj;
+	ListCell   *lv;
+
+	foreach(lj, jobs)
+	{
+		SvJob	   *job = lfirst(lj);
+		AttrNumber	column = strcmp(job->kind, SV_JOB_BACKFILL) == 0 ?
+		get_attnum(job->relid, job->name) : InvalidAttrNumber;
+
+		foreach(lv, column == InvalidAttrNumber ? NIL :
+				sv_split_views(sv_split_read(job->relid, column)))
+		{
+			char	   *name = sv_catalog_relation_name(lfirst_oid(lv));
+
+			if (!is_populated_now(lfirst_oid(lv)) ||
+				list_member_oid(told, lfirst_oid(lv)))
+				continue;
+			told = lappend_oid(told, lfirst_oid(lv));
+			ereport(WARNING,
+					(errmsg("materialized view %s has been made of column \"%s\" of table %s before a job has filled that",
+							name, job->name,
+							sv_catalog_relation_name(job->relid)),
+					 errhint("Run REFRESH MATERIALIZED VIEW %s when schemaver.wait_until_ready() has returned.",
+							 name)));
+		}
+	}
+}
+
 /* what takes long is done after the migration, for the new version */
 static void
 leave_jobs(const Migration *migration, const SvRelease *release)
 {
+	warn_of_unfilled(sv_defer_jobs());
 	sv_build_rehearse(sv_defer_jobs());
 	sv_jobs_add_deferred(migration->product, release, false);
 }

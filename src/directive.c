@@ -248,6 +248,25 @@ pair_with(List *pairs, const SvRelease *from, const Told *told)
 	return NULL;
 }
 
+/*
+ * Does "up" say but the value for NULLs of a column that an earlier version has
+ * given its type, and that the script makes NOT NULL?  What that version and
+ * those before write stays what the pair of then says.
+ */
+static bool
+is_for_null(const SvSyncPair *pair, const SvRelease *from, const Told *told)
+{
+	const SvEntry *entry = sv_catalog_entry_of(from, told->relation);
+	const SvPart *column = entry ?
+	sv_contract_column_at(entry, told->number) : NULL;
+
+	return pair->old_column[0] != '\0' && told->is_up &&
+		strcmp(pair->label, from->label) != 0 && column && !column->notnull &&
+		(sv_catalog_is_not_null(told->relation, told->number) ||
+		 sv_defer_has(SV_JOB_NOTNULL, told->relation,
+					  get_attname(told->relation, told->number, false)));
+}
+
 /* the directive of the other kind that goes with one, NULL if there is none */
 static Told *
 partner_of(List *all, const Told *told)
@@ -413,11 +432,12 @@ settle_down(const SvProduct *product, const SvRelease *from, Told *told)
 static bool
 is_for_required(const SvRelease *from, const Told *told)
 {
+	SvSyncPair *pair = pair_with(sv_sync_pairs(told->relation), from, told);
 	HeapTuple	tuple;
 	bool		notnull;
 
-	if (pair_with(sv_sync_pairs(told->relation), from, told))
-		return false;
+	if (pair)
+		return is_for_null(pair, from, told);
 	if (!told->is_new)
 		return true;
 	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(told->relation),
@@ -522,12 +542,15 @@ sv_directive_value(const SvProduct *product, const SvRelease *from,
 	{
 		const SvDirective *directive = lfirst(lc);
 		Told	   *told;
+		SvSyncPair *pair;
 
 		if (strcmp(directive->column, column) != 0 ||
 			find_relation(product, from, directive) != relation)
 			continue;
 		told = look_up(product, from, directive, true);
-		if (pair_with(sv_sync_pairs(relation), from, told))
+		pair = pair_with(sv_sync_pairs(relation), from, told);
+		if (pair && (pair->old_column[0] == '\0' ||
+					 strcmp(pair->label, from->label) == 0))
 			return NULL;
 		parse_told(told, entry);
 		return told->text;

@@ -559,6 +559,26 @@ owner_of_trigger(Oid trigger)
 	return owner;
 }
 
+/* what an object was made together with, such as casts and makers of ranges */
+static ObjectAddress
+owner_by_dependency(HTAB *doomed, const ObjectAddress *object)
+{
+	ObjectAddress owner;
+	ListCell   *lc;
+
+	ObjectAddressSet(owner, InvalidOid, InvalidOid);
+	foreach(lc, sv_catalog_references(object->classId, object->objectId))
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (form->deptype == DEPENDENCY_INTERNAL &&
+			find_doomed(doomed, form->refclassid, form->refobjid, 0))
+			ObjectAddressSet(owner, form->refclassid, form->refobjid);
+	}
+	return owner;
+}
+
+/* that of a constraint trigger is a part of it */
 static ObjectAddress
 owner_of_constraint(HTAB *doomed, Oid constraint)
 {
@@ -571,7 +591,12 @@ owner_of_constraint(HTAB *doomed, Oid constraint)
 	if (!HeapTupleIsValid(tuple))
 		return owner;
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
-	if (OidIsValid(form->conparentid) &&
+	if (form->contype == CONSTRAINT_TRIGGER)
+	{
+		ObjectAddressSet(owner, ConstraintRelationId, constraint);
+		owner = owner_by_dependency(doomed, &owner);
+	}
+	else if (OidIsValid(form->conparentid) &&
 		find_doomed(doomed, ConstraintRelationId, form->conparentid, 0))
 		ObjectAddressSet(owner, ConstraintRelationId, form->conparentid);
 	else if (OidIsValid(form->conrelid))
@@ -592,25 +617,6 @@ owner_of_default(HTAB *doomed, Oid attrdef)
 					 column.objectSubId))
 		column.objectSubId = 0;
 	return column;
-}
-
-/* what an object was made together with, such as casts and makers of ranges */
-static ObjectAddress
-owner_by_dependency(HTAB *doomed, const ObjectAddress *object)
-{
-	ObjectAddress owner;
-	ListCell   *lc;
-
-	ObjectAddressSet(owner, InvalidOid, InvalidOid);
-	foreach(lc, sv_catalog_references(object->classId, object->objectId))
-	{
-		Form_pg_depend form = lfirst(lc);
-
-		if (form->deptype == DEPENDENCY_INTERNAL &&
-			find_doomed(doomed, form->refclassid, form->refobjid, 0))
-			ObjectAddressSet(owner, form->refclassid, form->refobjid);
-	}
-	return owner;
 }
 
 /* what an object is a part of, InvalidOid if of nothing */
@@ -2641,6 +2647,35 @@ prepare_heirs(const AlterTableStmt *statement)
 	}
 }
 
+/* a partition that has been made or attached, InvalidOid if there is none */
+static Oid
+new_partition(Node *statement)
+{
+	AlterTableStmt *alter = (AlterTableStmt *) statement;
+	AlterTableCmd *command;
+
+	if (IsA(statement, CreateStmt))
+		return ((CreateStmt *) statement)->partbound == NULL ? InvalidOid :
+			RangeVarGetRelid(((CreateStmt *) statement)->relation, NoLock,
+							 true);
+	if (!IsA(statement, AlterTableStmt) || list_length(alter->cmds) != 1)
+		return InvalidOid;
+	command = linitial_node(AlterTableCmd, alter->cmds);
+	return command->subtype != AT_AttachPartition ? InvalidOid :
+		RangeVarGetRelid(((PartitionCmd *) command->def)->name, NoLock, true);
+}
+
+/* what a partition has got from its whole goes by names like those there */
+static void
+name_heir(Node *statement)
+{
+	Oid			partition = new_partition(statement);
+
+	if (OidIsValid(partition) && !creating_extension &&
+		sv_catalog_is_installed() && sv_catalog_products() != NIL)
+		sv_tree_name_heir(partition);
+}
+
 /* retained tables that the session finds through a view of its version */
 static List *
 seen_retained(void)
@@ -2795,6 +2830,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 		sv_expand_follow_names();
 		loosen_twins();
 	}
+	name_heir(pstmt->utilityStmt);
 	if (IsA(pstmt->utilityStmt, AlterTableStmt))
 		ease_hidden((AlterTableStmt *) pstmt->utilityStmt);
 }

@@ -441,7 +441,10 @@ static void
 drop_object(const ObjectAddress *object)
 {
 	sv_contract_touch(object->classId, object->objectId);
-	performDeletion(object, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	if (object->classId == ConstraintRelationId)
+		sv_retain_drop_constraint(object->objectId);
+	else
+		performDeletion(object, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 	CommandCounterIncrement();
 }
 

@@ -766,7 +766,9 @@ sv_require_is_filled(Oid relation, AttrNumber column, bool known)
 	{
 		SvSyncPair *pair = lfirst(lc);
 
-		if ((strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0') ||
+		/* what another column gives is for those that write that one */
+		if ((strcmp(pair->new_column, name) == 0 && pair->up[0] != '\0' &&
+			 (!known || pair->old_column[0] == '\0')) ||
 			(!known && strcmp(pair->old_column, name) == 0 &&
 			 pair->down[0] != '\0'))
 			return true;

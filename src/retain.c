@@ -319,6 +319,38 @@ range_of(Oid relation)
 }
 
 /*
+ * Drop a constraint that nothing depends on, whoever owns its table.  No
+ * dependency leads from a CHECK to those of heirs, as from keys.  Contracts
+ * are not told.
+ */
+void
+sv_retain_drop_constraint(Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(constraint));
+	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+	char	   *text = NULL;
+	ObjectAddress address;
+	SvIdentity	identity;
+
+	if (form->contype == CONSTRAINT_CHECK && OidIsValid(form->conrelid))
+		text = psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
+						sv_catalog_relation_name(form->conrelid),
+						quote_identifier(NameStr(form->conname)));
+	ReleaseSysCache(tuple);
+	if (text)
+	{
+		sv_catalog_become_owner(&identity);
+		sv_retain_run(text);
+		sv_catalog_become_caller(&identity);
+		return;
+	}
+	ObjectAddressSet(address, ConstraintRelationId, constraint);
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+}
+
+/*
  * Unique constraints and indexes
  */
 
@@ -404,9 +436,80 @@ rename_index(Oid index, const char *new_name)
 	CommandCounterIncrement();
 }
 
+/* what an index was called before it was hidden; its own name if it was not */
+static char *
+name_before(Oid index)
+{
+	char	   *name = get_rel_name(index);
+	char	   *former;
+
+	if (!sv_is_hidden(name))
+		return name;
+	former = sv_catalog_former_name(get_namespace_name(get_rel_namespace(index)),
+									name);
+	return former ? former : name + strlen(SV_HIDDEN_PREFIX);
+}
+
 /*
- * Put a constraint with an index, or an index, under a hidden name.  Primary
- * keys become unique constraints.
+ * Hide the index of a partition, which is to come back under a name.  What the
+ * prefix alone tells is not noted, since there may be many.  Contracts, which
+ * know none of them, are not told.  The caller has locked the index in ACCESS
+ * EXCLUSIVE mode.
+ */
+void
+sv_retain_hide_child(Oid index, const char *name)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(index));
+	char	   *hidden = hidden_relation_name(name, get_rel_namespace(index));
+	char	   *former = sv_catalog_former_name(schema, hidden);
+
+	if (strcmp(former ? former : hidden + strlen(SV_HIDDEN_PREFIX), name) != 0)
+		sv_catalog_note_rename(schema, name, schema, hidden);
+	RenameRelationInternal(index, hidden, true, true);
+	CommandCounterIncrement();
+}
+
+/* so that the indexes of a successor of the whole find their names free */
+static void
+hide_children(Oid index)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_inheritance_children(index, AccessExclusiveLock))
+	{
+		char	   *name = get_rel_name(lfirst_oid(lc));
+
+		if (!sv_is_hidden(name))
+			sv_retain_hide_child(lfirst_oid(lc), name);
+		hide_children(lfirst_oid(lc));
+	}
+}
+
+/* the indexes of partitions come back along with that of the whole */
+static void
+return_children(Oid index)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_inheritance_children(index, AccessExclusiveLock))
+	{
+		Oid			child = lfirst_oid(lc);
+
+		if (sv_is_hidden(get_rel_name(child)))
+		{
+			RenameRelationInternal(child,
+								   free_relation_name(name_before(child),
+													  get_rel_namespace(child)),
+								   true, true);
+			CommandCounterIncrement();
+		}
+		return_children(child);
+	}
+}
+
+/*
+ * Put a constraint with an index, or an index, under a hidden name, and those
+ * of partitions with it.  Primary keys become unique constraints.
  */
 void
 sv_retain_unique(Oid class_id, Oid object)
@@ -423,6 +526,7 @@ sv_retain_unique(Oid class_id, Oid object)
 	if (sv_is_hidden(name))
 		return;
 	rename_index(index, hidden_relation_name(name, get_rel_namespace(index)));
+	hide_children(index);
 	sv_contract_touch(RelationRelationId, IndexGetRelation(index, false));
 }
 
@@ -904,6 +1008,28 @@ remove_condition(Node *qual)
 		(Node *) lsecond(both->args) : NULL;
 }
 
+/* the constraint that a constraint trigger is has the trigger's name */
+static void
+rename_constraint_of(Oid constraint, const char *new_name)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	bool		rename;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	rename = form->contype == CONSTRAINT_TRIGGER &&
+		strcmp(NameStr(form->conname), new_name) != 0;
+	ReleaseSysCache(tuple);
+	if (rename)
+	{
+		RenameConstraintById(constraint, new_name);
+		CommandCounterIncrement();
+	}
+}
+
 /*
  * Rename a trigger, and give it the condition if there is one, or else take
  * from it the one it got before.  Returns the old name.
@@ -922,6 +1048,7 @@ change_trigger(Oid trigger, const char *new_name, Node *condition)
 	bool		replace[Natts_pg_trigger] = {0};
 	NameData	name;
 	char	   *old_name;
+	Oid			constraint;
 	Node	   *qual;
 	Datum		datum;
 	bool		isnull;
@@ -948,9 +1075,11 @@ change_trigger(Oid trigger, const char *new_name, Node *condition)
 	tuple = heap_modify_tuple(tuple, desc, values, nulls, replace);
 	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
 	CacheInvalidateRelcacheByRelid(form->tgrelid);
+	constraint = form->tgconstraint;
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
+	rename_constraint_of(constraint, new_name);
 	return old_name;
 }
 
@@ -1183,16 +1312,6 @@ relaxed_foreign_key(Oid key, char **text)
 	return statement;
 }
 
-static void
-drop_constraint(Oid constraint)
-{
-	ObjectAddress address;
-
-	ObjectAddressSet(address, ConstraintRelationId, constraint);
-	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
-	CommandCounterIncrement();
-}
-
 /*
  * Let go of the foreign keys by which a retained table would hold back those
  * who change the tables that it refers to, unless these are retained as well.
@@ -1219,7 +1338,7 @@ relax_foreign_keys(Oid relation, List *kept)
 			continue;
 		if (stays)
 			relaxed = relaxed_foreign_key(form->oid, &text);
-		drop_constraint(form->oid);
+		sv_retain_drop_constraint(form->oid);
 		if (relaxed)
 			run_utility((Node *) relaxed, text);
 	}
@@ -1252,7 +1371,7 @@ sv_retain_let_truncate(List *relations, List *seen)
 				OidIsValid(form->conparentid))
 				continue;
 			LockRelationOid(form->conrelid, AccessExclusiveLock);
-			drop_constraint(form->oid);
+			sv_retain_drop_constraint(form->oid);
 		}
 	}
 	sv_catalog_become_caller(&identity);
@@ -2239,6 +2358,7 @@ rename_index_back(const SvPart *part)
 		return;
 	RenameRelationInternal(index, part->name, true, true);
 	CommandCounterIncrement();
+	return_children(index);
 }
 
 /* are all columns of a key NOT NULL, as a primary key demands? */
@@ -2285,21 +2405,18 @@ sv_retain_return_indexes(Oid relation)
 	foreach(lc, indexes)
 	{
 		Oid			index = lfirst_oid(lc);
-		char	   *name = get_rel_name(index);
-		Oid			schema = get_rel_namespace(index);
 		char	   *former;
 
-		if (!sv_is_hidden(name) || is_left_to_job(index) ||
+		if (!sv_is_hidden(get_rel_name(index)) || is_left_to_job(index) ||
 			is_unique_index(index) ||
 			OidIsValid(get_index_constraint(index)) ||
 			hidden_columns_of(index, relation) != NIL)
 			continue;
-		former = sv_catalog_former_name(get_namespace_name(schema), name);
-		if (former == NULL)
-			former = name + strlen(SV_HIDDEN_PREFIX);
-		if (!sv_retain_is_free_name(former, schema))
+		former = name_before(index);
+		if (!sv_retain_is_free_name(former, get_rel_namespace(index)))
 			continue;
 		rename_index(index, former);
+		return_children(index);
 		sv_contract_touch(RelationRelationId, relation);
 	}
 }

@@ -727,7 +727,10 @@ drop_attached(const Attached *attached)
 	ObjectAddress address;
 
 	ObjectAddressSet(address, attached->class_id, attached->object);
-	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	if (attached->class_id == ConstraintRelationId)
+		sv_retain_drop_constraint(attached->object);
+	else
+		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 	CommandCounterIncrement();
 	sv_contract_touch(RelationRelationId, attached->relation);
 }

@@ -766,6 +766,7 @@ extern char *sv_retain_free_name(const char *name);
 extern char *sv_retain_hidden_column(Oid relation, const char *column);
 extern char *sv_retain_passing_name(Oid object);
 extern void sv_retain_run(const char *text);
+extern void sv_retain_drop_constraint(Oid constraint);
 extern void sv_retain_soften(List *objects);
 extern void sv_retain_loosen(Oid class_id, Oid object, Oid relation,
 							 AttrNumber number);
@@ -776,6 +777,7 @@ extern void sv_retain_relax_column(Oid relation, AttrNumber number,
 extern List *sv_retain_prepare_heir(Oid parent, Oid child);
 extern bool sv_retain_demand_heir(Oid parent, Oid child);
 extern bool sv_retain_change_key(Oid constraint, bool primary);
+extern void sv_retain_hide_child(Oid index, const char *name);
 extern void sv_retain_unique(Oid class_id, Oid object);
 extern char *sv_retain_trigger(Oid trigger, const SvProduct *product,
 							   List *releases);
@@ -1205,10 +1207,30 @@ typedef struct SvStanding SvStanding;
 
 extern SvStanding *sv_split_read(Oid relation, AttrNumber number);
 extern List *sv_split_views(const SvStanding *all);
+extern List *sv_split_views_on(Oid relation);
 extern void sv_split_check(const SvStanding *all);
 extern void sv_split_loosen(const SvStanding *all);
 extern void sv_split_remake(SvStanding *all);
 extern void sv_split_return(SvStanding *all);
+
+/*-------------------------------------------------------------------------
+ * follow.c: views made by hand follow a column of two types
+ *-------------------------------------------------------------------------
+ */
+
+/* a column of a relation that another one is to replace; "to" 0: none is */
+typedef struct SvSuccession
+{
+	Oid			relation;
+	AttrNumber	from;
+	AttrNumber	to;
+} SvSuccession;
+
+typedef struct SvFollowing SvFollowing;
+
+extern SvFollowing *sv_follow_take(List *views, List *successions,
+								   const char *refusal);
+extern void sv_follow_make(SvFollowing *following);
 
 /*-------------------------------------------------------------------------
  * directive.c: "up" and "down"
@@ -1264,6 +1286,8 @@ extern char *sv_tree_default(Oid relation, const char *column);
 extern List *sv_tree_lacking(Oid index);
 extern bool sv_tree_complete(Oid index);
 extern char *sv_tree_index_name(Oid index);
+extern void sv_tree_name_children(Oid index);
+extern void sv_tree_name_heir(Oid partition);
 extern void sv_tree_make_key(Oid index, const Constraint *key);
 
 /*-------------------------------------------------------------------------

@@ -1934,33 +1934,163 @@ last_entry_on(const Shift *shift, Oid physical)
 }
 
 /*
- * What no version has goes along with the column that it is made of, but not
- * rows that somebody keeps by hand.
+ * Views made by hand
  */
-static void
-check_standing(const Shift *shift, List *standing)
+
+/* the column of "to" that is kept in step with one of "from", 0 if none is */
+static AttrNumber
+successor_at(const Pair *pair, AttrNumber number)
 {
-	ListCell   *ls;
-	ListCell   *lv;
+	Oid			relation = pair->now->physical;
+	List	   *pairs = sv_sync_pairs(relation);
+	List	   *seen = list_make1_int(number);
+	ListCell   *lc;
 
-	foreach(ls, standing)
+	for (int i = 0; i < list_length(seen); i++)
 	{
-		foreach(lv, sv_split_views(lfirst(ls)))
-		{
-			Oid			view = lfirst_oid(lv);
+		AttrNumber	at = list_nth_int(seen, i);
 
-			if (get_rel_relkind(view) == RELKIND_MATVIEW &&
-				last_entry_on(shift, view) == NULL &&
-				sv_catalog_entry_of(shift->to, view) == NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-						 errmsg("version %s of product \"%s\" cannot be made current: materialized view %s would be dropped",
-								shift->to->label, shift->product->name,
-								sv_catalog_relation_name(view)),
-						 errdetail("It was made by hand, of a column that another one is to replace."),
-						 errhint("Drop it, and make it again afterwards.")));
+		if (sv_contract_column_at(pair->coming, at))
+			return at;
+		foreach(lc, pairs)
+		{
+			SvSyncPair *columns = lfirst(lc);
+			AttrNumber	old = get_attnum(relation, columns->old_column);
+			AttrNumber	new = get_attnum(relation, columns->new_column);
+
+			if (old == at && new != InvalidAttrNumber)
+				seen = list_append_unique_int(seen, new);
+			if (new == at && old != InvalidAttrNumber)
+				seen = list_append_unique_int(seen, old);
 		}
 	}
+	return InvalidAttrNumber;
+}
+
+/* what takes the place of a column, in the table and in its heirs */
+static List *
+add_successions(List *successions, const Pair *pair, const SvPart *column)
+{
+	Oid			relation = pair->now->physical;
+	AttrNumber	to = successor_at(pair, column->number);
+	char	   *name = to == InvalidAttrNumber ? NULL :
+	get_attname(relation, to, false);
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+	{
+		SvSuccession *succession = palloc(sizeof(SvSuccession));
+
+		succession->relation = lfirst_oid(lc);
+		succession->from = get_attnum(lfirst_oid(lc), column->name);
+		succession->to = name ? get_attnum(lfirst_oid(lc), name) :
+			InvalidAttrNumber;
+		successions = lappend(successions, succession);
+	}
+	return successions;
+}
+
+/* the columns that are to go, and what takes their places: of SvSuccession */
+static List *
+find_successions(const Shift *shift)
+{
+	List	   *successions = NIL;
+	ListCell   *lp;
+	ListCell   *lc;
+
+	foreach(lp, make_pairs(shift, shift->coming))
+	{
+		Pair	   *pair = lfirst(lp);
+
+		foreach(lc, pair->going && sv_contract_is_table(pair->now->kind) ?
+				pair->now->columns : NIL)
+		{
+			SvPart	   *column = lfirst(lc);
+
+			if (!sv_is_hidden(column->name) &&
+				!is_inherited(pair->now, column->number) &&
+				sv_contract_column_at(pair->coming, column->number) == NULL)
+				successions = add_successions(successions, pair, column);
+		}
+	}
+	return successions;
+}
+
+/* the views of "more" come behind all others: they may stand on these */
+static List *
+add_views(List *views, List *more)
+{
+	return list_concat(list_difference_oid(views, more), more);
+}
+
+/* all that stand on what "to" does not have, the lowest first */
+static List *
+views_to_go(const Shift *shift, List *successions)
+{
+	List	   *views = NIL;
+	ListCell   *lc;
+
+	foreach(lc, shift->going)
+	{
+		SvEntry    *going = lfirst(lc);
+		SvEntry    *now = sv_contract_is_relation(going->kind) ?
+		sv_contract_resolve(going) : NULL;
+
+		if (now && !entry_on(shift->coming, going->physical) &&
+			sv_catalog_is_base_schema(shift->product, now->schema) &&
+			!is_replaced(shift, entry_named(shift->coming, going), going))
+			views = add_views(views, sv_split_views_on(going->physical));
+	}
+	foreach(lc, successions)
+	{
+		SvSuccession *succession = lfirst(lc);
+
+		views = add_views(views,
+						  sv_split_views(sv_split_read(succession->relation,
+													   succession->from)));
+	}
+	return views;
+}
+
+/*
+ * Those that no version has would go along.  A materialized view has rows that
+ * somebody keeps by hand.
+ */
+static List *
+views_by_hand(const Shift *shift, List *successions)
+{
+	List	   *views = NIL;
+	ListCell   *lc;
+
+	foreach(lc, views_to_go(shift, successions))
+	{
+		Oid			view = lfirst_oid(lc);
+
+		if (last_entry_on(shift, view) ||
+			sv_catalog_entry_of(shift->to, view))
+			continue;
+		if (get_rel_relkind(view) == RELKIND_MATVIEW)
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("version %s of product \"%s\" cannot be made current: materialized view %s would be dropped",
+							shift->to->label, shift->product->name,
+							sv_catalog_relation_name(view)),
+					 errdetail("It was made by hand, of what that version does not have."),
+					 errhint("Drop it, and make it again afterwards.")));
+		views = lappend_oid(views, view);
+	}
+	return views;
+}
+
+/* take them down, for sv_follow_make() */
+static SvFollowing *
+take_views(const Shift *shift)
+{
+	List	   *successions = find_successions(shift);
+
+	return sv_follow_take(views_by_hand(shift, successions), successions,
+						  psprintf("version %s of product \"%s\" cannot be made current",
+								   shift->to->label, shift->product->name));
 }
 
 /*
@@ -2004,13 +2134,14 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	List	   *statistics =
 	sv_swap_note_statistics(shifted_relations(from, to));
 	List	   *standing;
+	SvFollowing *following;
 	ListCell   *lc;
 
 	check_lost(&shift);
 	check_owner(&shift);
 	read_defaults(&shift);
+	following = take_views(&shift);
 	standing = loosen_standing(make_pairs(&shift, shift.coming));
-	check_standing(&shift, standing);
 	SPI_connect();
 	if (forward)
 		sv_plain_drop(product, from, to);
@@ -2038,6 +2169,7 @@ sv_shift_to(const SvProduct *product, const SvRelease *from,
 	restore_all(&shift, sv_catalog_releases(product, true));
 	if (!forward)
 		validate_referring(&shift);
+	sv_follow_make(following);
 	sv_plain_build(product, to);
 	SPI_finish();
 	sv_contract_leave(nestlevel);

@@ -467,6 +467,21 @@ sv_split_read(Oid relation, AttrNumber number)
 }
 
 /*
+ * The views that stand on a relation, whatever its columns: as
+ * sv_split_views().
+ */
+List *
+sv_split_views_on(Oid relation)
+{
+	SvStanding *all = palloc0(sizeof(SvStanding));
+	int			nestlevel = sv_contract_enter();
+
+	read_column(all, relation, InvalidAttrNumber);
+	sv_contract_leave(nestlevel);
+	return sv_split_views(all);
+}
+
+/*
  * The views that were taken down, materialized ones too: OIDs, the lowest
  * first.
  */
@@ -571,9 +586,54 @@ with_hidden(Oid relation, List *columns)
 	return names;
 }
 
+/* what a trigger is called by now, NULL if it is gone or put away */
+static char *
+shown_name(Oid relation, Oid oid)
+{
+	Relation	table = OidIsValid(relation) ?
+	table_open(relation, AccessShareLock) : NULL;
+	TriggerDesc *triggers = table ? table->trigdesc : NULL;
+	char	   *name = NULL;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		if (triggers->triggers[i].tgoid == oid &&
+			!sv_is_hidden(triggers->triggers[i].tgname))
+			name = pstrdup(triggers->triggers[i].tgname);
+	}
+	if (table)
+		table_close(table, NoLock);
+	return name;
+}
+
+/*
+ * The server does not replace a constraint trigger: another one takes its
+ * place, which contracts know from now on.
+ */
+static void
+exchange_trigger(Standing *standing, CreateTrigStmt *statement,
+				 const char *text, Oid relation)
+{
+	char	   *comment = GetComment(standing->object, TriggerRelationId, 0);
+	ObjectAddress address;
+
+	ObjectAddressSet(address, TriggerRelationId, standing->object);
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+	address = CreateTrigger(statement, text, relation, InvalidOid, InvalidOid,
+							InvalidOid, standing->function, InvalidOid, NULL,
+							false, false);
+	CommandCounterIncrement();
+	if (comment)
+		CreateComments(address.objectId, TriggerRelationId, 0, comment);
+	sv_contract_move_trigger(standing->object, address.objectId,
+							 statement->trigname);
+	standing->object = address.objectId;
+}
+
 /* in place; for an update of the old column as well, which others write */
 static void
-remake_trigger(const Standing *standing)
+remake_trigger(Standing *standing)
 {
 	Oid			relation = sv_contract_owning_relation(TriggerRelationId,
 													   standing->object);
@@ -583,17 +643,18 @@ remake_trigger(const Standing *standing)
 	CreateTrigStmt *statement = castNode(CreateTrigStmt, raw->stmt);
 	SvIdentity	identity;
 
-	if (statement->isconstraint)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot give a column two meanings while constraint trigger \"%s\" is about it",
-						statement->trigname)));
+	statement->trigname = shown_name(relation, standing->object);
+	if (statement->trigname == NULL)
+		return;
 	statement->columns = with_hidden(relation, statement->columns);
-	statement->replace = true;
+	statement->replace = !statement->isconstraint;
 	sv_catalog_become_owner(&identity);
-	(void) CreateTrigger(statement, text, relation, InvalidOid, InvalidOid,
-						 InvalidOid, standing->function, InvalidOid, NULL,
-						 false, false);
+	if (statement->isconstraint)
+		exchange_trigger(standing, statement, text, relation);
+	else
+		(void) CreateTrigger(statement, text, relation, InvalidOid,
+							 InvalidOid, InvalidOid, standing->function,
+							 InvalidOid, NULL, false, false);
 	sv_catalog_become_caller(&identity);
 	CommandCounterIncrement();
 	for (int i = 1; i < list_length(standing->commands); i++)

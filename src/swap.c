@@ -598,14 +598,11 @@ drop_checks(Oid relation, AttrNumber number, List *pending)
 	{
 		Oid			check = get_relation_constraint_oid(relation, lfirst(lc),
 														false);
-		ObjectAddress address;
 
 		if (!depends_on(ConstraintRelationId, check, relation, number) ||
 			sv_swap_is_left(pending, relation, SV_JOB_REPLACE, lfirst(lc)))
 			continue;
-		ObjectAddressSet(address, ConstraintRelationId, check);
-		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
-		CommandCounterIncrement();
+		sv_retain_drop_constraint(check);
 	}
 }
 

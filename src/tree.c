@@ -16,6 +16,8 @@
  */
 #include "schemaver.h"
 
+#include <ctype.h>
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
@@ -207,6 +209,180 @@ sv_tree_index_name(Oid index)
 }
 
 /*
+ * The name for an index, or the key of it, that the server tries first, or
+ * with a number behind it when that was taken.
+ */
+static char *
+numbered_name(Oid oid, bool is_primary, const char *number)
+{
+	Relation	index = relation_open(oid, AccessShareLock);
+	char	   *table = get_rel_name(index->rd_index->indrelid);
+	bool		is_key = OidIsValid(get_index_constraint(oid));
+	char	   *name;
+
+	if (is_primary)
+		name = makeObjectName(table, NULL, psprintf("pkey%s", number));
+	else
+		name = makeObjectName(table, column_names(index),
+							  psprintf("%s%s", is_key ? "key" : "idx",
+									   number));
+	relation_close(index, NoLock);
+	return name;
+}
+
+/* has the server chosen the name of an index with a number? */
+static bool
+is_numbered(Oid index, bool is_primary)
+{
+	char	   *name = get_rel_name(index);
+	char	   *number = name + strlen(name);
+
+	while (number > name && isdigit((unsigned char) number[-1]))
+		number--;
+	return *number != '\0' &&
+		strcmp(name, numbered_name(index, is_primary, number)) == 0;
+}
+
+static bool
+is_primary(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	bool		result = ((Form_pg_index) GETSTRUCT(tuple))->indisprimary;
+
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+static void
+rename_index(Oid index, const char *name)
+{
+	RenameRelationInternal(index, name, true, true);
+	CommandCounterIncrement();
+}
+
+/* give an index, and those attached to it, the first name if it is free now */
+static void
+name_first(Oid index)
+{
+	bool		primary = is_primary(index);
+	char	   *first = numbered_name(index, primary, "");
+
+	if (is_numbered(index, primary) &&
+		!OidIsValid(get_relname_relid(first, get_rel_namespace(index))))
+		rename_index(index, first);
+	sv_tree_name_children(index);
+}
+
+/*
+ * The indexes of partitions that are attached to one take on the names that
+ * the server would have given them, had those of the index before not been
+ * there.  Locks these in ACCESS EXCLUSIVE mode.
+ */
+void
+sv_tree_name_children(Oid index)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_inheritance_children(index, AccessExclusiveLock))
+		name_first(lfirst_oid(lc));
+}
+
+/* the index of the whole that one of a partition is attached to, or invalid */
+static Oid
+parent_of(Oid index)
+{
+	return get_rel_relispartition(index) ?
+		get_partition_parent(index, false) : InvalidOid;
+}
+
+/* is one at the root of a tree of indexes that of a version's primary key? */
+static bool
+is_primary_to_any(Oid index)
+{
+	Oid			constraint;
+	ListCell   *le;
+	ListCell   *lc;
+
+	while (OidIsValid(parent_of(index)))
+		index = parent_of(index);
+	constraint = get_index_constraint(index);
+	foreach(le, OidIsValid(constraint) ? sv_catalog_entries_with(constraint) :
+			NIL)
+	{
+		foreach(lc, sv_catalog_entry(lfirst_int(le))->constraints)
+		{
+			SvPart	   *part = lfirst(lc);
+
+			if (part->object == constraint &&
+				part->flavour == CONSTRAINT_PRIMARY)
+				return true;
+		}
+	}
+	return false;
+}
+
+static List *
+indexes_of(Oid relation)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	List	   *indexes = list_copy(RelationGetIndexList(table));
+
+	relation_close(table, NoLock);
+	return indexes;
+}
+
+/*
+ * Hide an index that the server has just made for a partition, and those of
+ * its own partitions.  They come back under the names that they would have had
+ * in the version that has the whole.
+ */
+static void
+hide_new(Oid index, bool primary)
+{
+	char	   *name = get_rel_name(index);
+	ListCell   *lc;
+
+	if (is_numbered(index, false) ||
+		strcmp(name, numbered_name(index, false, "")) == 0)
+		name = numbered_name(index, primary, "");
+	if (!sv_is_hidden(name))
+		sv_retain_hide_child(index, name);
+	foreach(lc, find_inheritance_children(index, AccessExclusiveLock))
+		hide_new(lfirst_oid(lc), primary);
+}
+
+/*
+ * A partition has come, and has got its indexes from the server: those of
+ * hidden ones are hidden as well, the others have the names that they would
+ * have without these.  Its partitions follow.
+ */
+void
+sv_tree_name_heir(Oid partition)
+{
+	List	   *indexes = indexes_of(partition);
+	bool		any = false;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Oid			parent = parent_of(lfirst_oid(lc));
+
+		if (!OidIsValid(parent) || !sv_is_hidden(get_rel_name(parent)) ||
+			sv_is_hidden(get_rel_name(lfirst_oid(lc))))
+			continue;
+		hide_new(lfirst_oid(lc), is_primary_to_any(parent));
+		any = true;
+	}
+	foreach(lc, any ? indexes : NIL)
+	{
+		Oid			parent = parent_of(lfirst_oid(lc));
+
+		if (OidIsValid(parent) && !sv_is_hidden(get_rel_name(parent)))
+			name_first(lfirst_oid(lc));
+	}
+}
+
+/*
  * Keys
  */
 
@@ -245,15 +421,15 @@ make_key(Oid oid, Oid parent, const Constraint *key)
 {
 	Relation	index = index_open(oid, AccessExclusiveLock);
 	Relation	table = relation_open(index->rd_index->indrelid, NoLock);
-	bool		is_primary = key->contype == CONSTR_PRIMARY;
+	bool		primary = key->contype == CONSTR_PRIMARY;
 	ObjectAddress made;
 	ListCell   *lc;
 
-	if (is_primary)
+	if (primary)
 		check_not_null(table, index);
 	made = index_constraint_create(table, oid, parent, BuildIndexInfo(index),
 								   RelationGetRelationName(index),
-								   is_primary ? CONSTRAINT_PRIMARY :
+								   primary ? CONSTRAINT_PRIMARY :
 								   CONSTRAINT_UNIQUE,
 								   flags_of(key), false, false);
 	CacheInvalidateRelcache(table);
@@ -262,9 +438,7 @@ make_key(Oid oid, Oid parent, const Constraint *key)
 	CommandCounterIncrement();
 	foreach(lc, find_inheritance_children(oid, AccessExclusiveLock))
 	{
-		RenameRelationInternal(lfirst_oid(lc),
-							   choose_name(lfirst_oid(lc), key), true, true);
-		CommandCounterIncrement();
+		rename_index(lfirst_oid(lc), choose_name(lfirst_oid(lc), key));
 		make_key(lfirst_oid(lc), made.objectId, key);
 	}
 }

@@ -948,6 +948,8 @@ step_attach(Work *work)
 										work->target,
 										quote_identifier(job->name),
 										job->text));
+		else
+			sv_tree_name_children(index);
 		CommandCounterIncrement();
 		give_comment(work, comment);
 	}

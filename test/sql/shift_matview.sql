@@ -231,6 +231,23 @@ SELECT look.at('public');
 CALL look.through('3.1.0');
 SELECT * FROM schemaver.verify('shop');
 
+-- one that is made before a job has filled the column: that is told, by the
+-- plan as well
+SELECT $$
+	DROP MATERIALIZED VIEW late;
+	ALTER TABLE sale ALTER amount TYPE text;
+	CREATE VIEW low AS SELECT amount FROM sale;
+	CREATE MATERIALIZED VIEW late AS SELECT amount FROM low;
+	CREATE MATERIALIZED VIEW idle AS SELECT amount FROM low WITH NO DATA;
+	CREATE MATERIALIZED VIEW counted AS SELECT id FROM sale;
+$$ AS script \gset
+SELECT unnest(notices) AS notice FROM schemaver.plan(:'script', '3.2.0');
+SELECT schemaver.apply(:'script', '3.2.0');
+CALL schemaver.run_jobs('shop');
+TABLE late;
+REFRESH MATERIALIZED VIEW public.late;
+TABLE late;
+
 \c :home
 DROP DATABASE sv_shift_matview;
 DROP ROLE regress_reader, regress_keeper, regress_other;

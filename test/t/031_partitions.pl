@@ -100,8 +100,7 @@ sub migrate
 		"SELECT schemaver.apply(\$\$$script\$\$, '2.0.0')");
 }
 
-# what psql says of the tables, but for the order of columns and the names of
-# partitions' indexes
+# what psql says of the tables, but for the order of columns
 sub shape
 {
 	my ($database) = @_;
@@ -117,15 +116,13 @@ sub shape
 		ORDER BY 1, 2;
 		SELECT conrelid::regclass::text, pg_get_constraintdef(oid),
 			convalidated, coninhcount, conislocal, conparentid <> 0,
-			CASE WHEN coninhcount = 0 THEN conname END
+			conname
 		FROM pg_partition_tree('event') AS p JOIN pg_constraint
 			ON conrelid = p.relid
 		ORDER BY 1, 2;
 		SELECT indrelid::regclass::text AS t,
-			regexp_replace(pg_get_indexdef(indexrelid), 'INDEX \w+', 'INDEX')
-				AS d,
-			indisvalid, indisprimary, indimmediate, relispartition,
-			CASE WHEN NOT relispartition THEN relname END
+			pg_get_indexdef(indexrelid) AS d,
+			indisvalid, indisprimary, indimmediate, relispartition
 		FROM pg_partition_tree('event') AS p JOIN pg_index ON indrelid = relid
 			JOIN pg_class AS c ON c.oid = indexrelid
 		ORDER BY 1, 2;
@@ -163,7 +160,7 @@ sub finish
 			SELECT * FROM schemaver.verify(deep => true)
 			WHERE finding <> 'changed by hand' AND NOT EXISTS (
 				SELECT FROM pg_class WHERE NOT relispartition
-					AND relkind = 'r' AND object LIKE '%' || relname)}),
+					AND relkind = 'r' AND object LIKE '%' || relname || '%')}),
 		'', "$what: nothing is found");
 	$node->safe_psql($database, q{SELECT schemaver.retire('1.0.0')});
 	return;
