@@ -1435,19 +1435,42 @@ restore_always(const Pair *pair, List *others)
 	}
 }
 
+/*
+ * Is it the same constraint that another entry on the table has?  Texts of what
+ * the table has lost stay in the names of then, which a migration may have
+ * changed since: those of today tell.
+ */
+static bool
+is_same_constraint(const SvProduct *product, const SvEntry *entry,
+				   const SvPart *other, const SvEntry *coming,
+				   const SvPart *constraint)
+{
+	char	   *text;
+	char	   *other_text;
+
+	if (other->flavour != constraint->flavour || other->expression == NULL ||
+		constraint->expression == NULL)
+		return false;
+	if (strcmp(other->expression, constraint->expression) == 0)
+		return true;
+	if (strchr("cf", constraint->flavour) == NULL || other->type == NULL ||
+		constraint->type == NULL)
+		return false;
+	text = sv_lost_text(product, coming, constraint);
+	other_text = sv_lost_text(product, entry, other);
+	return text && other_text && strcmp(text, other_text) == 0;
+}
+
 /* does an entry have a constraint like that, or none of its columns? */
 static bool
-can_live_with(const SvEntry *entry, const SvPart *constraint)
+can_live_with(const SvProduct *product, const SvEntry *entry,
+			  const SvEntry *coming, const SvPart *constraint)
 {
 	ListCell   *lc;
 
 	foreach(lc, entry->constraints)
 	{
-		SvPart	   *other = lfirst(lc);
-
-		if (other->flavour == constraint->flavour && other->expression &&
-			constraint->expression &&
-			strcmp(other->expression, constraint->expression) == 0)
+		if (is_same_constraint(product, entry, lfirst(lc), coming, constraint))
 			return true;
 	}
 	foreach(lc, constraint->columns)
@@ -1460,17 +1483,19 @@ can_live_with(const SvEntry *entry, const SvPart *constraint)
 
 /* can every other supported version live with the constraint? */
 static bool
-others_allow(Oid relation, const SvPart *constraint, List *others)
+others_allow(const SvProduct *product, const Pair *pair,
+			 const SvPart *constraint, List *others)
 {
 	ListCell   *lr;
 	ListCell   *le;
 
 	foreach(lr, others)
 	{
-		foreach(le, sv_catalog_entries_on(relation))
+		foreach(le, sv_catalog_entries_on(pair->now->physical))
 		{
 			if (sv_catalog_has_entry(lfirst(lr), lfirst_int(le)) &&
-				!can_live_with(sv_catalog_entry(lfirst_int(le)), constraint))
+				!can_live_with(product, sv_catalog_entry(lfirst_int(le)),
+							   pair->coming, constraint))
 				return false;
 		}
 	}
@@ -1646,7 +1671,7 @@ restore_constraints(const Shift *shift, const Pair *pair, List *others,
 		if (strchr("cf", constraint->flavour) == NULL ||
 			constraint->type == NULL ||
 			part_on(pair->now->constraints, constraint->object) ||
-			!others_allow(pair->now->physical, constraint, others) ||
+			!others_allow(shift->product, pair, constraint, others) ||
 			(constraint->flavour == CONSTRAINT_CHECK &&
 			 is_left_out(pair->now->physical, constraint, others) &&
 			 rejects_defaults(pair, constraint)))
