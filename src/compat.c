@@ -1899,6 +1899,7 @@ sv_compat_reconcile_all(SvProduct *product, bool strict)
 		sv_hold_note_all(product);
 	}
 	changed = sv_check_settle(product, strict) +
+		sv_refer_settle(product, strict) +
 		sv_compat_reconcile(product, releases);
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);

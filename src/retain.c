@@ -1017,11 +1017,13 @@ sv_retain_is_hidden_trigger(Oid trigger)
 	return sv_is_hidden(trigger_name(trigger));
 }
 
-/* is a trigger one of check.c's? */
+/* is a trigger one of check.c's, or of refer.c's? */
 bool
 sv_retain_is_check_trigger(Oid trigger)
 {
-	return sv_is_check_trigger(trigger_name(trigger));
+	char	   *name = trigger_name(trigger);
+
+	return sv_is_check_trigger(name) || sv_is_refer_trigger(name);
 }
 
 /*
