@@ -66,10 +66,12 @@ typedef enum PlanKind
 {
 	PLAN_PARENT,				/* is there a row that is referred to? */
 	PLAN_CHILD,					/* is there one that refers? */
-	PLAN_ACTION					/* what becomes of those */
+	PLAN_UPDATE,				/* what becomes of those if it changes */
+	PLAN_DELETE					/* or goes */
 } PlanKind;
 
-#define NPLANS	(PLAN_ACTION + 1)
+#define NPLANS		(PLAN_DELETE + 1)
+#define is_action(kind) ((kind) == PLAN_UPDATE || (kind) == PLAN_DELETE)
 
 /* which trigger, and for whom */
 typedef struct KnownKey
@@ -513,15 +515,16 @@ append_condition(StringInfo text, const Known *known, bool of_parent,
 
 /* what becomes of rows that refer to one that goes or changes */
 static void
-append_action(StringInfo text, const Known *known, char action,
-			  bool is_delete)
+append_action(StringInfo text, const Known *known, PlanKind kind)
 {
 	const SvKeyName *name = known->name;
-	List	   *columns = is_delete && name->set_columns != NIL ?
+	char		action = kind == PLAN_DELETE ? known->key.on_delete :
+	known->key.on_update;
+	List	   *columns = kind == PLAN_DELETE && name->set_columns != NIL ?
 	name->set_columns : name->columns;
 	ListCell   *lc;
 
-	if (action == FKCONSTR_ACTION_CASCADE && is_delete)
+	if (action == FKCONSTR_ACTION_CASCADE && kind == PLAN_DELETE)
 	{
 		appendStringInfo(text, "DELETE FROM %s AS x", known->action_table);
 		return;
@@ -542,29 +545,28 @@ append_action(StringInfo text, const Known *known, char action,
 }
 
 static char *
-plan_text(const Known *known, PlanKind kind, bool is_delete)
+plan_text(const Known *known, PlanKind kind)
 {
 	const SvForeignKey *key = &known->key;
 	StringInfoData text;
 
 	initStringInfo(&text);
-	if (kind == PLAN_ACTION)
-		append_action(&text, known, is_delete ? key->on_delete :
-					  key->on_update, is_delete);
+	if (is_action(kind))
+		append_action(&text, known, kind);
 	else
 		appendStringInfo(&text, "SELECT 1 FROM %s AS x",
 						 only_rows_of(kind == PLAN_PARENT ?
 									  key->referenced : key->relation));
 	append_condition(&text, known, kind == PLAN_PARENT,
-					 kind == PLAN_ACTION ? known->name->columns : NIL);
-	if (kind != PLAN_ACTION)
+					 is_action(kind) ? known->name->columns : NIL);
+	if (!is_action(kind))
 		appendStringInfoString(&text, " FOR KEY SHARE OF x");
 	return text.data;
 }
 
 /* the plan of a statement, which takes the row before and the one after */
 static SPIPlanPtr
-plan_for(Known *known, PlanKind kind, bool is_delete)
+plan_for(Known *known, PlanKind kind)
 {
 	Oid			types[INDEX_MAX_KEYS * 2];
 
@@ -573,8 +575,7 @@ plan_for(Known *known, PlanKind kind, bool is_delete)
 	forget_plan(known, kind);
 	for (int i = 0; i < known->n; i++)
 		types[i] = types[known->n + i] = known->types[i];
-	known->plans[kind] = SPI_prepare(plan_text(known, kind, is_delete),
-									 known->n * 2, types);
+	known->plans[kind] = SPI_prepare(plan_text(known, kind), known->n * 2, types);
 	if (known->plans[kind] == NULL || SPI_keepplan(known->plans[kind]) != 0)
 		elog(ERROR, "could not prepare the lookup of a foreign key: %s",
 			 SPI_result_code_string(SPI_result));
@@ -618,12 +619,12 @@ run_plan(Known *known, PlanKind kind, TupleTableSlot *before,
 
 	read_values(known, before, after, values, nulls);
 	sv_catalog_become_owner(&identity);
-	if (kind == PLAN_ACTION)
+	if (is_action(kind))
 		SetUserIdAndSecContext(sv_catalog_relation_owner(known->key.relation),
 							   identity.context | SECURITY_LOCAL_USERID_CHANGE |
 							   SECURITY_NOFORCE_RLS);
 	SPI_connect();
-	plan = plan_for(known, kind, after == NULL);
+	plan = plan_for(known, kind);
 	if (IsolationUsesXactSnapshot() && kind != PLAN_PARENT)
 	{
 		CommandCounterIncrement();
@@ -631,7 +632,7 @@ run_plan(Known *known, PlanKind kind, TupleTableSlot *before,
 		crosscheck = GetTransactionSnapshot();
 	}
 	result = SPI_execute_snapshot(plan, values, nulls, test, crosscheck,
-								  false, false, kind == PLAN_ACTION ? 0 : 1);
+								  false, false, is_action(kind) ? 0 : 1);
 	if (result < 0)
 		elog(ERROR, "could not look up a foreign key: %s",
 			 SPI_result_code_string(result));
@@ -870,27 +871,36 @@ check_child(Known *known, const TriggerData *trigdata)
  * A row that is referred to
  */
 
-/* it has gone, or has another key */
+/*
+ * It has gone, or has another key.  One that has gone to another partition has
+ * but changed; which key it has got there nobody says, so that no row can
+ * follow it.
+ */
 static void
 check_parent(Known *known, const TriggerData *trigdata)
 {
 	bool		is_delete = TRIGGER_FIRED_BY_DELETE(trigdata->tg_event);
+	bool		is_moved = is_delete &&
+	HeapTupleHeaderIndicatesMovedPartitions(trigdata->tg_trigtuple->t_data);
 	TupleTableSlot *row = trigdata->tg_trigslot;
 	TupleTableSlot *after = is_delete ? NULL : trigdata->tg_newslot;
-	char		action = is_delete ? known->key.on_delete :
+	char		action = is_delete && !is_moved ? known->key.on_delete :
 	known->key.on_update;
 
+	if (is_moved && action == FKCONSTR_ACTION_CASCADE)
+		action = FKCONSTR_ACTION_RESTRICT;
 	if (count_nulls(known, row) > 0 ||
 		(after && is_same_key(known, row, after)))
 		return;
 
-	/* it may be in another partition now, or there may be another one */
+	/* it may be the same in another partition, or there may be another one */
 	if ((is_delete || action == FKCONSTR_ACTION_NOACTION) &&
 		run_plan(known, PLAN_PARENT, row, NULL))
 		return;
 	if (action != FKCONSTR_ACTION_NOACTION &&
 		action != FKCONSTR_ACTION_RESTRICT)
-		(void) run_plan(known, PLAN_ACTION, row, after);
+		(void) run_plan(known, is_moved || !is_delete ? PLAN_UPDATE :
+						PLAN_DELETE, row, after);
 
 	/* the default may be what has gone */
 	if ((action == FKCONSTR_ACTION_NOACTION ||
