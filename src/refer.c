@@ -582,6 +582,21 @@ all_versions(const Bound *bound)
 	return versions;
 }
 
+/*
+ * The name of a key's triggers on a table, but for its end.  A table of another
+ * product may have those of its own keys.
+ */
+static char *
+name_on(const SvProduct *product, const Bound *bound, Oid relation)
+{
+	char	   *name = ((SvKeyName *) linitial(bound->names))->name;
+	char	   *schema = get_namespace_name(get_rel_namespace(relation));
+
+	return sv_catalog_is_base_schema(product, schema) ||
+		strcmp(schema, SV_RETAINED_SCHEMA) == 0 ? name :
+		psprintf("%s_%s", product->name, name);
+}
+
 static Wanted *
 make_wanted(const SvProduct *product, const Bound *bound, const char *label,
 			Oid relation, int16 type)
@@ -593,7 +608,7 @@ make_wanted(const SvProduct *product, const Bound *bound, const char *label,
 	wanted->relation = relation;
 	wanted->name =
 		makeObjectName(pnstrdup(SV_REFER_TRIGGER, prefix),
-					   ((SvKeyName *) linitial(bound->names))->name,
+					   name_on(product, bound, relation),
 					   bound->number == 0 ? label :
 					   psprintf("%s%d", label, bound->number));
 	wanted->type = type | TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER;
@@ -693,12 +708,15 @@ make_trigger(const Wanted *wanted, const char *product)
 	CommandCounterIncrement();
 }
 
+/* is it one of this module's, for keys of that product? */
 static bool
-is_of_refer(const Trigger *trigger)
+is_of_refer(const Trigger *trigger, const SvProduct *product)
 {
 	return sv_is_refer_trigger(trigger->tgname) &&
 		get_func_namespace(trigger->tgfoid) ==
-		get_namespace_oid(SV_SCHEMA, true);
+		get_namespace_oid(SV_SCHEMA, true) &&
+		trigger->tgnargs > 0 &&
+		strcmp(trigger->tgargs[0], product->name) == 0;
 }
 
 /* what a trigger on INSERT says, NULL if it is none of ours */
@@ -709,9 +727,7 @@ read_bound(const Trigger *trigger, const SvProduct *product, List *releases)
 	ListCell   *ln;
 	ListCell   *lr;
 
-	if (!is_of_refer(trigger) || !TRIGGER_FOR_INSERT(trigger->tgtype) ||
-		trigger->tgnargs == 0 ||
-		strcmp(trigger->tgargs[0], product->name) != 0)
+	if (!is_of_refer(trigger, product) || !TRIGGER_FOR_INSERT(trigger->tgtype))
 		return NULL;
 	bound = palloc0(sizeof(Bound));
 	bound->names = sv_refcheck_names(trigger, &bound->key);
@@ -757,7 +773,6 @@ static bool
 is_as_wanted(const Trigger *trigger, const Wanted *wanted, bool strict)
 {
 	return strcmp(trigger->tgname, wanted->name) == 0 &&
-		is_of_refer(trigger) &&
 		strcmp(get_func_name(trigger->tgfoid), wanted->function) == 0 &&
 		trigger->tgtype == wanted->type && trigger->tgnattr == 0 &&
 		trigger->tgdeferrable == wanted->deferrable &&
@@ -784,11 +799,12 @@ wanted_for(Oid relation, List *wanted)
 }
 
 /*
- * The triggers of this module that a table has: addresses.  Sets whether it
- * has what it must have and no other.
+ * The triggers for keys of a product that a table has: addresses.  Sets
+ * whether it has what it must have and no other.
  */
 static List *
-compare_triggers(Oid relation, List *wanted, bool strict, bool *is_settled)
+compare_triggers(const SvProduct *product, Oid relation, List *wanted,
+				 bool strict, bool *is_settled)
 {
 	Relation	table = relation_open(relation, AccessShareLock);
 	TriggerDesc *triggers = table->trigdesc;
@@ -800,7 +816,7 @@ compare_triggers(Oid relation, List *wanted, bool strict, bool *is_settled)
 	{
 		Trigger    *trigger = &triggers->triggers[i];
 
-		if (!sv_is_refer_trigger(trigger->tgname))
+		if (!is_of_refer(trigger, product))
 			continue;
 		own = lappend(own, sv_catalog_address(TriggerRelationId,
 											  trigger->tgoid, 0));
@@ -811,7 +827,9 @@ compare_triggers(Oid relation, List *wanted, bool strict, bool *is_settled)
 		}
 	}
 	*is_settled = nfound == list_length(own) &&
-		nfound == list_length(wanted);
+		nfound == list_length(wanted) &&
+		!(strict && own != NIL &&
+		  sv_check_is_off_in_partition(table, SV_REFER_TRIGGER));
 	relation_close(table, NoLock);
 	return own;
 }
@@ -822,7 +840,8 @@ settle_table(const SvProduct *product, Oid relation, List *wanted, bool strict,
 			 bool mend)
 {
 	bool		is_settled;
-	List	   *own = compare_triggers(relation, wanted, strict, &is_settled);
+	List	   *own = compare_triggers(product, relation, wanted, strict,
+										&is_settled);
 	ListCell   *lc;
 
 	if (!mend || is_settled)
@@ -837,24 +856,18 @@ settle_table(const SvProduct *product, Oid relation, List *wanted, bool strict,
 	return is_settled;
 }
 
-/* is the table one of the product's? */
-static bool
-is_of_product(const SvProduct *product, Oid relation)
+static List *
+tables_with_triggers(void)
 {
-	char	   *schema = get_namespace_name(get_rel_namespace(relation));
-
-	return sv_catalog_is_base_schema(product, schema) ||
-		strcmp(schema, SV_RETAINED_SCHEMA) == 0;
+	return list_concat_unique_oid(sv_contract_triggered_tables("hold_reference"),
+								  sv_contract_triggered_tables("hold_referenced"));
 }
 
 /* tables that have such triggers, or may need some: OIDs, ascending */
 static List *
 tables_concerned(const SvProduct *product)
 {
-	List	   *tables =
-	list_concat_unique_oid(sv_contract_triggered_tables("hold_reference"),
-						   sv_contract_triggered_tables("hold_referenced"));
-	List	   *concerned = NIL;
+	List	   *tables = tables_with_triggers();
 	ListCell   *lr;
 	ListCell   *le;
 	ListCell   *lc;
@@ -874,13 +887,8 @@ tables_concerned(const SvProduct *product)
 			}
 		}
 	}
-	foreach(lc, tables)
-	{
-		if (is_of_product(product, lfirst_oid(lc)))
-			concerned = lappend_oid(concerned, lfirst_oid(lc));
-	}
-	list_sort(concerned, list_oid_cmp);
-	return concerned;
+	list_sort(tables, list_oid_cmp);
+	return tables;
 }
 
 /* the tables that are not as they must be; these are mended if asked for */
@@ -940,4 +948,94 @@ List *
 sv_refer_astray(const SvProduct *product)
 {
 	return settle_tables(product, true, false);
+}
+
+/*
+ * Locks
+ */
+
+/* does a trigger hold any of some releases? */
+static bool
+holds_any(const Trigger *trigger, List *releases)
+{
+	SvForeignKey key;
+	ListCell   *ln;
+	ListCell   *lr;
+
+	foreach(ln, sv_refcheck_names(trigger, &key))
+	{
+		foreach(lr, releases)
+		{
+			if (sv_catalog_has_text(((SvKeyName *) lfirst(ln))->versions,
+									sv_version_text(((SvRelease *) lfirst(lr))->version)))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The tables whose triggers are to be changed when some releases of a product
+ * are retired: OIDs.
+ */
+List *
+sv_refer_tables(const SvProduct *product, List *releases)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tables_with_triggers())
+	{
+		Relation	table = relation_open(lfirst_oid(lc), AccessShareLock);
+		TriggerDesc *triggers = table->trigdesc;
+
+		for (int i = 0; triggers && i < triggers->numtriggers; i++)
+		{
+			if (is_of_refer(&triggers->triggers[i], product) &&
+				holds_any(&triggers->triggers[i], releases))
+				result = list_append_unique_oid(result, lfirst_oid(lc));
+		}
+		relation_close(table, AccessShareLock);
+	}
+	return result;
+}
+
+/*
+ * The tables that foreign keys of some others, OIDs, refer to in a release,
+ * whether they are there or lost: OIDs.
+ */
+List *
+sv_refer_ends(const SvProduct *product, const SvRelease *release,
+			  List *relations)
+{
+	List	   *ends = NIL;
+	ListCell   *lr;
+	ListCell   *lc;
+
+	foreach(lr, relations)
+	{
+		const SvEntry *entry = sv_catalog_entry_of(release, lfirst_oid(lr));
+
+		foreach(lc, entry && sv_contract_is_table(entry->kind) ?
+				entry->constraints : NIL)
+		{
+			const SvPart *part = lfirst(lc);
+			SvForeignKey key = {0};
+			HeapTuple	tuple = part->flavour == CONSTRAINT_FOREIGN &&
+			OidIsValid(part->object) ?
+			SearchSysCache1(CONSTROID, ObjectIdGetDatum(part->object)) : NULL;
+
+			if (HeapTupleIsValid(tuple))
+			{
+				key.referenced =
+					((Form_pg_constraint) GETSTRUCT(tuple))->confrelid;
+				ReleaseSysCache(tuple);
+			}
+			else
+				(void) sv_lost_read_key(product, entry, part, &key);
+			if (OidIsValid(key.referenced) && get_rel_name(key.referenced))
+				ends = list_append_unique_oid(ends, key.referenced);
+		}
+	}
+	return ends;
 }

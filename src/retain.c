@@ -20,7 +20,8 @@
  *	 would repeat itself there goes; a hidden trigger fires for the older
  *	 versions only; a retained table's foreign keys go, unless deleting or
  *	 updating the parent carries the change on without fail; a retained table
- *	 leaves the parents in which its rows would still be found.
+ *	 leaves the parents in which its rows would still be found.  What older
+ *	 versions are held to instead is seen to by hold.c, check.c and refer.c.
  * - What is retained never stands in the way of a later DROP: all that it
  *	 depends on it depends on automatically, other retained things included,
  *	 since these may stand on what is not retained.  Whoever drops something

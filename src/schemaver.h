@@ -898,6 +898,7 @@ extern void sv_sync_thaw(SvSyncFrozen *frozen);
 extern void sv_check_note_drop(Oid constraint);
 extern int	sv_check_settle(const SvProduct *product, bool strict);
 extern List *sv_check_astray(const SvProduct *product);
+extern bool sv_check_is_off_in_partition(Relation table, const char *prefix);
 
 /*-------------------------------------------------------------------------
  * standin.c: what stands in a version schema for what no view can show
@@ -1116,6 +1117,9 @@ extern bool sv_refcheck_resolve(const SvRelease *release,
 extern void sv_refer_note_drop(Oid constraint);
 extern int	sv_refer_settle(const SvProduct *product, bool strict);
 extern List *sv_refer_astray(const SvProduct *product);
+extern List *sv_refer_tables(const SvProduct *product, List *releases);
+extern List *sv_refer_ends(const SvProduct *product,
+						   const SvRelease *release, List *relations);
 
 /*-------------------------------------------------------------------------
  * archive.c: keep what would be lost with retired versions

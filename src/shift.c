@@ -17,7 +17,8 @@
  * Constraints that the version to leave does not know would reject what its
  * sessions write: they are restored when it is retired, see
  * sv_shift_restore().  Until then NOT NULL holds for all others, by a CHECK of
- * require.c; the rest is but in the contract, see lost.c.
+ * require.c; the rest is but in the contract, see lost.c, and holds for those
+ * that have it, see check.c and refer.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -2187,6 +2188,11 @@ sv_shift_begin(SvProduct *product, SvRelease *from, SvRelease *to,
 						   sv_plain_tables(product, from, to));
 	List	   *forgotten = sv_jobs_forget_restoring(product);
 
+	relations = list_concat_unique_oid(relations,
+									   sv_refer_ends(product, from,
+													 relations));
+	relations = list_concat_unique_oid(relations,
+									   sv_refer_ends(product, to, relations));
 	sv_contract_collect_begin();
 	if (sv_catalog_drifted(product))
 		sv_contract_touch_all();
