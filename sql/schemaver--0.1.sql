@@ -481,6 +481,26 @@ COMMENT ON FUNCTION schemaver.hold_check() IS
 	'the trigger that holds older versions to a CHECK, which is in its condition; its arguments are the product, then two for each name of the CHECK: that, and the versions';
 
 --
+-- refcheck.c: what a writer's version is held to by a lost foreign key
+--
+
+CREATE FUNCTION schemaver.hold_reference()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'schemaver_hold_reference'
+LANGUAGE C;
+
+COMMENT ON FUNCTION schemaver.hold_reference() IS
+	'the trigger that holds older versions to a foreign key of the table; its arguments are the product, match type, actions on update and on delete, then seven for each way in which versions call it: name, versions, table, columns, the table that is referred to, its columns, those that are set on delete';
+
+CREATE FUNCTION schemaver.hold_referenced()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'schemaver_hold_referenced'
+LANGUAGE C;
+
+COMMENT ON FUNCTION schemaver.hold_referenced() IS
+	'the trigger that holds older versions to a foreign key that refers to the table; its arguments are those of hold_reference()';
+
+--
 -- sync.c: the row trigger that keeps pairs of columns in step
 --
 

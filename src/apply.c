@@ -1273,6 +1273,7 @@ finish(Migration *migration)
 		supported = lappend(supported, release);
 	sv_hold_settle(migration->product);
 	(void) sv_check_settle(migration->product, false);
+	(void) sv_refer_settle(migration->product, false);
 	sv_compat_reconcile(migration->product, supported);
 	sv_expand_settle();
 	if (sv_contract_touched_rights())

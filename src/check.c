@@ -615,9 +615,11 @@ is_as_wanted(const Trigger *trigger, const Wanted *wanted, Oid function,
 		equal(stringToNode(trigger->tgqual), wanted->condition);
 }
 
-/* is a trigger of this module switched off in a partition? */
-static bool
-is_off_in_partition(Relation table)
+/*
+ * Is a trigger whose name begins so switched off in a partition of a table?
+ */
+bool
+sv_check_is_off_in_partition(Relation table, const char *prefix)
 {
 	List	   *partitions =
 	table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
@@ -631,7 +633,8 @@ is_off_in_partition(Relation table)
 		TriggerDesc *triggers = partition->trigdesc;
 
 		for (int i = 0; triggers && i < triggers->numtriggers; i++)
-			is_off |= sv_is_check_trigger(triggers->triggers[i].tgname) &&
+			is_off |= strncmp(triggers->triggers[i].tgname, prefix,
+							  strlen(prefix)) == 0 &&
 				triggers->triggers[i].tgenabled != TRIGGER_FIRES_ON_ORIGIN;
 		relation_close(partition, NoLock);
 	}
@@ -668,7 +671,8 @@ compare_triggers(Relation table, List *wanted, bool strict,
 	}
 	*is_settled = nfound == list_length(own) &&
 		nfound == list_length(wanted) &&
-		!(strict && own != NIL && is_off_in_partition(table));
+		!(strict && own != NIL &&
+		  sv_check_is_off_in_partition(table, SV_CHECK_TRIGGER));
 	return own;
 }
 

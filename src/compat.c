@@ -1660,7 +1660,10 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
 	supported = sv_catalog_releases(product, true);
 	unused = sv_retain_unused(product, retiring);
 	excused = sv_require_unneeded(product);
-	lock_unused(product, staying, unused, excused, needed);
+	lock_unused(product, staying, unused,
+				list_concat_unique_oid(list_copy(excused),
+									   sv_refer_tables(product, retiring)),
+				needed);
 	if (archive)
 		unused = sv_archive_tables(product, retiring, unused, archive);
 	sv_retain_add_unused(unused, objects);
@@ -1899,6 +1902,7 @@ sv_compat_reconcile_all(SvProduct *product, bool strict)
 		sv_hold_note_all(product);
 	}
 	changed = sv_check_settle(product, strict) +
+		sv_refer_settle(product, strict) +
 		sv_compat_reconcile(product, releases);
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);

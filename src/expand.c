@@ -264,6 +264,7 @@ see_drop(ObjectAccessType access, Oid class_id, Oid object, int sub_object,
 		if (migration.script)
 			sv_lost_note_drop(migration.product, migration.from, object);
 		sv_check_note_drop(object);
+		sv_refer_note_drop(object);
 	}
 	if (access == OAT_DROP && class_id == RelationRelationId &&
 		sub_object == 0 && is_expanding() && !in_trial && migration.script)

@@ -539,11 +539,14 @@ sv_hold_tables(const SvProduct *product)
 	return tables;
 }
 
-/* is its condition a call of writes_as() for these? */
-static bool
-is_condition_for(const char *qual, const char *product, List *versions)
+/*
+ * Is a trigger's condition a call of writes_as() for these?
+ */
+bool
+sv_hold_has_condition(const Trigger *trigger, const char *product,
+					  List *versions)
 {
-	FuncExpr   *call = qual ? stringToNode(qual) : NULL;
+	FuncExpr   *call = trigger->tgqual ? stringToNode(trigger->tgqual) : NULL;
 	char	   *name = call && IsA(call, FuncExpr) ?
 	get_func_name(call->funcid) : NULL;
 	Const	   *first;
@@ -575,8 +578,8 @@ state_of_trigger(const Trigger *trigger, List *arguments)
 		(trigger->tgtype & ~TRIGGER_TYPE_DELETE) != type ||
 		trigger->tgnattr > 0 ||
 		!sv_hold_has_arguments(trigger, arguments) ||
-		!is_condition_for(trigger->tgqual, linitial(arguments),
-						  all_versions(held_of(arguments, NULL))))
+		!sv_hold_has_condition(trigger, linitial(arguments),
+							   all_versions(held_of(arguments, NULL))))
 		return SV_TRIGGER_ALTERED;
 	return SV_TRIGGER_SET;
 }

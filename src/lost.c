@@ -579,6 +579,63 @@ find_referenced(const SvProduct *product, const SvEntry *entry,
 	return *columns ? relation : InvalidOid;
 }
 
+/* numbers of columns by the names that an entry has for them; NIL: one is gone */
+static List *
+numbers_of(const SvEntry *entry, Oid relation, List *names)
+{
+	List	   *numbers = NIL;
+	ListCell   *ln;
+	ListCell   *lc;
+
+	foreach(ln, names)
+	{
+		char	   *name = strVal(lfirst(ln));
+		AttrNumber	number = entry ? 0 : get_attnum(relation, name);
+
+		foreach(lc, entry ? entry->columns : NIL)
+		{
+			if (strcmp(((SvPart *) lfirst(lc))->name, name) == 0)
+				number = ((SvPart *) lfirst(lc))->number;
+		}
+		if (number <= 0)
+			return NIL;
+		numbers = lappend_int(numbers, number);
+	}
+	return numbers;
+}
+
+/*
+ * What a foreign key says that an entry has and its table has lost, in the
+ * columns of the versions that have the entry, hidden ones too.  False if it is
+ * no such constraint, or any column is gone.
+ */
+bool
+sv_lost_read_key(const SvProduct *product, const SvEntry *entry,
+				 const SvPart *constraint, SvForeignKey *key)
+{
+	const SvEntry *other;
+	Constraint *parsed;
+
+	if (!is_lost(constraint) || constraint->flavour != CONSTRAINT_FOREIGN)
+		return false;
+	parsed = parse_constraint(constraint);
+	memset(key, 0, sizeof(SvForeignKey));
+	key->relation = entry->physical;
+	key->columns = numbers_of(entry, entry->physical, parsed->fk_attrs);
+	key->referenced = referenced_table(product, entry, parsed, &other);
+	key->referenced_columns = OidIsValid(key->referenced) ?
+		numbers_of(other, key->referenced, parsed->pk_attrs) : NIL;
+	key->set_columns = numbers_of(entry, entry->physical,
+								  parsed->fk_del_set_cols);
+	key->match = parsed->fk_matchtype;
+	key->on_update = parsed->fk_upd_action;
+	key->on_delete = parsed->fk_del_action;
+	key->deferrable = parsed->deferrable;
+	key->deferred = parsed->initdeferred;
+	return key->columns != NIL &&
+		list_length(key->columns) == list_length(key->referenced_columns);
+}
+
 /*
  * Has a table lost a foreign key, which the entry has, to the columns of a
  * unique index?

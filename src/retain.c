@@ -20,7 +20,8 @@
  *	 would repeat itself there goes; a hidden trigger fires for the older
  *	 versions only; a retained table's foreign keys go, unless deleting or
  *	 updating the parent carries the change on without fail; a retained table
- *	 leaves the parents in which its rows would still be found.
+ *	 leaves the parents in which its rows would still be found.  What older
+ *	 versions are held to instead is seen to by hold.c, check.c and refer.c.
  * - What is retained never stands in the way of a later DROP: all that it
  *	 depends on it depends on automatically, other retained things included,
  *	 since these may stand on what is not retained.  Whoever drops something
@@ -1146,11 +1147,13 @@ sv_retain_is_hidden_trigger(Oid trigger)
 	return sv_is_hidden(trigger_name(trigger));
 }
 
-/* is a trigger one of check.c's? */
+/* is a trigger one of check.c's, or of refer.c's? */
 bool
 sv_retain_is_check_trigger(Oid trigger)
 {
-	return sv_is_check_trigger(trigger_name(trigger));
+	char	   *name = trigger_name(trigger);
+
+	return sv_is_check_trigger(name) || sv_is_refer_trigger(name);
 }
 
 /*

@@ -87,12 +87,17 @@ sv_sync_is_trigger(const char *name)
 #define sv_is_check_trigger(name) \
 	(strncmp((name), SV_CHECK_TRIGGER, sizeof(SV_CHECK_TRIGGER) - 1) == 0)
 
+/* how the names of refer.c's begin: before the server's own of foreign keys */
+#define SV_REFER_TRIGGER		"!schemaver_refer_"
+#define sv_is_refer_trigger(name) \
+	(strncmp((name), SV_REFER_TRIGGER, sizeof(SV_REFER_TRIGGER) - 1) == 0)
+
 /* is it the name of a trigger that no version knows? */
 static inline bool
 sv_is_own_trigger(const char *name)
 {
 	return sv_sync_is_trigger(name) || strcmp(name, SV_HOLD_TRIGGER) == 0 ||
-		sv_is_check_trigger(name);
+		sv_is_check_trigger(name) || sv_is_refer_trigger(name);
 }
 
 /* hidden CHECKs that hold a column to NOT NULL for all but older versions */
@@ -741,6 +746,8 @@ extern List *sv_hold_tables(const SvProduct *product);
 extern SvTriggerState sv_hold_state(Oid relation, Oid *culprit);
 extern bool sv_hold_is_own_table(Oid relation);
 extern bool sv_hold_has_arguments(const Trigger *trigger, List *arguments);
+extern bool sv_hold_has_condition(const Trigger *trigger, const char *product,
+								  List *versions);
 extern void sv_hold_restore(Oid relation);
 extern List *sv_hold_versions(const char *text);
 extern char *sv_hold_versions_text(List *versions);
@@ -895,6 +902,7 @@ extern void sv_sync_thaw(SvSyncFrozen *frozen);
 extern void sv_check_note_drop(Oid constraint);
 extern int	sv_check_settle(const SvProduct *product, bool strict);
 extern List *sv_check_astray(const SvProduct *product);
+extern bool sv_check_is_off_in_partition(Relation table, const char *prefix);
 
 /*-------------------------------------------------------------------------
  * standin.c: what stands in a version schema for what no view can show
@@ -1062,6 +1070,21 @@ extern void sv_names_init(void);
  * lost.c: constraints that a contract has and the table for now has not
  *-------------------------------------------------------------------------
  */
+/* a foreign key by the numbers of columns; actions as in pg_constraint */
+typedef struct SvForeignKey
+{
+	Oid			relation;
+	List	   *columns;
+	Oid			referenced;
+	List	   *referenced_columns;
+	List	   *set_columns;	/* ON DELETE SET ... of these alone, or NIL */
+	char		match;
+	char		on_update;
+	char		on_delete;
+	bool		deferrable;
+	bool		deferred;
+} SvForeignKey;
+
 extern void sv_lost_init(void);
 extern void sv_lost_begin(void);
 extern void sv_lost_move(Oid relation, AttrNumber from, AttrNumber to);
@@ -1072,6 +1095,42 @@ extern char *sv_lost_text(const SvProduct *product, const SvEntry *entry,
 						  const SvPart *constraint);
 extern bool sv_lost_awaits(const SvProduct *product, const SvEntry *entry,
 						   const SvPart *constraint, Oid index);
+extern bool sv_lost_read_key(const SvProduct *product, const SvEntry *entry,
+							 const SvPart *constraint, SvForeignKey *key);
+
+/*-------------------------------------------------------------------------
+ * refcheck.c: what a writer's version is held to by a lost foreign key
+ *-------------------------------------------------------------------------
+ */
+
+/* a foreign key in the names of the versions that know it so */
+typedef struct SvKeyName
+{
+	char	   *name;
+	List	   *versions;		/* all lists of char * */
+	List	   *table;			/* schema and name */
+	List	   *columns;
+	List	   *referenced;		/* schema and name */
+	List	   *referenced_columns;
+	List	   *set_columns;
+} SvKeyName;
+
+extern List *sv_refcheck_arguments(const char *product,
+								   const SvForeignKey *key, List *names);
+extern List *sv_refcheck_names(const Trigger *trigger, SvForeignKey *key);
+extern bool sv_refcheck_resolve(const SvRelease *release,
+								const SvKeyName *name, SvForeignKey *key);
+
+/*-------------------------------------------------------------------------
+ * refer.c: older versions' foreign keys that the newest is not held to
+ *-------------------------------------------------------------------------
+ */
+extern void sv_refer_note_drop(Oid constraint);
+extern int	sv_refer_settle(const SvProduct *product, bool strict);
+extern List *sv_refer_astray(const SvProduct *product);
+extern List *sv_refer_tables(const SvProduct *product, List *releases);
+extern List *sv_refer_ends(const SvProduct *product,
+						   const SvRelease *release, List *relations);
 
 /*-------------------------------------------------------------------------
  * archive.c: keep what would be lost with retired versions

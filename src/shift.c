@@ -17,7 +17,8 @@
  * Constraints that the version to leave does not know would reject what its
  * sessions write: they are restored when it is retired, see
  * sv_shift_restore().  Until then NOT NULL holds for all others, by a CHECK of
- * require.c; the rest is but in the contract, see lost.c.
+ * require.c; the rest is but in the contract, see lost.c, and holds for those
+ * that have it, see check.c and refer.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -1435,19 +1436,42 @@ restore_always(const Pair *pair, List *others)
 	}
 }
 
+/*
+ * Is it the same constraint that another entry on the table has?  The text of a
+ * foreign key that the table has lost stays in the names of then, which a
+ * migration may have changed since: those of today tell.
+ */
+static bool
+is_same_constraint(const SvProduct *product, const SvEntry *entry,
+				   const SvPart *other, const SvEntry *coming,
+				   const SvPart *constraint)
+{
+	char	   *text;
+	char	   *other_text;
+
+	if (other->flavour != constraint->flavour || other->expression == NULL ||
+		constraint->expression == NULL)
+		return false;
+	if (strcmp(other->expression, constraint->expression) == 0)
+		return true;
+	if (constraint->flavour != CONSTRAINT_FOREIGN || other->type == NULL ||
+		constraint->type == NULL)
+		return false;
+	text = sv_lost_text(product, coming, constraint);
+	other_text = sv_lost_text(product, entry, other);
+	return text && other_text && strcmp(text, other_text) == 0;
+}
+
 /* does an entry have a constraint like that, or none of its columns? */
 static bool
-can_live_with(const SvEntry *entry, const SvPart *constraint)
+can_live_with(const SvProduct *product, const SvEntry *entry,
+			  const SvEntry *coming, const SvPart *constraint)
 {
 	ListCell   *lc;
 
 	foreach(lc, entry->constraints)
 	{
-		SvPart	   *other = lfirst(lc);
-
-		if (other->flavour == constraint->flavour && other->expression &&
-			constraint->expression &&
-			strcmp(other->expression, constraint->expression) == 0)
+		if (is_same_constraint(product, entry, lfirst(lc), coming, constraint))
 			return true;
 	}
 	foreach(lc, constraint->columns)
@@ -1460,17 +1484,19 @@ can_live_with(const SvEntry *entry, const SvPart *constraint)
 
 /* can every other supported version live with the constraint? */
 static bool
-others_allow(Oid relation, const SvPart *constraint, List *others)
+others_allow(const SvProduct *product, const Pair *pair,
+			 const SvPart *constraint, List *others)
 {
 	ListCell   *lr;
 	ListCell   *le;
 
 	foreach(lr, others)
 	{
-		foreach(le, sv_catalog_entries_on(relation))
+		foreach(le, sv_catalog_entries_on(pair->now->physical))
 		{
 			if (sv_catalog_has_entry(lfirst(lr), lfirst_int(le)) &&
-				!can_live_with(sv_catalog_entry(lfirst_int(le)), constraint))
+				!can_live_with(product, sv_catalog_entry(lfirst_int(le)),
+							   pair->coming, constraint))
 				return false;
 		}
 	}
@@ -1569,9 +1595,10 @@ run_work(void *argument)
 
 /*
  * Run a statement unless there are rows that it does not allow, or the key that
- * a foreign key is to refer to holds for some versions alone: then false.
+ * a foreign key is to refer to holds for some versions alone: then that is
+ * returned.
  */
-static bool
+static ErrorData *
 run_if_allowed(char *statement)
 {
 	ErrorData  *error = sv_trial_attempt(run_work, statement);
@@ -1580,7 +1607,7 @@ run_if_allowed(char *statement)
 		error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION &&
 		error->sqlerrcode != ERRCODE_INVALID_FOREIGN_KEY)
 		ReThrowError(error);
-	return error == NULL;
+	return error;
 }
 
 /* is a constraint of that name there, but not validated? */
@@ -1599,18 +1626,34 @@ is_not_validated(Oid relation, const char *name)
 	return result;
 }
 
+/* a constraint comes back, and rows are against it */
+static void
+warn_of_rows(const Pair *pair, const SvPart *constraint,
+			 const ErrorData *problem)
+{
+	ereport(WARNING,
+			(errcode(problem->sqlerrcode),
+			 errmsg("constraint %s of table %s does not hold for all rows",
+					quote_identifier(constraint->name), pair->table),
+			 problem->detail ? errdetail("%s", problem->detail) :
+			 errdetail("%s.", problem->message),
+			 errhint("Mend these rows, then do what schemaver.verify() says.")));
+}
+
 /*
  * What is restored is compared with the rows that are there: a large table's
- * by a job that nobody waits for.  If rows are against it, it stays as it is.
+ * by a job that nobody waits for.  If rows are against it, it stays as it is,
+ * which is a warning if that is asked for.
  */
 static void
-validate_constraints(const Pair *pair)
+validate_constraints(const Pair *pair, bool warns)
 {
 	ListCell   *lc;
 
 	foreach(lc, pair->coming->constraints)
 	{
 		SvPart	   *constraint = lfirst(lc);
+		ErrorData  *problem = NULL;
 
 		if (strchr("cf", constraint->flavour) == NULL ||
 			constraint->type == NULL ||
@@ -1621,10 +1664,68 @@ validate_constraints(const Pair *pair)
 			sv_defer_add_late(SV_JOB_VALIDATE, pair->now->physical,
 							  constraint->name, NULL);
 		else
-			(void) run_if_allowed(psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
-										   pair->table,
-										   quote_identifier(constraint->name)));
+			problem = run_if_allowed(psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
+											  pair->table,
+											  quote_identifier(constraint->name)));
+		if (problem && warns)
+			warn_of_rows(pair, constraint, problem);
 	}
+}
+
+/*
+ * Are the rows of a foreign key out of sight of the version to leave?  What it
+ * has done to those that they refer to it could not know to be wrong, and
+ * nobody who uses it could mend it.
+ */
+static bool
+is_out_of_sight(const Pair *pair, const SvPart *constraint)
+{
+	ListCell   *lc;
+
+	if (constraint->flavour != CONSTRAINT_FOREIGN)
+		return false;
+	foreach(lc, pair->going ? constraint->columns : NIL)
+	{
+		if (sv_contract_column_at(pair->going, lfirst_int(lc)) == NULL)
+			return true;
+	}
+	return pair->going == NULL;
+}
+
+/* to a newer version, and not what a retired one has left? */
+static bool
+is_forward(const Shift *shift)
+{
+	return shift->from && sv_version_compare(shift->to->version,
+											 shift->from->version) > 0;
+}
+
+/* add one in the names of today; at once, or if the rows allow it */
+static void
+add_constraint(const Shift *shift, const Pair *pair, const SvPart *constraint,
+			   char *text, bool at_once)
+{
+	ErrorData  *problem;
+
+	if (!sv_contract_is_not_valid(text) &&
+		pair->now->kind != RELKIND_PARTITIONED_TABLE &&
+		(!at_once || !sv_defer_is_inline(pair->now->physical)))
+	{
+		text = psprintf("%s NOT VALID", text);
+		if (at_once)
+			sv_defer_add(SV_JOB_VALIDATE, pair->now->physical,
+						 constraint->name, NULL, NULL);
+	}
+	text = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", pair->table,
+					quote_identifier(constraint->name), text);
+	if (at_once)
+	{
+		run(text);
+		return;
+	}
+	problem = run_if_allowed(text);
+	if (problem && is_forward(shift))
+		warn_of_rows(pair, constraint, problem);
 }
 
 /*
@@ -1635,7 +1736,6 @@ static void
 restore_constraints(const Shift *shift, const Pair *pair, List *others,
 					bool validate)
 {
-	bool		is_valid;
 	ListCell   *lc;
 
 	foreach(lc, pair->coming->constraints)
@@ -1646,7 +1746,7 @@ restore_constraints(const Shift *shift, const Pair *pair, List *others,
 		if (strchr("cf", constraint->flavour) == NULL ||
 			constraint->type == NULL ||
 			part_on(pair->now->constraints, constraint->object) ||
-			!others_allow(pair->now->physical, constraint, others) ||
+			!others_allow(shift->product, pair, constraint, others) ||
 			(constraint->flavour == CONSTRAINT_CHECK &&
 			 is_left_out(pair->now->physical, constraint, others) &&
 			 rejects_defaults(pair, constraint)))
@@ -1654,21 +1754,8 @@ restore_constraints(const Shift *shift, const Pair *pair, List *others,
 		text = sv_lost_text(shift->product, pair->coming, constraint);
 		if (text == NULL || !make_room(pair, constraint))
 			continue;
-		is_valid = strstr(text, " NOT VALID") == NULL;
-		if (is_valid && pair->now->kind != RELKIND_PARTITIONED_TABLE &&
-			(!validate || !sv_defer_is_inline(pair->now->physical)))
-		{
-			text = psprintf("%s NOT VALID", text);
-			if (validate)
-				sv_defer_add(SV_JOB_VALIDATE, pair->now->physical,
-							 constraint->name, NULL, NULL);
-		}
-		text = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", pair->table,
-						quote_identifier(constraint->name), text);
-		if (validate)
-			run(text);
-		else
-			(void) run_if_allowed(text);
+		add_constraint(shift, pair, constraint, text,
+					   validate && !is_out_of_sight(pair, constraint));
 	}
 }
 
@@ -1723,8 +1810,6 @@ make_pairs(const Shift *shift, List *entries)
 static void
 restore_all(const Shift *shift, List *supported)
 {
-	bool		is_forward = sv_version_compare(shift->to->version,
-											shift->from->version) > 0;
 	List	   *others = others_than(shift->to, supported);
 	ListCell   *lc;
 
@@ -1736,9 +1821,8 @@ restore_all(const Shift *shift, List *supported)
 			continue;
 		drop_not_null(pair);
 		restore_not_null(shift, pair, others);
-		restore_constraints(shift, pair, others, is_forward);
-		if (!is_forward)
-			validate_constraints(pair);
+		restore_constraints(shift, pair, others, is_forward(shift));
+		validate_constraints(pair, is_forward(shift));
 		restore_keys(pair);
 	}
 }
@@ -1807,7 +1891,7 @@ validate_referring(const Shift *shift)
 		Pair	   *pair = lfirst(lc);
 
 		if (sv_contract_is_table(pair->now->kind))
-			validate_constraints(pair);
+			validate_constraints(pair, false);
 	}
 }
 
@@ -2236,6 +2320,11 @@ sv_shift_begin(SvProduct *product, SvRelease *from, SvRelease *to,
 						   sv_plain_tables(product, from, to));
 	List	   *forgotten = sv_jobs_forget_restoring(product);
 
+	relations = list_concat_unique_oid(relations,
+									   sv_refer_ends(product, from,
+													 relations));
+	relations = list_concat_unique_oid(relations,
+									   sv_refer_ends(product, to, relations));
 	sv_contract_collect_begin();
 	if (sv_catalog_drifted(product))
 		sv_contract_touch_all();
@@ -2329,6 +2418,7 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 	sv_jobs_add_deferred(product, to,
 						 sv_version_compare(to->version, from->version) < 0);
 	(void) sv_check_settle(product, false);
+	(void) sv_refer_settle(product, false);
 	(void) sv_compat_reconcile(product, releases);
 	sv_expand_settle();
 	if (sv_contract_touched_rights())
@@ -2457,7 +2547,7 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 			continue;
 		become_owner_of(pair, &identity);
 		restore_constraints(&shift, pair, others, false);
-		validate_constraints(pair);
+		validate_constraints(pair, false);
 		sv_catalog_become_caller(&identity);
 	}
 	SPI_finish();
@@ -2495,7 +2585,7 @@ restore_references(const Shift *shift, const Pair *pair, List *others)
 
 	become_owner_of(pair, &identity);
 	restore_constraints(shift, pair, others, false);
-	validate_constraints(pair);
+	validate_constraints(pair, false);
 	sv_catalog_become_caller(&identity);
 	foreach(lc, pair->coming->constraints)
 	{

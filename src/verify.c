@@ -1039,9 +1039,9 @@ check_held(Verification *verification)
 	}
 }
 
-/* nor is what holds them to CHECKs; all must be touched */
+/* nor is what holds them to CHECKs and foreign keys; all must be touched */
 static void
-check_held_checks(Verification *verification)
+check_held_constraints(Verification *verification)
 {
 	ListCell   *lc;
 
@@ -1049,6 +1049,11 @@ check_held_checks(Verification *verification)
 		add(verification, NULL, true,
 			sv_catalog_relation_name(lfirst_oid(lc)), "hold trigger altered",
 			"Older versions may write what their CHECKs do not allow.",
+			reconcile_hint(verification));
+	foreach(lc, sv_refer_astray(verification->product))
+		add(verification, NULL, true,
+			sv_catalog_relation_name(lfirst_oid(lc)), "hold trigger altered",
+			"Older versions may write, or delete, what their foreign keys do not allow.",
 			reconcile_hint(verification));
 }
 
@@ -1121,7 +1126,7 @@ check_releases(Verification *verification)
 	foreach(lr, verification->releases)
 		check_strangers(verification, lfirst(lr));
 	check_unused(verification);
-	check_held_checks(verification);
+	check_held_constraints(verification);
 	sv_contract_collect_end();
 	SPI_connect();
 	check_indexes(verification);

@@ -993,6 +993,7 @@ settle_checks(const SvJob *job)
 	sv_contract_touch(RelationRelationId, job->relid);
 	sv_contract_relink(sv_catalog_releases(product, true), false);
 	(void) sv_check_settle(product, false);
+	(void) sv_refer_settle(product, false);
 	sv_contract_leave(nestlevel);
 }
 
@@ -1016,6 +1017,7 @@ step_replace(Work *work)
 	{
 		comment = GetComment(old, ConstraintRelationId, 0);
 		sv_check_note_drop(old);
+		sv_refer_note_drop(old);
 		run_as_owner(work, psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
 									work->target,
 									quote_identifier(job->name)));

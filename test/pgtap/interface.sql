@@ -3,7 +3,7 @@
 
 BEGIN;
 CREATE EXTENSION schemaver;
-SELECT plan(76);
+SELECT plan(78);
 
 -- Functions: how they are called, what they give, who may call them
 PREPARE functions AS
@@ -57,6 +57,8 @@ SELECT bag_eq('functions', $$ VALUES
 	 'text', 's', 'u', true, false),
 	('hold()', 'trigger', 'v', 'u', true, false),
 	('hold_check()', 'trigger', 'v', 'u', true, false),
+	('hold_reference()', 'trigger', 'v', 'u', true, false),
+	('hold_referenced()', 'trigger', 'v', 'u', true, false),
 	('sync()', 'trigger', 'v', 'u', true, false),
 	('guard_ddl()', 'event_trigger', 'v', 'u', true, false),
 	('guard_drop()', 'event_trigger', 'v', 'u', true, false)
@@ -76,6 +78,10 @@ SELECT throws_ok('SELECT schemaver.hold()', '39P01', NULL,
 	'hold() is for triggers');
 SELECT throws_ok('SELECT schemaver.hold_check()', '39P01', NULL,
 	'hold_check() is for triggers');
+SELECT throws_ok('SELECT schemaver.hold_reference()', '39P01', NULL,
+	'hold_reference() is for triggers');
+SELECT throws_ok('SELECT schemaver.hold_referenced()', '39P01', NULL,
+	'hold_referenced() is for triggers');
 
 -- The procedure
 SELECT bag_eq($$

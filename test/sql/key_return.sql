@@ -155,5 +155,32 @@ DELETE FROM box WHERE id = 13;
 SELECT schemaver.retry(job) FROM schemaver.jobs WHERE state = 'failed';
 CALL schemaver.run_jobs();
 TABLE public.told;
+
+-- on either side a column has got another name meanwhile, or the table
+CREATE SCHEMA mart;
+SET search_path = mart;
+SELECT schemaver.create_product('mart', ARRAY['mart']);
+CREATE TABLE item (id int PRIMARY KEY, code int CONSTRAINT item_code UNIQUE);
+CREATE TABLE box (id int, code int CONSTRAINT box_code REFERENCES item (code));
+INSERT INTO item VALUES (1, 1);
+INSERT INTO box VALUES (1, 1);
+SELECT schemaver.baseline('1.0.0', 'mart');
+SELECT schemaver.register('1.0.0', 'mart');
+SELECT schemaver.apply('ALTER TABLE box DROP CONSTRAINT box_code;
+ALTER TABLE item DROP CONSTRAINT item_code', '2.0.0', 'mart');
+SELECT schemaver.register('2.0.0', 'mart');
+INSERT INTO item VALUES (2, 1);
+SELECT schemaver.unregister();
+SELECT schemaver.rollback('1.0.0', 'mart');
+SELECT schemaver.retire('2.0.0', 'mart');
+SELECT schemaver.apply('ALTER TABLE item RENAME code TO number;
+ALTER TABLE item RENAME TO thing; ALTER TABLE box RENAME code TO thing',
+	'3.0.0', 'mart');
+DELETE FROM thing WHERE id = 2;
+SELECT schemaver.reconcile('mart') > 0;
+SELECT conrelid::regclass, conname, pg_get_constraintdef(oid)
+	FROM pg_constraint
+	WHERE connamespace = 'mart'::regnamespace AND contype = 'f';
+SELECT schemaver.verify('mart');
 \c :home
 DROP DATABASE sv_key_return;

@@ -403,12 +403,14 @@ $source->safe_psql('kept', q{
 	SELECT schemaver.baseline('1.0.0');
 	SELECT schemaver.register('1.0.0');
 	SELECT schemaver.apply('ALTER TABLE item ALTER price TYPE bigint');
+	CREATE TABLE parent (id int PRIMARY KEY);
 	CREATE TABLE held (id int PRIMARY KEY, gone int, code text NOT NULL,
+		p int CONSTRAINT held_parent REFERENCES parent DEFERRABLE,
 		w int CHECK (w IN (1, 2) AND code ~ '^a' AND id BETWEEN 1 AND 9));
 	ALTER TABLE held DROP gone;
 	SELECT schemaver.apply('SELECT', '1.2.0');
 	SELECT schemaver.register('1.2.0');
-	SELECT schemaver.apply('ALTER TABLE held DROP code, DROP w');
+	SELECT schemaver.apply('ALTER TABLE held DROP code, DROP w, DROP p');
 });
 $source->command_ok(
 	[ 'pg_dump', '-d', $source->connstr('kept'), '-f', "$dump.kept" ],
@@ -423,7 +425,9 @@ my $findings = 'SELECT object, finding FROM schemaver.verify(deep => true)'
 is($target->safe_psql('kept', 'SELECT count(*) FROM schemaver.db_sync'),
 	'0', 'what the trigger must be is not dumped');
 my $triggers = q{SELECT oid FROM pg_trigger WHERE tgname ~ 'hold_' ORDER BY 1};
+my $refers = $triggers =~ s/hold_/refer_/r;
 my $restored = $target->safe_psql('kept', $triggers);
+my $restored_refers = $target->safe_psql('kept', $refers);
 like($target->safe_psql('kept', "SELECT schemaver.reconcile(); $findings"),
 	qr/^\d+$/, 'all is in step after the restore');
 is( $target->safe_psql('kept', qq{
@@ -442,6 +446,16 @@ is( $target->safe_psql('kept', qq{
 is($target->safe_psql('kept', $triggers),
 	$restored, 'triggers for CHECKs are not made anew');
 like($restored, qr/^\d+\n\d+$/, 'and there are two');
+is($target->safe_psql('kept', $refers),
+	$restored_refers, 'triggers for foreign keys are not made anew');
+like($restored_refers, qr/^\d+\n\d+\n\d+$/, 'and there are three');
+my ($code, $out, $err) = $target->psql('kept', q{
+	INSERT INTO parent VALUES (1);
+	SELECT schemaver.register('1.2.0');
+	INSERT INTO held VALUES (1, 'a', 1);
+	INSERT INTO held VALUES (2, 'a', 2);});
+like($err, qr/violates foreign key constraint "held_parent"/,
+	'and they know the key');
 is( $target->safe_psql('kept', qq{
 		SET schemaver.guard = off;
 		DROP TRIGGER "!schemaver_hold" ON held;
