@@ -37,16 +37,20 @@
  */
 #include "schemaver.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -293,11 +297,38 @@ path_within(FmgrInfo *flinfo, Call *call)
 	return call->path;
 }
 
+/* the trigger of the topmost table that one of a partition is a clone of */
+static Oid
+original_trigger(Oid trigger)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	Oid			parent = trigger;
+
+	while (OidIsValid(parent))
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		trigger = parent;
+		ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(trigger));
+		scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1,
+								  &key);
+		tuple = systable_getnext(scan);
+		parent = HeapTupleIsValid(tuple) ?
+			((Form_pg_trigger) GETSTRUCT(tuple))->tgparentid : InvalidOid;
+		systable_endscan(scan);
+	}
+	table_close(catalog, AccessShareLock);
+	return trigger;
+}
+
 /* the newest version that has a trigger, NULL if none has */
 static SvRelease *
 newest_with_trigger(const SvProduct *product, Oid trigger)
 {
-	List	   *entries = sv_catalog_entries_with(trigger);
+	List	   *entries = sv_catalog_entries_with(original_trigger(trigger));
 	List	   *releases = entries ? sv_catalog_releases(product, true) : NIL;
 
 	for (int i = list_length(releases) - 1; i >= 0; i--)

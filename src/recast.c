@@ -24,6 +24,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/sysattr.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "commands/trigger.h"
@@ -38,6 +39,7 @@
 struct SvRecast
 {
 	Oid			relation;
+	bool		is_partition;	/* the view is that of the topmost ancestor */
 	Oid			view;
 	int			natts;			/* of the view */
 	AttrNumber *numbers;		/* for each of its columns that of the table */
@@ -91,18 +93,27 @@ static SvRecast *
 make_recast(Oid relation, List *schemas, MemoryContext context)
 {
 	SvRecast   *recast = MemoryContextAllocZero(context, sizeof(SvRecast));
+	Oid			root = get_rel_relispartition(relation) ?
+	llast_oid(get_partition_ancestors(relation)) : relation;
 	List	   *columns = NIL;
 	ListCell   *lc;
 
 	recast->relation = relation;
-	recast->view = find_view(relation, schemas, &columns);
+	recast->is_partition = root != relation;
+	recast->view = find_view(root, schemas, &columns);
 	if (!OidIsValid(recast->view))
 		return recast;
 	recast->natts = list_length(columns);
 	recast->numbers = MemoryContextAlloc(context,
 										 sizeof(AttrNumber) * recast->natts);
 	foreach(lc, columns)
-		recast->numbers[foreach_current_index(lc)] = lfirst_int(lc);
+	{
+		AttrNumber	number = lfirst_int(lc);
+
+		if (number > 0 && recast->is_partition)
+			number = get_attnum(relation, get_attname(root, number, false));
+		recast->numbers[foreach_current_index(lc)] = number;
+	}
 	return recast;
 }
 
@@ -221,7 +232,7 @@ take_back(const Call *call, const TriggerData *trigger,
 
 /*
  * Call it as a trigger of the view, which has the name that it knows; but the
- * schema is that of the table.
+ * schema is that of the table, and of a partition the name as well.
  */
 static Datum
 call_recast(PGFunction function, FunctionCallInfo fcinfo, Call *call,
@@ -234,6 +245,8 @@ call_recast(PGFunction function, FunctionCallInfo fcinfo, Call *call,
 	HeapTuple	result;
 
 	form.relnamespace = RelationGetNamespace(trigger->tg_relation);
+	if (call->recast->is_partition)
+		form.relname = trigger->tg_relation->rd_rel->relname;
 	relation.rd_rel = &form;
 	call->table = RelationGetDescr(trigger->tg_relation);
 	call->view = RelationGetDescr(view);
