@@ -306,24 +306,47 @@ move_sequences(Oid relation, AttrNumber from, AttrNumber to, char identity)
 	sv_retype_fit_sequences(relation, to, to);
 }
 
-/* what generates a column's values belongs to the one that will be visible */
+/*
+ * Move to a column that will be visible the sequences of all that it is kept
+ * in step with, directly or through others, and that will not be visible.
+ */
 static void
-return_sequences(const Pair *pair)
+gather_sequences(const Pair *pair, const SvPart *coming, AttrNumber number,
+				 List **seen)
 {
 	Oid			relation = pair->now->physical;
 	ListCell   *lp;
 
+	*seen = lappend_int(*seen, number);
 	foreach(lp, sv_sync_pairs(relation))
 	{
 		SvSyncPair *columns = lfirst(lp);
 		AttrNumber	old_number = get_attnum(relation, columns->old_column);
 		AttrNumber	new_number = get_attnum(relation, columns->new_column);
-		SvPart	   *coming = sv_contract_column_at(pair->coming, old_number);
+		AttrNumber	other = old_number == number ? new_number :
+		new_number == number ? old_number : InvalidAttrNumber;
 
-		if (coming)
-			move_sequences(relation, new_number, old_number, coming->identity);
-		else if ((coming = sv_contract_column_at(pair->coming, new_number)))
-			move_sequences(relation, old_number, new_number, coming->identity);
+		if (other == InvalidAttrNumber || list_member_int(*seen, other) ||
+			sv_contract_column_at(pair->coming, other))
+			continue;
+		move_sequences(relation, other, coming->number, coming->identity);
+		gather_sequences(pair, coming, other, seen);
+	}
+}
+
+/* what generates a column's values belongs to the one that will be visible */
+static void
+return_sequences(const Pair *pair)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *coming = lfirst(lc);
+
+		if (coming->number > 0 && !list_member_int(seen, coming->number))
+			gather_sequences(pair, coming, coming->number, &seen);
 	}
 }
 
