@@ -29,8 +29,10 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -306,6 +308,39 @@ move_sequences(Oid relation, AttrNumber from, AttrNumber to, char identity)
 	sv_retype_fit_sequences(relation, to, to);
 }
 
+/* is it by the column's default that the sequence of an identity is used? */
+static bool
+is_lent(Oid sequence, const SvPart *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_dependents(RelationRelationId, sequence, -1))
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (form->classid == AttrDefaultRelationId &&
+			form->objid == column->object)
+			return true;
+	}
+	return false;
+}
+
+/* a column is an identity that the one to take its place never was */
+static void
+end_other_identity(const Pair *pair, const SvPart *coming, AttrNumber number)
+{
+	Oid			relation = pair->now->physical;
+	Oid			sequence = getIdentitySequence(relation, number, true);
+	char	   *name = get_attname(relation, number, false);
+
+	if (coming->identity != ' ' || !OidIsValid(sequence) ||
+		sv_is_hidden(name) || is_lent(sequence, coming) ||
+		is_inherited(pair->now, number))
+		return;
+	run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP IDENTITY", pair->table,
+				 quote_identifier(name)));
+}
+
 /*
  * Move to a column that will be visible the sequences of all that it is kept
  * in step with, directly or through others, and that will not be visible.
@@ -329,6 +364,7 @@ gather_sequences(const Pair *pair, const SvPart *coming, AttrNumber number,
 		if (other == InvalidAttrNumber || list_member_int(*seen, other) ||
 			sv_contract_column_at(pair->coming, other))
 			continue;
+		end_other_identity(pair, coming, other);
 		move_sequences(relation, other, coming->number, coming->identity);
 		gather_sequences(pair, coming, other, seen);
 	}
