@@ -1290,7 +1290,8 @@ is_fed(const Run *run, const Step *step)
 /*
  * Did the writer leave out his side, and the other has a default that it needs?
  * A NULL in spite of a default of his own is one that he has written, and where
- * the other may be null as well he is not told what he did not say.
+ * the other may be null as well he is not told what he did not say.  Where the
+ * other has no default, he has written that one, by the table's own name.
  */
 static bool
 is_left_out(const Run *run, const Step *step)
@@ -1298,7 +1299,9 @@ is_left_out(const Run *run, const Step *step)
 	const Direction *forward = step->forward;
 
 	return forward->source != InvalidAttrNumber &&
-		(forward->is_demanded || step->backward == NULL) &&
+		(forward->is_demanded || step->backward == NULL ||
+		 !TupleDescAttr(run->row->tts_tupleDescriptor,
+						forward->target - 1)->atthasdef) &&
 		is_null(run, forward->source) && !is_null(run, forward->target) &&
 		!TupleDescAttr(run->row->tts_tupleDescriptor,
 					   forward->source - 1)->atthasdef &&
