@@ -772,6 +772,35 @@ is_null_default(Relation view, AttrNumber number)
 }
 
 /*
+ * The sequence that a release knows by which a column of a table was an
+ * identity, or one that it is kept in step with, but for those seen already.
+ */
+static Oid
+find_numbering(Oid base, AttrNumber number, const SvRelease *release,
+			   List **seen)
+{
+	Oid			sequence = sv_contract_kept_identity(base, number, release);
+	ListCell   *lc;
+
+	*seen = lappend_int(*seen, number);
+	foreach(lc, OidIsValid(sequence) ? NIL : sv_sync_pairs(base))
+	{
+		SvSyncPair *pair = lfirst(lc);
+		AttrNumber	old_number = get_attnum(base, pair->old_column);
+		AttrNumber	new_number = get_attnum(base, pair->new_column);
+		AttrNumber	other = old_number == number ? new_number :
+		new_number == number ? old_number : InvalidAttrNumber;
+
+		if (other == InvalidAttrNumber || list_member_int(*seen, other))
+			continue;
+		sequence = find_numbering(base, other, release, seen);
+		if (OidIsValid(sequence))
+			break;
+	}
+	return sequence;
+}
+
+/*
  * The sequence that numbers rows for a version whose identity column is none
  * any more and has no default either; InvalidOid if there is none.  What the
  * version writes may be another column now, which it is kept in step with.
@@ -780,30 +809,12 @@ static Oid
 numbering_sequence(const Wanted *wanted, const SvPart *then,
 				   const SvPart *now)
 {
-	Oid			base = wanted->base;
-	AttrNumber	number = now->number;
-	Oid			sequence = InvalidOid;
-	ListCell   *lc;
+	List	   *seen = NIL;
 
 	if (then->identity == ' ' || now->identity != ' ' ||
 		OidIsValid(now->object))
 		return InvalidOid;
-	for (;;)
-	{
-		char	   *name = get_attname(base, number, false);
-
-		sequence = sv_contract_kept_identity(base, number, wanted->release);
-		if (OidIsValid(sequence) || !sv_is_hidden(name))
-			return sequence;
-		foreach(lc, sv_sync_pairs(base))
-		{
-			if (strcmp(((SvSyncPair *) lfirst(lc))->old_column, name) == 0)
-				break;
-		}
-		if (lc == NULL)
-			return InvalidOid;
-		number = get_attnum(base, ((SvSyncPair *) lfirst(lc))->new_column);
-	}
+	return find_numbering(wanted->base, now->number, wanted->release, &seen);
 }
 
 /* is the default of a view's column the next value of the sequence? */

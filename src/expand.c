@@ -2029,6 +2029,8 @@ goes_before_types(const AlterTableCmd *command)
 	{
 		case AT_ColumnDefault:
 			return command->def == NULL;
+		case AT_DropColumn:
+		case AT_DropConstraint:
 		case AT_DropNotNull:
 		case AT_DropIdentity:
 		case AT_DropExpression:

@@ -59,6 +59,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
+#include "optimizer/prep.h"
 #include "parser/parse_utilcmd.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
@@ -1088,6 +1089,17 @@ conflict_columns(const OnConflictExpr *conflict, List **expressions)
 	return columns;
 }
 
+/* the condition behind what ON CONFLICT is over, as planned */
+static List *
+conflict_condition(const OnConflictExpr *conflict)
+{
+	Node	   *node = eval_const_expressions(NULL,
+											  copyObject(conflict->arbiterWhere));
+
+	fix_opfuncids(node);
+	return make_ands_implicit(canonicalize_qual((Expr *) node, false));
+}
+
 /* is the index over these columns and expressions, of that relation's rows? */
 static bool
 is_over(Relation index, AttrNumber mark, List *columns, List *expressions,
@@ -1102,6 +1114,16 @@ is_over(Relation index, AttrNumber mark, List *columns, List *expressions,
 	ChangeVarNodes((Node *) own, 1, varno, 0);
 	return list_difference(own, expressions) == NIL &&
 		list_difference(expressions, own) == NIL;
+}
+
+/* has the index all rows that the condition is true of? */
+static bool
+has_all_of(Relation index, List *condition, int varno)
+{
+	List	   *own = RelationGetIndexPredicate(index);
+
+	ChangeVarNodes((Node *) own, 1, varno, 0);
+	return predicate_implied_by(own, condition, false);
 }
 
 /* is the mark of a key the session's own, so that it knows the key? */
@@ -1124,13 +1146,15 @@ find_mark(Relation table, const OnConflictExpr *conflict, int varno)
 	AttrNumber	found = InvalidAttrNumber;
 	List	   *expressions;
 	List	   *columns = conflict_columns(conflict, &expressions);
+	List	   *condition = conflict_condition(conflict);
 	ListCell   *lc;
 
 	foreach(lc, RelationGetIndexList(table))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		AttrNumber	mark = sv_key_mark(index);
-		bool		fits = is_over(index, mark, columns, expressions, varno);
+		bool		fits = is_over(index, mark, columns, expressions, varno) &&
+		has_all_of(index, condition, varno);
 		bool		immediate = index->rd_index->indimmediate;
 
 		index_close(index, NoLock);

@@ -12,9 +12,10 @@
  * returns.
  *
  * What only older versions still have, a function that was put away into a
- * version schema or any that a hidden trigger calls, is those versions' code.
- * It keeps their path, in front of one of its own too, and sees their rows:
- * see recast.c.
+ * version schema or any that a hidden trigger calls, is the code of the newest
+ * of them that has the trigger: the function was replaced for all as long as
+ * the trigger was there.  It has that version's path, in front of one of its
+ * own too, and sees its rows: see recast.c.
  *
  * Any other function that has a search_path of its own, as SECURITY DEFINER
  * asks for, would find no views in it: neither an older version's, nor those
@@ -36,16 +37,20 @@
  */
 #include "schemaver.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -75,6 +80,7 @@ typedef struct Call
 	char	   *path;			/* what that becomes, or NULL */
 	bool		is_foreign;		/* not the code of the session's version */
 	TimestampTz path_for;		/* the statement that it was made for */
+	List	   *schemas;		/* of whose rows the trigger sees: OIDs */
 	SvRecast   *recast;
 } Call;
 
@@ -291,10 +297,112 @@ path_within(FmgrInfo *flinfo, Call *call)
 	return call->path;
 }
 
+/* the trigger of the topmost table that one of a partition is a clone of */
+static Oid
+original_trigger(Oid trigger)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	Oid			parent = trigger;
+
+	while (OidIsValid(parent))
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		trigger = parent;
+		ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(trigger));
+		scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1,
+								  &key);
+		tuple = systable_getnext(scan);
+		parent = HeapTupleIsValid(tuple) ?
+			((Form_pg_trigger) GETSTRUCT(tuple))->tgparentid : InvalidOid;
+		systable_endscan(scan);
+	}
+	table_close(catalog, AccessShareLock);
+	return trigger;
+}
+
+/* the newest version that has a trigger, NULL if none has */
+static SvRelease *
+newest_with_trigger(const SvProduct *product, Oid trigger)
+{
+	List	   *entries = sv_catalog_entries_with(original_trigger(trigger));
+	List	   *releases = entries ? sv_catalog_releases(product, true) : NIL;
+
+	for (int i = list_length(releases) - 1; i >= 0; i--)
+	{
+		ListCell   *lc;
+
+		foreach(lc, entries)
+		{
+			if (sv_catalog_has_entry(list_nth(releases, i), lfirst_int(lc)))
+				return list_nth(releases, i);
+		}
+	}
+	return NULL;
+}
+
+/* the OIDs of schemas, as far as they exist, in the context */
+static List *
+schema_oids(List *names, MemoryContext context)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	List	   *oids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		Oid			oid = get_namespace_oid(lfirst(lc), true);
+
+		if (OidIsValid(oid))
+			oids = lappend_oid(oids, oid);
+	}
+	MemoryContextSwitchTo(caller);
+	return oids;
+}
+
+/*
+ * The path for a trigger that only older versions have, NULL if it is the one
+ * that is set; and call->schemas.
+ */
+static const char *
+path_of_trigger(FunctionCallInfo fcinfo, Call *call, bool always)
+{
+	const Trigger *trigger = ((TriggerData *) fcinfo->context)->tg_trigger;
+	SvRelease  *own;
+	SvRelease  *release;
+	SvProduct  *product;
+	const char *name;
+	const SvVersion *version;
+	char	   *path = NULL;
+
+	if (call->path_for == GetCurrentStatementStartTimestamp())
+		return call->path ? call->path : path_of_version(always);
+	own = sv_registry_session_release();
+	product = sv_registry_session(&name, &version) ?
+		sv_catalog_product(name, true) : NULL;
+	release = product ? newest_with_trigger(product, trigger->tgoid) : NULL;
+	if (release && own && release->id != own->id)
+		path = make_path(product, release->schemas, always);
+	else
+		release = own;
+	if (call->path)
+		pfree(call->path);
+	call->path = path ? MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, path) :
+		NULL;
+	call->schemas = schema_oids(release ? release->schemas : NIL,
+								fcinfo->flinfo->fn_mcxt);
+	call->path_for = GetCurrentStatementStartTimestamp();
+	return call->path ? call->path : path_of_version(always);
+}
+
 static Datum
 call_original(FunctionCallInfo fcinfo, Call *call, bool is_old)
 {
-	return is_old ? sv_recast_call(call->function, fcinfo, &call->recast) :
+	return is_old ? sv_recast_call(call->function, fcinfo, call->schemas,
+								   &call->recast) :
 		call->function(fcinfo);
 }
 
@@ -356,9 +464,11 @@ call_trigger_function(FunctionCallInfo fcinfo, Call *call)
 
 	if (sv_is_hidden(trigger->tg_trigger->tgname) ||
 		sv_contract_is_version_schema(call->schema))
-		return call_with_path(fcinfo, call, path_of_version(true), true);
+		return call_with_path(fcinfo, call,
+							  path_of_trigger(fcinfo, call, true), true);
 	if (is_on_retained(trigger))
-		return call_with_path(fcinfo, call, path_of_version(!call->has_path),
+		return call_with_path(fcinfo, call,
+							  path_of_trigger(fcinfo, call, !call->has_path),
 							  false);
 	path = call->has_path ? path_within(fcinfo->flinfo, call) :
 		path_of_newest();

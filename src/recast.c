@@ -2,7 +2,7 @@
  *
  * recast.c
  *	  Let a trigger function that only older versions still have see rows as
- *	  the writer's version knows them.
+ *	  the version knows them whose code it is.
  *
  * What a script has dropped of triggers and their functions goes on running
  * for the versions that had them.  Its text says NEW.name and OLD.name, in the
@@ -24,6 +24,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/sysattr.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "commands/trigger.h"
@@ -38,6 +39,7 @@
 struct SvRecast
 {
 	Oid			relation;
+	bool		is_partition;	/* the view is that of the topmost ancestor */
 	Oid			view;
 	int			natts;			/* of the view */
 	AttrNumber *numbers;		/* for each of its columns that of the table */
@@ -55,20 +57,20 @@ typedef struct Call
  * Views
  */
 
-/* is it a view on the relation in a schema that this session sees first? */
+/* is it a view on the relation in one of the schemas? */
 static bool
-is_seen_view(Oid view, Oid relation, List **columns)
+is_seen_view(Oid view, Oid relation, List *schemas, List **columns)
 {
 	Oid			base;
 
 	return get_rel_relkind(view) == RELKIND_VIEW &&
-		list_member_oid(sv_registry_schemas(), get_rel_namespace(view)) &&
+		list_member_oid(schemas, get_rel_namespace(view)) &&
 		sv_contract_read_view(view, &base, columns) && base == relation;
 }
 
-/* the view by which this session sees a relation, InvalidOid if by none */
+/* the view in these schemas of a relation, InvalidOid if there is none */
 static Oid
-find_view(Oid relation, List **columns)
+find_view(Oid relation, List *schemas, List **columns)
 {
 	Oid			last = InvalidOid;
 	ListCell   *lc;
@@ -81,28 +83,37 @@ find_view(Oid relation, List **columns)
 		if (form->classid != RelationRelationId || form->objid == last)
 			continue;
 		last = form->objid;
-		if (is_seen_view(form->objid, relation, columns))
+		if (is_seen_view(form->objid, relation, schemas, columns))
 			return form->objid;
 	}
 	return InvalidOid;
 }
 
 static SvRecast *
-make_recast(Oid relation, MemoryContext context)
+make_recast(Oid relation, List *schemas, MemoryContext context)
 {
 	SvRecast   *recast = MemoryContextAllocZero(context, sizeof(SvRecast));
+	Oid			root = get_rel_relispartition(relation) ?
+	llast_oid(get_partition_ancestors(relation)) : relation;
 	List	   *columns = NIL;
 	ListCell   *lc;
 
 	recast->relation = relation;
-	recast->view = find_view(relation, &columns);
+	recast->is_partition = root != relation;
+	recast->view = find_view(root, schemas, &columns);
 	if (!OidIsValid(recast->view))
 		return recast;
 	recast->natts = list_length(columns);
 	recast->numbers = MemoryContextAlloc(context,
 										 sizeof(AttrNumber) * recast->natts);
 	foreach(lc, columns)
-		recast->numbers[foreach_current_index(lc)] = lfirst_int(lc);
+	{
+		AttrNumber	number = lfirst_int(lc);
+
+		if (number > 0 && recast->is_partition)
+			number = get_attnum(relation, get_attname(root, number, false));
+		recast->numbers[foreach_current_index(lc)] = number;
+	}
 	return recast;
 }
 
@@ -221,7 +232,7 @@ take_back(const Call *call, const TriggerData *trigger,
 
 /*
  * Call it as a trigger of the view, which has the name that it knows; but the
- * schema is that of the table.
+ * schema is that of the table, and of a partition the name as well.
  */
 static Datum
 call_recast(PGFunction function, FunctionCallInfo fcinfo, Call *call,
@@ -234,6 +245,8 @@ call_recast(PGFunction function, FunctionCallInfo fcinfo, Call *call,
 	HeapTuple	result;
 
 	form.relnamespace = RelationGetNamespace(trigger->tg_relation);
+	if (call->recast->is_partition)
+		form.relname = trigger->tg_relation->rd_rel->relname;
 	relation.rd_rel = &form;
 	call->table = RelationGetDescr(trigger->tg_relation);
 	call->view = RelationGetDescr(view);
@@ -256,12 +269,13 @@ call_recast(PGFunction function, FunctionCallInfo fcinfo, Call *call,
 }
 
 /*
- * Call a function as the trigger that it is called as, with rows as this
- * session's version knows them.  *recast is what was found of that before,
- * NULL at first; it is kept in the context of the FmgrInfo.
+ * Call a function as the trigger that it is called as, with rows as the
+ * version knows them whose version schemas these are, a list of OIDs.  *recast
+ * is what was found of that before, NULL at first; it is kept in the context
+ * of the FmgrInfo.
  */
 Datum
-sv_recast_call(PGFunction function, FunctionCallInfo fcinfo,
+sv_recast_call(PGFunction function, FunctionCallInfo fcinfo, List *schemas,
 			   SvRecast **recast)
 {
 	Oid			relation =
@@ -271,7 +285,8 @@ sv_recast_call(PGFunction function, FunctionCallInfo fcinfo,
 	Datum		result;
 
 	if (*recast == NULL || (*recast)->relation != relation)
-		*recast = make_recast(relation, fcinfo->flinfo->fn_mcxt);
+		*recast = make_recast(relation, schemas,
+							  fcinfo->flinfo->fn_mcxt);
 	if (!OidIsValid((*recast)->view))
 		return function(fcinfo);
 	call.recast = *recast;

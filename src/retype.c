@@ -994,6 +994,16 @@ owned_sequences(Oid relation, AttrNumber number)
 	return owned;
 }
 
+/* is it the sequence of an identity, not one that the column merely owns? */
+static bool
+is_of_identity(Oid sequence)
+{
+	Oid			table;
+	int32		column;
+
+	return sequenceIsOwned(sequence, DEPENDENCY_INTERNAL, &table, &column);
+}
+
 /* identity, sequences and default */
 static void
 move_default(const Retype *retype, AttrNumber number, List *sequences)
@@ -1002,11 +1012,13 @@ move_default(const Retype *retype, AttrNumber number, List *sequences)
 
 	foreach(lc, sequences)
 	{
-		if (retype->identity)
+		bool		internal = is_of_identity(lfirst_oid(lc));
+
+		if (internal)
 			run(psprintf("ALTER SEQUENCE %s AS %s",
 						 sv_catalog_relation_name(lfirst_oid(lc)),
 						 format_type_be_qualified(retype->type)));
-		if (retype->identity && retype->deferred)
+		if (internal && retype->deferred)
 			run(psprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT pg_catalog.nextval(%s::pg_catalog.regclass)",
 						 sv_catalog_relation_name(retype->relation),
 						 quote_identifier(retype->name),
@@ -1071,11 +1083,7 @@ sv_retype_fit_sequences(Oid relation, AttrNumber from, AttrNumber to)
 
 	foreach(lc, owned_sequences(relation, from))
 	{
-		Oid			table;
-		int32		column;
-
-		if (sequenceIsOwned(lfirst_oid(lc), DEPENDENCY_INTERNAL, &table,
-							&column))
+		if (is_of_identity(lfirst_oid(lc)))
 			fit_sequence(lfirst_oid(lc), get_atttype(relation, to));
 	}
 }
@@ -1093,13 +1101,8 @@ sv_retype_move_sequences(Oid relation, AttrNumber from, AttrNumber to,
 
 	foreach(lc, owned_sequences(relation, from))
 	{
-		Oid			table;
-		int32		column;
-
 		/* the identity itself stays where it is until a job hands it over */
-		if (identity != ' ' ||
-			!sequenceIsOwned(lfirst_oid(lc), DEPENDENCY_INTERNAL, &table,
-							 &column))
+		if (identity != ' ' || !is_of_identity(lfirst_oid(lc)))
 			move_sequence(lfirst_oid(lc), relation, from, to);
 	}
 	if (identity == ' ')

@@ -705,7 +705,7 @@ extern void sv_lock_retry(const char *what, SvTrialWork work, void *argument,
 typedef struct SvRecast SvRecast;
 
 extern Datum sv_recast_call(PGFunction function, FunctionCallInfo fcinfo,
-							SvRecast **recast);
+							List *schemas, SvRecast **recast);
 
 /*-------------------------------------------------------------------------
  * newest.c: trigger functions see the newest names, whoever writes

@@ -30,8 +30,10 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -307,24 +309,81 @@ move_sequences(Oid relation, AttrNumber from, AttrNumber to, char identity)
 	sv_retype_fit_sequences(relation, to, to);
 }
 
-/* what generates a column's values belongs to the one that will be visible */
+/* is it by the column's default that the sequence of an identity is used? */
+static bool
+is_lent(Oid sequence, const SvPart *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_dependents(RelationRelationId, sequence, -1))
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (form->classid == AttrDefaultRelationId &&
+			form->objid == column->object)
+			return true;
+	}
+	return false;
+}
+
+/* a column is an identity that the one to take its place never was */
 static void
-return_sequences(const Pair *pair)
+end_other_identity(const Pair *pair, const SvPart *coming, AttrNumber number)
+{
+	Oid			relation = pair->now->physical;
+	Oid			sequence = getIdentitySequence(relation, number, true);
+	char	   *name = get_attname(relation, number, false);
+
+	if (coming->identity != ' ' || !OidIsValid(sequence) ||
+		sv_is_hidden(name) || is_lent(sequence, coming) ||
+		is_inherited(pair->now, number))
+		return;
+	run(psprintf("ALTER TABLE %s ALTER COLUMN %s DROP IDENTITY", pair->table,
+				 quote_identifier(name)));
+}
+
+/*
+ * Move to a column that will be visible the sequences of all that it is kept
+ * in step with, directly or through others, and that will not be visible.
+ */
+static void
+gather_sequences(const Pair *pair, const SvPart *coming, AttrNumber number,
+				 List **seen)
 {
 	Oid			relation = pair->now->physical;
 	ListCell   *lp;
 
+	*seen = lappend_int(*seen, number);
 	foreach(lp, sv_sync_pairs(relation))
 	{
 		SvSyncPair *columns = lfirst(lp);
 		AttrNumber	old_number = get_attnum(relation, columns->old_column);
 		AttrNumber	new_number = get_attnum(relation, columns->new_column);
-		SvPart	   *coming = sv_contract_column_at(pair->coming, old_number);
+		AttrNumber	other = old_number == number ? new_number :
+		new_number == number ? old_number : InvalidAttrNumber;
 
-		if (coming)
-			move_sequences(relation, new_number, old_number, coming->identity);
-		else if ((coming = sv_contract_column_at(pair->coming, new_number)))
-			move_sequences(relation, old_number, new_number, coming->identity);
+		if (other == InvalidAttrNumber || list_member_int(*seen, other) ||
+			sv_contract_column_at(pair->coming, other))
+			continue;
+		end_other_identity(pair, coming, other);
+		move_sequences(relation, other, coming->number, coming->identity);
+		gather_sequences(pair, coming, other, seen);
+	}
+}
+
+/* what generates a column's values belongs to the one that will be visible */
+static void
+return_sequences(const Pair *pair)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+
+	foreach(lc, pair->coming->columns)
+	{
+		SvPart	   *coming = lfirst(lc);
+
+		if (coming->number > 0 && !list_member_int(seen, coming->number))
+			gather_sequences(pair, coming, coming->number, &seen);
 	}
 }
 

@@ -39,6 +39,7 @@
 #include "schemaver.h"
 
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "access/transam.h"
 #include "access/tupdesc.h"
 #include "catalog/dependency.h"
@@ -90,6 +91,7 @@ typedef struct Direction
 	bool		is_up;
 	AttrNumber	source;			/* the pair's other column, 0 if none */
 	AttrNumber	target;			/* the column to compute */
+	bool		is_demanded;	/* that must not be null */
 	char	   *text;			/* NULL: nothing is computed */
 	CachedExpression *expression;
 	int			ninputs;		/* columns that it mentions */
@@ -795,6 +797,32 @@ parse_direction(Relation relation, const char *text, AttrNumber target,
 							  column->atttypmod, what);
 }
 
+/* is it an error to leave a column null, by NOT NULL or what waits for it? */
+static bool
+is_demanded(Relation relation, AttrNumber number)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	bool		demanded = number > 0 &&
+	TupleDescAttr(desc, number - 1)->attnotnull;
+
+	for (int i = 0; !demanded && desc->constr && i < desc->constr->num_check;
+		 i++)
+	{
+		const ConstrCheck *check = &desc->constr->check[i];
+		Bitmapset  *columns = NULL;
+
+		if (strncmp(check->ccname, SV_REQUIRED_NAME,
+					strlen(SV_REQUIRED_NAME)) != 0 &&
+			strncmp(check->ccname, SV_PENDING_NAME,
+					strlen(SV_PENDING_NAME)) != 0)
+			continue;
+		pull_varattnos(stringToNode(check->ccbin), 1, &columns);
+		demanded = bms_is_member(number - FirstLowInvalidHeapAttributeNumber,
+								 columns);
+	}
+	return demanded;
+}
+
 /* fill in one direction of a pair; text and arrays in the current context */
 static void
 make_direction(Direction *direction, Relation relation,
@@ -810,6 +838,7 @@ make_direction(Direction *direction, Relation relation,
 	direction->is_up = is_up;
 	direction->source = is_up ? old_column : new_column;
 	direction->target = is_up ? new_column : old_column;
+	direction->is_demanded = is_demanded(relation, direction->target);
 	if (text[0] == '\0')
 		return;
 	nestlevel = enter_pinned();
@@ -1259,8 +1288,10 @@ is_fed(const Run *run, const Step *step)
 }
 
 /*
- * Did the writer leave out his side, and the other has a default?  A NULL in
- * spite of a default of his own is one that he has written.
+ * Did the writer leave out his side, and the other has a default that it needs?
+ * A NULL in spite of a default of his own is one that he has written, and where
+ * the other may be null as well he is not told what he did not say.  Where the
+ * other has no default, he has written that one, by the table's own name.
  */
 static bool
 is_left_out(const Run *run, const Step *step)
@@ -1268,6 +1299,9 @@ is_left_out(const Run *run, const Step *step)
 	const Direction *forward = step->forward;
 
 	return forward->source != InvalidAttrNumber &&
+		(forward->is_demanded || step->backward == NULL ||
+		 !TupleDescAttr(run->row->tts_tupleDescriptor,
+						forward->target - 1)->atthasdef) &&
 		is_null(run, forward->source) && !is_null(run, forward->target) &&
 		!TupleDescAttr(run->row->tts_tupleDescriptor,
 					   forward->source - 1)->atthasdef &&

@@ -107,7 +107,16 @@ TABLE price ORDER BY id;
 UPDATE price SET amount = 2.3501 WHERE id = 2;
 TABLE price ORDER BY id;
 
--- what the writer left out and the other side's default filled in
+-- what the writer left out and the other side's default filled in, where that
+-- must not be null
+CREATE TABLE demanded (id int, old_one int, new_one text NOT NULL DEFAULT '7');
+CALL keep_in_step('demanded', 'old_one', 'new_one', 'old_one::text',
+	'new_one::int', 'syncing', '1', 'new');
+SELECT as_version('1');
+INSERT INTO demanded (id) VALUES (1);
+INSERT INTO demanded VALUES (2, NULL);
+TABLE demanded;
+-- and where it may be
 CREATE TABLE filled (id int, old_one int, new_one text DEFAULT '7',
 	kept int DEFAULT 9);
 CALL keep_in_step('filled', 'old_one', 'new_one', 'old_one::text',
@@ -125,7 +134,7 @@ INSERT INTO filled (id, new_one) VALUES (5, NULL);
 TABLE filled ORDER BY id;
 
 -- through a chain, too
-CREATE TABLE links (id int, a int, b int, c int DEFAULT 5);
+CREATE TABLE links (id int, a int, b int NOT NULL, c int NOT NULL DEFAULT 5);
 CALL keep_in_step('links',
 	'a', 'b', 'a + 1', 'b - 1', 'syncing', '1', 'new',
 	'b', 'c', 'b + 1', 'c - 1', 'syncing', '2', 'new');
