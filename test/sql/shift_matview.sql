@@ -241,6 +241,7 @@ SELECT $$
 	CREATE MATERIALIZED VIEW idle AS SELECT amount FROM low WITH NO DATA;
 	CREATE MATERIALIZED VIEW counted AS SELECT id FROM sale;
 $$ AS script \gset
+SET schemaver.plan_lock_limit = 0;
 SELECT unnest(notices) AS notice FROM schemaver.plan(:'script', '3.2.0');
 SELECT schemaver.apply(:'script', '3.2.0');
 CALL schemaver.run_jobs('shop');
