@@ -1129,11 +1129,13 @@ is_populated_now(Oid view)
 	return result;
 }
 
-/* rows that a job has yet to fill were read into materialized views as NULL */
+/*
+ * Rows that a job has yet to fill were read into materialized views as NULL:
+ * they are read once more when all is filled.
+ */
 static void
-warn_of_unfilled(List *jobs)
+leave_refreshes(List *jobs)
 {
-	List	   *told = NIL;
 	ListCell   *lj;
 	ListCell   *lv;
 
@@ -1146,18 +1148,11 @@ warn_of_unfilled(List *jobs)
 		foreach(lv, column == InvalidAttrNumber ? NIL :
 				sv_split_views(sv_split_read(job->relid, column)))
 		{
-			char	   *name = sv_catalog_relation_name(lfirst_oid(lv));
+			Oid			view = lfirst_oid(lv);
 
-			if (!is_populated_now(lfirst_oid(lv)) ||
-				list_member_oid(told, lfirst_oid(lv)))
-				continue;
-			told = lappend_oid(told, lfirst_oid(lv));
-			ereport(WARNING,
-					(errmsg("materialized view %s has been made of column \"%s\" of table %s before a job has filled that",
-							name, job->name,
-							sv_catalog_relation_name(job->relid)),
-					 errhint("Run REFRESH MATERIALIZED VIEW %s when schemaver.wait_until_ready() has returned.",
-							 name)));
+			if (is_populated_now(view))
+				sv_defer_add(SV_JOB_REFRESH, view, get_rel_name(view), NULL,
+							 NULL);
 		}
 	}
 }
@@ -1166,7 +1161,7 @@ warn_of_unfilled(List *jobs)
 static void
 leave_jobs(const Migration *migration, const SvRelease *release)
 {
-	warn_of_unfilled(sv_defer_jobs());
+	leave_refreshes(sv_defer_jobs());
 	sv_build_rehearse(sv_defer_jobs());
 	sv_jobs_add_deferred(migration->product, release, false);
 }
@@ -1338,6 +1333,7 @@ check_jobs(const Migration *migration)
 
 		if (job->product_id != migration->product->id ||
 			strcmp(job->kind, SV_JOB_VALIDATE) == 0 ||
+			strcmp(job->kind, SV_JOB_REFRESH) == 0 ||
 			list_member_oid(seen, relation))
 			continue;
 		seen = lappend_oid(seen, relation);

@@ -43,7 +43,8 @@ static int	inline_pages = 1000;
 /* the order in which jobs are to be done */
 static const char *const kinds[] = {
 	SV_JOB_BACKFILL, SV_JOB_NOTNULL, SV_JOB_INDEX, SV_JOB_ATTACH,
-	SV_JOB_RELAX, SV_JOB_REPLACE, SV_JOB_LOOSEN, SV_JOB_VALIDATE
+	SV_JOB_RELAX, SV_JOB_REPLACE, SV_JOB_LOOSEN, SV_JOB_VALIDATE,
+	SV_JOB_REFRESH
 };
 
 /* the migration that runs, NULL product if none */
@@ -720,6 +721,7 @@ is_obsolete(const SvJob *job)
 		return !OidIsValid(get_relname_relid(job->name,
 											 get_rel_namespace(job->relid)));
 	return strcmp(job->kind, SV_JOB_VALIDATE) != 0 &&
+		strcmp(job->kind, SV_JOB_REFRESH) != 0 &&
 		get_attnum(job->relid, job->name) == InvalidAttrNumber;
 }
 

@@ -163,7 +163,8 @@ is_ripe(List *products, const SvJob *job)
 static bool
 waits_for(const SvJob *job, const SvJob *earlier)
 {
-	return strcmp(job->kind, SV_JOB_REPLACE) == 0 &&
+	return (strcmp(job->kind, SV_JOB_REPLACE) == 0 ||
+			strcmp(job->kind, SV_JOB_REFRESH) == 0) &&
 		job->product_id == earlier->product_id;
 }
 
@@ -448,6 +449,7 @@ sv_jobs_needing(const SvProduct *product, const SvRelease *release)
 		sv_catalog_release(product, job->release_id) : NULL;
 
 		if (later && !job->late && strcmp(job->kind, SV_JOB_VALIDATE) != 0 &&
+			strcmp(job->kind, SV_JOB_REFRESH) != 0 &&
 			sv_version_compare(later->version, release->version) > 0)
 			return job;
 	}

@@ -333,6 +333,7 @@ typedef struct SvHistory
 #define SV_JOB_LOOSEN		"loosen"
 #define SV_JOB_REPLACE		"replace"
 #define SV_JOB_VALIDATE		"validate"
+#define SV_JOB_REFRESH		"refresh"	/* a materialized view */
 
 /* states of jobs; a done or cancelled one is finished */
 #define SV_JOB_QUEUED		"queued"

@@ -2,7 +2,7 @@
  *
  * work.c
  *	  Do one job: backfill, set NOT NULL, build an index, let a key, a column
- *	  or a constraint take its predecessor's place, validate.
+ *	  or a constraint take its predecessor's place, validate, refresh.
  *
  * A job is a row of steps, each a transaction of its own that keeps its locks
  * short: one that cannot get a lock gives back all of them and is tried again
@@ -277,6 +277,8 @@ sv_work_describe(const SvJob *job)
 		strcmp(job->kind, SV_JOB_RELAX) == 0)
 		return psprintf("%s of %s.%s", job->kind, relation,
 						quote_identifier(job->name));
+	if (strcmp(job->kind, SV_JOB_REFRESH) == 0)
+		return psprintf("%s of %s", job->kind, relation);
 	return psprintf("%s %s of %s", job->kind,
 					quote_identifier(strcmp(job->kind, SV_JOB_INDEX) == 0 &&
 									 job->condition ? job->condition :
@@ -557,7 +559,8 @@ complete_contracts(const SvJob *job)
 	List	   *releases = sv_catalog_releases(product, true);
 	int			nestlevel;
 
-	if (strcmp(job->kind, SV_JOB_BACKFILL) == 0 || !OidIsValid(job->relid))
+	if (strcmp(job->kind, SV_JOB_BACKFILL) == 0 ||
+		strcmp(job->kind, SV_JOB_REFRESH) == 0 || !OidIsValid(job->relid))
 		return;
 	nestlevel = sv_contract_enter();
 	sv_contract_collect_begin();
@@ -836,6 +839,13 @@ do_validate(Work *work)
 	run_step(work, step_find_constraint);
 	if (work->constraint)
 		validate(work, work->constraint);
+}
+
+/* who reads it meanwhile waits, as beside any such command */
+static void
+do_refresh(Work *work)
+{
+	run_sql(work, psprintf("REFRESH MATERIALIZED VIEW %s", work->target));
 }
 
 /*
@@ -2211,7 +2221,8 @@ static const struct
 	{SV_JOB_RELAX, do_relax},
 	{SV_JOB_REPLACE, do_replace},
 	{SV_JOB_LOOSEN, do_loosen},
-	{SV_JOB_VALIDATE, do_validate}
+	{SV_JOB_VALIDATE, do_validate},
+	{SV_JOB_REFRESH, do_refresh}
 };
 
 static void
