@@ -62,6 +62,7 @@ static List *moved = NIL;
 
 static List *hand_on(const SvProduct *product, const SvEntry *then,
 					 const SvEntry *now);
+static char *text_of_check(const SvEntry *entry, const SvPart *check);
 
 /*
  * Called once from _PG_init.
@@ -70,6 +71,7 @@ void
 sv_lost_init(void)
 {
 	sv_contract_lost_hook = hand_on;
+	sv_contract_check_hook = text_of_check;
 }
 
 /*
@@ -668,6 +670,36 @@ sv_lost_text(const SvProduct *product, const SvEntry *entry,
 
 	return text && sv_contract_is_not_valid(constraint->type) ?
 		psprintf("%s NOT VALID", text) : text;
+}
+
+/* a CHECK of an entry, and what sv_lost_text() says of it */
+typedef struct Telling
+{
+	const SvEntry *entry;
+	const SvPart *check;
+	MemoryContext context;
+	char	   *text;
+} Telling;
+
+static void
+tell_check(void *argument)
+{
+	Telling    *telling = argument;
+	char	   *text = sv_lost_text(NULL, telling->entry, telling->check);
+
+	telling->text = text ? MemoryContextStrdup(telling->context, text) : NULL;
+}
+
+/* the same of a CHECK that may speak of what is gone: NULL then */
+static char *
+text_of_check(const SvEntry *entry, const SvPart *check)
+{
+	Telling		telling = {entry, check, CurrentMemoryContext, NULL};
+
+	if (check->type == NULL || get_rel_name(entry->physical) == NULL)
+		return NULL;
+	(void) sv_trial_attempt(tell_check, &telling);
+	return telling.text;
 }
 
 /*

@@ -559,6 +559,13 @@ typedef List *(*SvLostHook) (const SvProduct *product, const SvEntry *then,
 							 const SvEntry *now);
 extern SvLostHook sv_contract_lost_hook;
 
+/*
+ * set by _PG_init: the text of a CHECK of a contract in the names of today,
+ * NULL if it speaks of what is gone
+ */
+typedef char *(*SvCheckHook) (const SvEntry *entry, const SvPart *check);
+extern SvCheckHook sv_contract_check_hook;
+
 extern int	sv_contract_enter(void);
 extern void sv_contract_leave(int nestlevel);
 extern bool sv_contract_is_table(char kind);

@@ -1496,9 +1496,9 @@ restore_always(const Pair *pair, List *others)
 }
 
 /*
- * Is it the same constraint that another entry on the table has?  The text of a
- * foreign key that the table has lost stays in the names of then, which a
- * migration may have changed since: those of today tell.
+ * Is it the same constraint that another entry on the table has?  The text of
+ * one that the table has lost stays in the names of then, which a migration may
+ * have changed since: those of today tell.
  */
 static bool
 is_same_constraint(const SvProduct *product, const SvEntry *entry,
@@ -1513,9 +1513,15 @@ is_same_constraint(const SvProduct *product, const SvEntry *entry,
 		return false;
 	if (strcmp(other->expression, constraint->expression) == 0)
 		return true;
-	if (constraint->flavour != CONSTRAINT_FOREIGN || other->type == NULL ||
+	if (strchr("cf", constraint->flavour) == NULL || other->type == NULL ||
 		constraint->type == NULL)
 		return false;
+	if (constraint->flavour == CONSTRAINT_CHECK)
+	{
+		text = sv_contract_check_hook(coming, constraint);
+		other_text = text ? sv_contract_check_hook(entry, other) : NULL;
+		return text && other_text && strcmp(text, other_text) == 0;
+	}
 	text = sv_lost_text(product, coming, constraint);
 	other_text = sv_lost_text(product, entry, other);
 	return text && other_text && strcmp(text, other_text) == 0;

@@ -117,5 +117,47 @@ WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0
 CALL try();
 SELECT object, finding FROM schemaver.verify(deep => true);
 
+-- constraints over columns that change their types and names, back and forth
+CREATE DATABASE sv_oddity_links;
+\c sv_oddity_links
+SET client_min_messages = error;
+CREATE EXTENSION schemaver;
+CREATE TABLE area (id int PRIMARY KEY);
+CREATE TABLE house (id int PRIMARY KEY, b int CHECK (b > 0),
+	area int REFERENCES area ON DELETE CASCADE);
+CREATE TABLE swapped (a text, b int CHECK (b > 0));
+\set two 'ALTER TABLE house ALTER b TYPE bigint; ALTER TABLE house RENAME b TO a; ALTER TABLE house ALTER area TYPE bigint; ALTER TABLE house RENAME area TO place; ALTER TABLE swapped RENAME a TO c; ALTER TABLE swapped RENAME b TO a; ALTER TABLE swapped RENAME c TO b'
+\set three 'ALTER TABLE house RENAME a TO b; ALTER TABLE house RENAME place TO area; ALTER TABLE swapped ALTER a TYPE bigint; ALTER TABLE swapped RENAME a TO c; ALTER TABLE swapped RENAME b TO a; ALTER TABLE swapped RENAME c TO b'
+\set four 'ALTER TABLE area ALTER id TYPE bigint; ALTER TABLE area RENAME id TO number'
+\set show 'SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN (''c'', ''f'') AND connamespace = ''public''::regnamespace ORDER BY 1, 2; SELECT object, finding, detail FROM schemaver.verify(deep => true);'
+SELECT schemaver.baseline('1.0.0');
+SELECT schemaver.register('1.0.0'), schemaver.unregister();
+SELECT schemaver.apply(:'two', '2.0.0');
+SELECT schemaver.register('2.0.0'), schemaver.unregister();
+SELECT schemaver.apply(:'three', '3.0.0');
+SELECT schemaver.register('3.0.0'), schemaver.unregister();
+SELECT schemaver.rollback('2.0.0');
+:show
+SELECT schemaver.rollback('1.0.0');
+:show
+SELECT schemaver.apply(:'two', '2.0.0');
+SELECT schemaver.apply(:'three', '3.0.0');
+:show
+SELECT schemaver.rollback('2.0.0');
+:show
+SELECT schemaver.apply(:'three', '3.0.0');
+-- also where jobs do it, and straight back over all of it
+SET schemaver.inline_pages = 0;
+SELECT schemaver.apply(:'four', '4.0.0');
+CALL schemaver.run_jobs();
+SELECT schemaver.register('4.0.0'), schemaver.unregister();
+SELECT schemaver.rollback('1.0.0');
+CALL schemaver.run_jobs();
+:show
+SELECT schemaver.apply(:'two', '2.0.0');
+CALL schemaver.run_jobs();
+:show
+
 \c :home
 DROP DATABASE sv_oddity WITH (FORCE);
+DROP DATABASE sv_oddity_links WITH (FORCE);
