@@ -128,7 +128,7 @@ static HTAB *loaded = NULL;
 
 SvPendingHook sv_contract_pending_hook = NULL;
 SvLostHook	sv_contract_lost_hook = NULL;
-SvCheckHook sv_contract_check_hook = NULL;
+SvSameHook	sv_contract_same_hook = NULL;
 SvFilledHook sv_contract_filled_hook = NULL;
 
 /* everything that is kept of a collection lives here */
@@ -1748,39 +1748,48 @@ is_of_another(const SvEntry *entry, const SvPart *then, const SvPart *now)
 	return false;
 }
 
+/* what the text of a constraint is now, in the names of today */
+static bool
+says_the_same(const SvEntry *entry, const SvPart *then, const SvEntry *now,
+			  SvPart *found)
+{
+	SvPart		today = *found;
+
+	today.type = now_constraint(found);
+	return sv_contract_same_hook(entry, then, now, &today);
+}
+
 /*
  * The CHECK or foreign key that another version's being the current one has
  * left where one of the contract stood.  That is over the same columns, though
- * a CHECK may have got another name meanwhile, as they may have; failing that
- * it is the same over columns that have taken their place, if it has the name.
+ * it may have got another name meanwhile, as they may have; failing that it is
+ * the same over columns that have taken their place, if it has the name.
  */
 static SvPart *
 find_restored(const SvEntry *entry, const SvPart *then, const SvEntry *now)
 {
 	SvPart	   *successor = NULL;
-	List	   *left = NIL;
-	char	   *text;
 	ListCell   *lc;
 
 	foreach(lc, now->constraints)
 	{
 		SvPart	   *found = lfirst(lc);
-		bool		again = is_made_again(then, found);
 
-		if (again && same_columns(then, found))
+		if (!is_made_again(then, found))
+			continue;
+		if (same_columns(then, found))
 			return found;
-		if (again && successor == NULL)
+		if (successor == NULL)
 			successor = found;
-		if (then->flavour == CONSTRAINT_CHECK &&
-			found->flavour == CONSTRAINT_CHECK && same_columns(then, found) &&
-			!is_of_another(entry, then, found))
-			left = lappend(left, found);
 	}
-	text = left ? sv_contract_check_hook(entry, then) : NULL;
-	foreach(lc, text ? left : NIL)
+	foreach(lc, now->constraints)
 	{
-		if (same_but_valid(text, now_constraint(lfirst(lc))))
-			return lfirst(lc);
+		SvPart	   *found = lfirst(lc);
+
+		if (found->flavour == then->flavour && same_columns(then, found) &&
+			!is_of_another(entry, then, found) &&
+			says_the_same(entry, then, now, found))
+			return found;
 	}
 	return successor;
 }

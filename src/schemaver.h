@@ -560,11 +560,12 @@ typedef List *(*SvLostHook) (const SvProduct *product, const SvEntry *then,
 extern SvLostHook sv_contract_lost_hook;
 
 /*
- * set by _PG_init: the text of a CHECK of a contract in the names of today,
- * NULL if it speaks of what is gone
+ * set by _PG_init: do CHECKs or foreign keys of a table say the same, each in
+ * the names of its own entry?
  */
-typedef char *(*SvCheckHook) (const SvEntry *entry, const SvPart *check);
-extern SvCheckHook sv_contract_check_hook;
+typedef bool (*SvSameHook) (const SvEntry *entry, const SvPart *constraint,
+							const SvEntry *other_entry, const SvPart *other);
+extern SvSameHook sv_contract_same_hook;
 
 extern int	sv_contract_enter(void);
 extern void sv_contract_leave(int nestlevel);
@@ -1101,6 +1102,8 @@ extern void sv_lost_note_drop(const SvProduct *product,
 extern PlannedStmt *sv_lost_turn(PlannedStmt *pstmt, const SvRelease *from);
 extern char *sv_lost_text(const SvProduct *product, const SvEntry *entry,
 						  const SvPart *constraint);
+extern bool sv_lost_is_same(const SvEntry *entry, const SvPart *constraint,
+							const SvEntry *other_entry, const SvPart *other);
 extern bool sv_lost_awaits(const SvProduct *product, const SvEntry *entry,
 						   const SvPart *constraint, Oid index);
 extern bool sv_lost_read_key(const SvProduct *product, const SvEntry *entry,

@@ -1516,12 +1516,10 @@ is_same_constraint(const SvProduct *product, const SvEntry *entry,
 	if (strchr("cf", constraint->flavour) == NULL || other->type == NULL ||
 		constraint->type == NULL)
 		return false;
+	if (sv_lost_is_same(coming, constraint, entry, other))
+		return true;
 	if (constraint->flavour == CONSTRAINT_CHECK)
-	{
-		text = sv_contract_check_hook(coming, constraint);
-		other_text = text ? sv_contract_check_hook(entry, other) : NULL;
-		return text && other_text && strcmp(text, other_text) == 0;
-	}
+		return false;
 	text = sv_lost_text(product, coming, constraint);
 	other_text = sv_lost_text(product, entry, other);
 	return text && other_text && strcmp(text, other_text) == 0;
