@@ -2184,6 +2184,11 @@ judge_identity(Verdict *verdict, const SvPart *then, const SvPart *now,
 		add_finding(verdict, SV_KEPT,
 					psprintf("SET GENERATED ALWAYS AS IDENTITY %s", column),
 					"It may write values of its own.");
+	if (now->identity == 'd' && then->identity == ' ' &&
+		then->generated == ' ' && then->expression == NULL)
+		add_finding(verdict, SV_DEFAULTS,
+					psprintf("ADD IDENTITY %s", column),
+					"It expects no value but its own.");
 	if (then->identity == now->identity || now->identity == 'd' ||
 		sv_is_hidden(now->name))
 		return;
