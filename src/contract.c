@@ -1756,7 +1756,7 @@ says_the_same(const SvEntry *entry, const SvPart *then, const SvEntry *now,
 	SvPart		today = *found;
 
 	today.type = now_constraint(found);
-	return sv_contract_same_hook(entry, then, now, &today);
+	return sv_contract_same_hook(NULL, entry, then, now, &today);
 }
 
 /*

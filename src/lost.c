@@ -805,19 +805,23 @@ product_of(const SvEntry *entry)
 /*
  * Do the CHECKs or foreign keys of two entries on a table say the same, each
  * in its own names, of columns that are the same or hold the same values?  An
- * entry that is not stored is in the names of today.
+ * entry that is not stored is in the names of today.  The product, that of the
+ * first entry, may be left out.
  */
 bool
-sv_lost_is_same(const SvEntry *entry, const SvPart *constraint,
-				const SvEntry *other_entry, const SvPart *other)
+sv_lost_is_same(const SvProduct *product, const SvEntry *entry,
+				const SvPart *constraint, const SvEntry *other_entry,
+				const SvPart *other)
 {
-	SvProduct  *product;
 	Constraint *some;
 
 	if (constraint->flavour != other->flavour || constraint->type == NULL ||
-		other->type == NULL || get_rel_name(entry->physical) == NULL)
+		other->type == NULL ||
+		list_length(constraint->columns) != list_length(other->columns) ||
+		get_rel_name(entry->physical) == NULL)
 		return false;
-	product = product_of(entry);
+	if (product == NULL)
+		product = product_of(entry);
 	if (product == NULL)
 		return false;
 	some = number_constraint(product, entry, constraint);

@@ -561,9 +561,10 @@ extern SvLostHook sv_contract_lost_hook;
 
 /*
  * set by _PG_init: do CHECKs or foreign keys of a table say the same, each in
- * the names of its own entry?
+ * the names of its own entry?  The product may be left out.
  */
-typedef bool (*SvSameHook) (const SvEntry *entry, const SvPart *constraint,
+typedef bool (*SvSameHook) (const SvProduct *product, const SvEntry *entry,
+							const SvPart *constraint,
 							const SvEntry *other_entry, const SvPart *other);
 extern SvSameHook sv_contract_same_hook;
 
@@ -1102,7 +1103,8 @@ extern void sv_lost_note_drop(const SvProduct *product,
 extern PlannedStmt *sv_lost_turn(PlannedStmt *pstmt, const SvRelease *from);
 extern char *sv_lost_text(const SvProduct *product, const SvEntry *entry,
 						  const SvPart *constraint);
-extern bool sv_lost_is_same(const SvEntry *entry, const SvPart *constraint,
+extern bool sv_lost_is_same(const SvProduct *product, const SvEntry *entry,
+							const SvPart *constraint,
 							const SvEntry *other_entry, const SvPart *other);
 extern bool sv_lost_awaits(const SvProduct *product, const SvEntry *entry,
 						   const SvPart *constraint, Oid index);
