@@ -189,7 +189,7 @@ INSERT INTO mine VALUES (1), (2);
 BEGIN;
 SET CONSTRAINTS old DEFERRED;
 UPDATE mine SET n = 3;
-UPDATE plain SET area = 77;
+UPDATE plain SET area = 77 WHERE id = 101;
 ROLLBACK;
 SET CONSTRAINTS missing DEFERRED;
 SELECT schemaver.register('6.0.0');
