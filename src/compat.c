@@ -758,7 +758,8 @@ static bool
 wants_null(const SvPart *then, const SvPart *now)
 {
 	return then->expression == NULL && then->generated == ' ' &&
-		then->identity == ' ' && OidIsValid(now->object) &&
+		then->identity == ' ' &&
+		(OidIsValid(now->object) || now->identity != ' ') &&
 		now->generated == ' ';
 }
 

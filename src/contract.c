@@ -128,6 +128,7 @@ static HTAB *loaded = NULL;
 
 SvPendingHook sv_contract_pending_hook = NULL;
 SvLostHook	sv_contract_lost_hook = NULL;
+SvSameHook	sv_contract_same_hook = NULL;
 SvFilledHook sv_contract_filled_hook = NULL;
 
 /* everything that is kept of a collection lives here */
@@ -1721,19 +1722,93 @@ is_made_again(const SvPart *then, SvPart *now)
 		same_but_valid(then->type, now_constraint(now));
 }
 
+static bool
+same_columns(const SvPart *some, const SvPart *others)
+{
+	return all_in(some->columns, others->columns) &&
+		all_in(others->columns, some->columns);
+}
+
+/* does a constraint stand where another one of the contract stood? */
+static bool
+is_of_another(const SvEntry *entry, const SvPart *then, const SvPart *now)
+{
+	ListCell   *lc;
+
+	foreach(lc, entry->constraints)
+	{
+		const SvPart *other = lfirst(lc);
+
+		if (other != then &&
+			(other->object == now->object ||
+			 strcmp(other->physical_name, now->name) == 0 ||
+			 strcmp(other->name, now->name) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* what the text of a constraint is now, in the names of today */
+static bool
+says_the_same(const SvEntry *entry, const SvPart *then, const SvEntry *now,
+			  SvPart *found)
+{
+	SvPart		today = *found;
+
+	today.type = now_constraint(found);
+	return sv_contract_same_hook(NULL, entry, then, now, &today);
+}
+
+/*
+ * The CHECK or foreign key that another version's being the current one has
+ * left where one of the contract stood.  That is over the same columns, though
+ * it may have got another name meanwhile, as they may have; failing that it is
+ * the same over columns that have taken their place, if it has the name.
+ */
+static SvPart *
+find_restored(const SvEntry *entry, const SvPart *then, const SvEntry *now)
+{
+	SvPart	   *successor = NULL;
+	ListCell   *lc;
+
+	foreach(lc, now->constraints)
+	{
+		SvPart	   *found = lfirst(lc);
+
+		if (!is_made_again(then, found))
+			continue;
+		if (same_columns(then, found))
+			return found;
+		if (successor == NULL)
+			successor = found;
+	}
+	foreach(lc, now->constraints)
+	{
+		SvPart	   *found = lfirst(lc);
+
+		if (found->flavour == then->flavour && same_columns(then, found) &&
+			!is_of_another(entry, then, found) &&
+			says_the_same(entry, then, now, found))
+			return found;
+	}
+	return successor;
+}
+
 /*
  * The constraint that stands where one of the contract stood: the same one,
  * one of the same name and text, or for a unique one any that is unique over
  * the same columns.
  */
 static SvPart *
-find_constraint(const SvPart *then, const SvEntry *now)
+find_constraint(const SvEntry *entry, const SvPart *then, const SvEntry *now)
 {
 	SvPart	   *found = part_by_object(now->constraints, then->object);
 	ListCell   *lc;
 
 	if (found)
 		return found;
+	if (strchr("cf", then->flavour))
+		return find_restored(entry, then, now);
 	foreach(lc, now->constraints)
 	{
 		if (is_made_again(then, lfirst(lc)))
@@ -1744,8 +1819,7 @@ find_constraint(const SvPart *then, const SvEntry *now)
 	foreach(lc, now->constraints)
 	{
 		found = lfirst(lc);
-		if (is_plain_unique(found) && all_in(found->columns, then->columns) &&
-			all_in(then->columns, found->columns))
+		if (is_plain_unique(found) && same_columns(found, then))
 			return found;
 	}
 	return NULL;
@@ -2110,6 +2184,11 @@ judge_identity(Verdict *verdict, const SvPart *then, const SvPart *now,
 		add_finding(verdict, SV_KEPT,
 					psprintf("SET GENERATED ALWAYS AS IDENTITY %s", column),
 					"It may write values of its own.");
+	if (now->identity == 'd' && then->identity == ' ' &&
+		then->generated == ' ' && then->expression == NULL)
+		add_finding(verdict, SV_DEFAULTS,
+					psprintf("ADD IDENTITY %s", column),
+					"It expects no value but its own.");
 	if (then->identity == now->identity || now->identity == 'd' ||
 		sv_is_hidden(now->name))
 		return;
@@ -2272,7 +2351,7 @@ has_constant_default(SvPart *column)
 static bool
 is_made_for_columns(Verdict *verdict, const SvPart *added, SvPart *then)
 {
-	SvPart	   *now = find_constraint(then, verdict->now);
+	SvPart	   *now = find_constraint(verdict->entry, then, verdict->now);
 	ListCell   *lc;
 
 	if (now == NULL || !sv_is_hidden(now->name) || !is_unique(added) ||
@@ -2313,7 +2392,7 @@ is_harmless(Verdict *verdict, const SvPart *added)
 
 		if (is_plain_unique(added) && is_plain_unique(then) &&
 			all_in(then->columns, added->columns) &&
-			find_constraint(then, verdict->now))
+			find_constraint(verdict->entry, then, verdict->now))
 			return true;
 		if (is_made_for_columns(verdict, added, then))
 			return true;
@@ -2386,7 +2465,7 @@ judge_constraints(Verdict *verdict)
 	foreach(lc, verdict->entry->constraints)
 	{
 		SvPart	   *then = lfirst(lc);
-		SvPart	   *now = find_constraint(then, verdict->now);
+		SvPart	   *now = find_constraint(verdict->entry, then, verdict->now);
 
 		if (now == NULL && is_unique(then) && OidIsValid(then->object))
 			add_finding(verdict, SV_FATAL,
@@ -2933,14 +3012,16 @@ note_replacing_key(const SvPart *then, const SvPart *now)
 	MemoryContextSwitchTo(context);
 }
 
+/* some stand for one over columns that others have taken the place of */
 static bool
-relink_constraint(SvPart *then, SvPart *now)
+relink_constraint(SvPart *then, SvPart *now, bool by_name)
 {
 	bool		news;
 
 	note_replacing_key(then, now);
 	news = relink_part(then, now, now_constraint(now));
-	if (!equal(then->columns, now->columns))
+	if (!equal(then->columns, now->columns) &&
+		(by_name || strchr("cf", then->flavour) == NULL))
 	{
 		then->columns = now->columns;
 		news = true;
@@ -2969,8 +3050,9 @@ relink_parts(SvEntry *entry, SvEntry *now, bool by_name)
 		SvPart	   *then = lfirst(lc);
 
 		found = by_name ? part_by_name(now->constraints, then->physical_name) :
-			find_constraint(then, now);
-		news |= found ? relink_constraint(then, found) : lose_part(then);
+			find_constraint(entry, then, now);
+		news |= found ? relink_constraint(then, found, by_name) :
+			lose_part(then);
 	}
 	foreach(lc, entry->triggers)
 	{

@@ -26,6 +26,7 @@
 #include "catalog/pg_constraint.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
@@ -70,6 +71,7 @@ void
 sv_lost_init(void)
 {
 	sv_contract_lost_hook = hand_on;
+	sv_contract_same_hook = sv_lost_is_same;
 }
 
 /*
@@ -668,6 +670,162 @@ sv_lost_text(const SvProduct *product, const SvEntry *entry,
 
 	return text && sv_contract_is_not_valid(constraint->type) ?
 		psprintf("%s NOT VALID", text) : text;
+}
+
+/*
+ * Do they say the same?
+ */
+
+/* do two columns hold the same values, but for their type? */
+static bool
+is_plain(const SvSyncPair *pair)
+{
+	return strcmp(pair->up, quote_identifier(pair->old_column)) == 0 &&
+		strcmp(pair->down, quote_identifier(pair->new_column)) == 0;
+}
+
+/* the first column of a table that holds the same values as one of them */
+static AttrNumber
+first_alike(Oid relation, AttrNumber number)
+{
+	List	   *pairs = sv_sync_pairs(relation);
+	List	   *alike = list_make1_int(number);
+	ListCell   *lc;
+
+	for (int i = 0; i < list_length(alike); i++)
+	{
+		foreach(lc, pairs)
+		{
+			SvSyncPair *pair = lfirst(lc);
+			AttrNumber	old = get_attnum(relation, pair->old_column);
+			AttrNumber	new = get_attnum(relation, pair->new_column);
+
+			if (!is_plain(pair) || old <= 0 || new <= 0)
+				continue;
+			if (old == list_nth_int(alike, i))
+				alike = list_append_unique_int(alike, new);
+			else if (new == list_nth_int(alike, i))
+				alike = list_append_unique_int(alike, old);
+		}
+	}
+	list_sort(alike, list_int_cmp);
+	return linitial_int(alike);
+}
+
+/* whose names a constraint's text is in, while they give way to numbers */
+typedef struct Namer
+{
+	const SvEntry *entry;		/* NULL: they are the names of today */
+	Oid			relation;
+	bool		fails;			/* there is none such */
+} Namer;
+
+/* let a name become the number of the first column that is like it */
+static void
+number_name(Node *name, Namer *namer)
+{
+	List	   *numbers = IsA(name, String) ?
+	numbers_of(namer->entry, namer->relation, list_make1(name)) : NIL;
+
+	if (numbers == NIL)
+		namer->fails = true;
+	else
+		strVal(name) = psprintf("%d", first_alike(namer->relation,
+												  linitial_int(numbers)));
+}
+
+static void
+number_names(List *names, const SvEntry *entry, Oid relation, Namer *namer)
+{
+	ListCell   *lc;
+
+	namer->entry = entry;
+	namer->relation = relation;
+	foreach(lc, names)
+		number_name(lfirst(lc), namer);
+}
+
+/* the same of an expression as parsed */
+static bool
+number_columns(Node *node, Namer *namer)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, ColumnRef))
+	{
+		if (list_length(((ColumnRef *) node)->fields) == 1)
+			number_name(linitial(((ColumnRef *) node)->fields), namer);
+		else
+			namer->fails = true;
+		return false;
+	}
+	return raw_expression_tree_walker(node, number_columns, namer);
+}
+
+/* a constraint with numbers in place of names; NULL if something is gone */
+static Constraint *
+number_constraint(const SvProduct *product, const SvEntry *entry,
+				  const SvPart *constraint)
+{
+	Constraint *parsed = parse_constraint(constraint);
+	Namer		namer = {entry, entry->physical, false};
+	const SvEntry *other;
+	Oid			relation;
+
+	parsed->skip_validation = false;
+	parsed->initially_valid = true;
+	(void) number_columns(parsed->raw_expr, &namer);
+	if (parsed->contype != CONSTR_FOREIGN)
+		return namer.fails ? NULL : parsed;
+	relation = referenced_table(product, entry, parsed, &other);
+	if (!OidIsValid(relation) || get_rel_name(relation) == NULL)
+		return NULL;
+	number_names(parsed->fk_attrs, entry, entry->physical, &namer);
+	number_names(parsed->fk_del_set_cols, entry, entry->physical, &namer);
+	number_names(parsed->pk_attrs, other, relation, &namer);
+	parsed->pktable = makeRangeVar(NULL, psprintf("%u", relation), -1);
+	return namer.fails ? NULL : parsed;
+}
+
+/* the product of an entry, NULL if it is no version's */
+static SvProduct *
+product_of(const SvEntry *entry)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_products())
+	{
+		if (sv_catalog_any_has_entry(sv_catalog_releases(lfirst(lc), true),
+									 entry->id))
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/*
+ * Do the CHECKs or foreign keys of two entries on a table say the same, each
+ * in its own names, of columns that are the same or hold the same values?  An
+ * entry that is not stored is in the names of today.  The product, that of the
+ * first entry, may be left out.
+ */
+bool
+sv_lost_is_same(const SvProduct *product, const SvEntry *entry,
+				const SvPart *constraint, const SvEntry *other_entry,
+				const SvPart *other)
+{
+	Constraint *some;
+
+	if (constraint->flavour != other->flavour || constraint->type == NULL ||
+		other->type == NULL ||
+		list_length(constraint->columns) != list_length(other->columns) ||
+		get_rel_name(entry->physical) == NULL)
+		return false;
+	if (product == NULL)
+		product = product_of(entry);
+	if (product == NULL)
+		return false;
+	some = number_constraint(product, entry, constraint);
+	return some && equal(some, number_constraint(product, other_entry, other));
 }
 
 /*

@@ -5,9 +5,10 @@
  *	  in its place reaches the base schemas.
  *
  * A compatibility view is updatable, so queries need no help.  Utility
- * statements do: COPY, TRUNCATE, VACUUM and ANALYZE refuse a view, and CREATE
- * with an unqualified name would put the new object into the version schema,
- * which stands first in the search path of a registered session.  All of them
+ * statements do: COPY, TRUNCATE, VACUUM and ANALYZE refuse a view, CREATE with
+ * an unqualified name would put the new object into the version schema, which
+ * stands first in the search path of a registered session, and SET CONSTRAINTS
+ * would find there what stands for a constraint of the table.  All of them
  * are turned at ProcessUtility into what the session would have said if the
  * schema had never changed, and then go the server's usual way: rights,
  * triggers and defaults are those of the base relation.
@@ -26,10 +27,13 @@
  */
 #include "schemaver.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -43,6 +47,7 @@
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -506,6 +511,106 @@ redirect_sequence(PlannedStmt *pstmt)
 	return pstmt;
 }
 
+/* is there a constraint of that name in a schema? */
+static bool
+is_constraint_of(Oid schema, const char *name)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	bool		result;
+
+	ScanKeyInit(&keys[0], Anum_pg_constraint_conname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum(name));
+	ScanKeyInit(&keys[1], Anum_pg_constraint_connamespace,
+				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(catalog, ConstraintNameNspIndexId, true, NULL, 2,
+							  keys);
+	result = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+/* does a schema in front of those of the session's version have one? */
+static bool
+is_constraint_in_front(const char *name)
+{
+	List	   *ours = sv_registry_schemas();
+	ListCell   *lc;
+
+	foreach(lc, fetch_search_path(true))
+	{
+		if (list_member_oid(ours, lfirst_oid(lc)))
+			return false;
+		if (is_constraint_of(lfirst_oid(lc), name))
+			return true;
+	}
+	return false;
+}
+
+/* what constraints that a version knows by a name are called now */
+static List *
+names_of_constraint(const SvRelease *release, const char *name)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; i < release->nentries; i++)
+	{
+		SvEntry    *entry = sv_catalog_entry(release->entries[i]);
+
+		foreach(lc, entry->constraints)
+		{
+			SvPart	   *part = lfirst(lc);
+			HeapTuple	tuple = strcmp(part->name, name) == 0 ?
+			SearchSysCache1(CONSTROID, ObjectIdGetDatum(part->object)) : NULL;
+			Form_pg_constraint form;
+
+			if (!HeapTupleIsValid(tuple))
+				continue;
+			form = (Form_pg_constraint) GETSTRUCT(tuple);
+			names = lappend(names,
+							makeRangeVar(get_namespace_name(form->connamespace),
+										 pstrdup(NameStr(form->conname)), -1));
+			ReleaseSysCache(tuple);
+		}
+	}
+	return names;
+}
+
+/*
+ * SET CONSTRAINTS: a name is that of a constraint of a table, which may have
+ * another one by now, not of what stands for it on the table's view.
+ */
+static PlannedStmt *
+redirect_constraints(PlannedStmt *pstmt)
+{
+	ConstraintsSetStmt *stmt = castNode(ConstraintsSetStmt,
+										pstmt->utilityStmt);
+	SvRelease  *release = stmt->constraints && IsTransactionState() ?
+	sv_registry_session_release() : NULL;
+	List	   *constraints = NIL;
+	ListCell   *lc;
+
+	if (release == NULL)
+		return pstmt;
+	foreach(lc, stmt->constraints)
+	{
+		RangeVar   *name = lfirst_node(RangeVar, lc);
+		List	   *names = name->schemaname ||
+		is_constraint_in_front(name->relname) ? NIL :
+		names_of_constraint(release, name->relname);
+
+		constraints = list_concat(constraints,
+								  names ? names : list_make1(name));
+	}
+	pstmt = copyObject(pstmt);
+	castNode(ConstraintsSetStmt, pstmt->utilityStmt)->constraints =
+		constraints;
+	return pstmt;
+}
+
 /*
  * Where an unqualified CREATE of this session belongs, or NULL if that is
  * where the server puts it anyway; otherwise also the version schema that
@@ -802,6 +907,9 @@ redirect_utility(PlannedStmt *pstmt, const char *queryString,
 			break;
 		case T_AlterSeqStmt:
 			pstmt = redirect_sequence(pstmt);
+			break;
+		case T_ConstraintsSetStmt:
+			pstmt = redirect_constraints(pstmt);
 			break;
 		case T_CreateExtensionStmt:
 			nestlevel = begin_extension((CreateExtensionStmt *)

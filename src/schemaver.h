@@ -559,6 +559,15 @@ typedef List *(*SvLostHook) (const SvProduct *product, const SvEntry *then,
 							 const SvEntry *now);
 extern SvLostHook sv_contract_lost_hook;
 
+/*
+ * set by _PG_init: do CHECKs or foreign keys of a table say the same, each in
+ * the names of its own entry?  The product may be left out.
+ */
+typedef bool (*SvSameHook) (const SvProduct *product, const SvEntry *entry,
+							const SvPart *constraint,
+							const SvEntry *other_entry, const SvPart *other);
+extern SvSameHook sv_contract_same_hook;
+
 extern int	sv_contract_enter(void);
 extern void sv_contract_leave(int nestlevel);
 extern bool sv_contract_is_table(char kind);
@@ -1094,6 +1103,9 @@ extern void sv_lost_note_drop(const SvProduct *product,
 extern PlannedStmt *sv_lost_turn(PlannedStmt *pstmt, const SvRelease *from);
 extern char *sv_lost_text(const SvProduct *product, const SvEntry *entry,
 						  const SvPart *constraint);
+extern bool sv_lost_is_same(const SvProduct *product, const SvEntry *entry,
+							const SvPart *constraint,
+							const SvEntry *other_entry, const SvPart *other);
 extern bool sv_lost_awaits(const SvProduct *product, const SvEntry *entry,
 						   const SvPart *constraint, Oid index);
 extern bool sv_lost_read_key(const SvProduct *product, const SvEntry *entry,

@@ -1496,9 +1496,10 @@ restore_always(const Pair *pair, List *others)
 }
 
 /*
- * Is it the same constraint that another entry on the table has?  The text of a
- * foreign key that the table has lost stays in the names of then, which a
- * migration may have changed since: those of today tell.
+ * Is it the same constraint that another entry on the table has, though the
+ * texts differ?  That of one that the table has lost stays in the names of
+ * then, which a migration may have changed since: those of today tell, or what
+ * the columns are kept in step with.
  */
 static bool
 is_same_constraint(const SvProduct *product, const SvEntry *entry,
@@ -1508,17 +1509,25 @@ is_same_constraint(const SvProduct *product, const SvEntry *entry,
 	char	   *text;
 	char	   *other_text;
 
-	if (other->flavour != constraint->flavour || other->expression == NULL ||
-		constraint->expression == NULL)
-		return false;
-	if (strcmp(other->expression, constraint->expression) == 0)
-		return true;
-	if (constraint->flavour != CONSTRAINT_FOREIGN || other->type == NULL ||
+	if (strchr("cf", constraint->flavour) == NULL ||
+		other->flavour != constraint->flavour || other->type == NULL ||
 		constraint->type == NULL)
+		return false;
+	if (sv_lost_is_same(product, coming, constraint, entry, other))
+		return true;
+	if (constraint->flavour == CONSTRAINT_CHECK)
 		return false;
 	text = sv_lost_text(product, coming, constraint);
 	other_text = sv_lost_text(product, entry, other);
 	return text && other_text && strcmp(text, other_text) == 0;
+}
+
+static bool
+has_same_text(const SvPart *other, const SvPart *constraint)
+{
+	return other->flavour == constraint->flavour && other->expression &&
+		constraint->expression &&
+		strcmp(other->expression, constraint->expression) == 0;
 }
 
 /* does an entry have a constraint like that, or none of its columns? */
@@ -1526,19 +1535,24 @@ static bool
 can_live_with(const SvProduct *product, const SvEntry *entry,
 			  const SvEntry *coming, const SvPart *constraint)
 {
+	bool		knows_any = constraint->columns == NIL;
 	ListCell   *lc;
 
+	foreach(lc, entry->constraints)
+	{
+		if (has_same_text(lfirst(lc), constraint))
+			return true;
+	}
+	foreach(lc, constraint->columns)
+		knows_any |= sv_contract_column_at(entry, lfirst_int(lc)) != NULL;
+	if (!knows_any)
+		return true;
 	foreach(lc, entry->constraints)
 	{
 		if (is_same_constraint(product, entry, lfirst(lc), coming, constraint))
 			return true;
 	}
-	foreach(lc, constraint->columns)
-	{
-		if (sv_contract_column_at(entry, lfirst_int(lc)))
-			return false;
-	}
-	return constraint->columns != NIL;
+	return false;
 }
 
 /* can every other supported version live with the constraint? */

@@ -172,6 +172,7 @@ note_key(Form_pg_constraint form, const SvPart *part)
 	constraint = castNode(Constraint,
 						  linitial_node(AlterTableCmd,
 										key->statement->cmds)->def);
+	constraint->conname = pstrdup(part->name);
 	key->columns = numbers_of(key->relation, constraint->fk_attrs);
 	key->referenced_columns = numbers_of(key->referenced,
 										 constraint->pk_attrs);
