@@ -325,6 +325,40 @@ forget_table(Datum arg pg_attribute_unused(), Oid relation)
 	}
 }
 
+static void
+forget_plan(Known *known, PlanKind kind)
+{
+	if (known->plans[kind])
+		SPI_freeplan(known->plans[kind]);
+	known->plans[kind] = NULL;
+}
+
+static void
+forget_known(Known *known)
+{
+	for (PlanKind kind = 0; kind < NPLANS; kind++)
+		forget_plan(known, kind);
+	MemoryContextDelete(known->context);
+}
+
+/* the triggers of what has changed may be gone, and never come back to it */
+static void
+forget_changed(void)
+{
+	HASH_SEQ_STATUS status;
+	KnownEntry *entry;
+
+	hash_seq_init(&status, all_known);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->known == NULL || entry->known->is_valid ||
+			entry->known->users > 0)
+			continue;
+		forget_known(entry->known);
+		hash_search(all_known, &entry->id, HASH_REMOVE, NULL);
+	}
+}
+
 static KnownEntry *
 enter_known(KnownKey id)
 {
@@ -344,24 +378,11 @@ enter_known(KnownKey id)
 	}
 	entry = hash_search(all_known, &id, HASH_ENTER, &found);
 	if (!found)
+	{
 		entry->known = NULL;
+		forget_changed();
+	}
 	return entry;
-}
-
-static void
-forget_plan(Known *known, PlanKind kind)
-{
-	if (known->plans[kind])
-		SPI_freeplan(known->plans[kind]);
-	known->plans[kind] = NULL;
-}
-
-static void
-forget_known(Known *known)
-{
-	for (PlanKind kind = 0; kind < NPLANS; kind++)
-		forget_plan(known, kind);
-	MemoryContextDelete(known->context);
 }
 
 /* put an empty one in the place of what is known, if anything is */

@@ -448,6 +448,9 @@ SELECT schemaver.register('1', 'two');
 SELECT fails('INSERT INTO r VALUES (3)');
 INSERT INTO r VALUES (2);
 DELETE FROM one.t;
+-- what a session knows of keys that are gone it forgets for others
+SELECT count(*) FROM pg_backend_memory_contexts
+	WHERE name = 'schemaver reference';
 SELECT * FROM r;
 SELECT schemaver.unregister();
 SELECT schemaver.retire('1', 'two');
