@@ -2760,6 +2760,71 @@ concerns_retained(const Node *statement)
 		IsA(statement, TruncateStmt) || IsA(statement, AlterEnumStmt);
 }
 
+/* a command that is being run */
+typedef struct Command
+{
+	Node	   *said;			/* as the script has it */
+	Mentions	mentions;		/* what it must not see of these */
+	SvBuild		build;			/* what is to be made of its indexes */
+	List	   *watched;		/* what it may replace */
+} Command;
+
+/*
+ * Turn a command of a migration into what is to be done instead.  NULL if
+ * nothing of it is left to do.
+ */
+static PlannedStmt *
+turn_command(Command *command, PlannedStmt *pstmt,
+			 ProcessUtility_hook_type next, const char *query,
+			 ParamListInfo params)
+{
+	Node	   *said = command->said;
+
+	if (is_concurrent(said))
+		pstmt = without_concurrently(pstmt);
+	if (migration.script)
+		pstmt = sv_lost_turn(pstmt, migration.from);
+	if (pstmt)
+		pstmt = turn_drop(pstmt, query, params);
+	if (pstmt == NULL)
+		return NULL;
+	if (IsA(said, CopyStmt))
+		pstmt = list_copied_columns(pstmt);
+	else if (IsA(said, ViewStmt) || IsA(said, CreateStmt))
+		find_in_statement(said, &command->mentions);
+	else if (IsA(pstmt->utilityStmt, AlterTableStmt))
+		pstmt = turn_alter(pstmt, next, query, params, &command->build);
+	else if (IsA(said, IndexStmt) &&
+			 leave_index((IndexStmt *) pstmt->utilityStmt, query))
+		pstmt = NULL;
+	if (pstmt == NULL)
+		return NULL;
+	if (IsA(said, AlterEnumStmt))
+		keep_labels((AlterEnumStmt *) said);
+	command->watched = sv_replace_watch(said, migration.releases);
+	migration.creating = IsA(said, CreateFunctionStmt);
+	return pstmt;
+}
+
+/* a statement has been run, in a migration as it was turned: what follows */
+static void
+follow_command(const Command *command, Node *statement, const char *query)
+{
+	sv_build_finish(&command->build, query);
+	if (command->watched != NIL)
+		keep_replaced(command->watched);
+	if (IsA(statement, RenameStmt))
+		follow_rename((RenameStmt *) statement);
+	if (is_expanding() && may_rename(statement))
+	{
+		sv_expand_follow_names();
+		loosen_twins();
+	}
+	name_heir(statement);
+	if (IsA(statement, AlterTableStmt))
+		ease_hidden((AlterTableStmt *) statement);
+}
+
 static void
 process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -2768,74 +2833,31 @@ process_utility(PlannedStmt *pstmt, const char *query, bool readonly_tree,
 {
 	ProcessUtility_hook_type next = next_ProcessUtility ?
 	next_ProcessUtility : standard_ProcessUtility;
-	Mentions	mentions = {NIL, NIL};
-	SvBuild		build = {0};
-	List	   *watched = NIL;
-	bool		likes = IsA(pstmt->utilityStmt, CreateStmt);
+	Node	   *said = pstmt->utilityStmt;
+	Command		command = {.said = said};
 
 	if (is_running())
-		check_own_extension(pstmt->utilityStmt);
-	if (concerns_retained(pstmt->utilityStmt))
-		mind_retained(pstmt->utilityStmt);
+		check_own_extension(said);
+	if (concerns_retained(said))
+		mind_retained(said);
 	if (is_expanding())
+		pstmt = turn_command(&command, pstmt, next, query, params);
+	if (pstmt == NULL)
 	{
-		Node	   *statement = pstmt->utilityStmt;
-
-		if (is_concurrent(statement))
-			pstmt = without_concurrently(pstmt);
-		if (migration.script)
-			pstmt = sv_lost_turn(pstmt, migration.from);
-		if (pstmt)
-			pstmt = turn_drop(pstmt, query, params);
-		if (pstmt == NULL)
-		{
-			finish_command(statement, completion);
-			return;
-		}
-		if (IsA(statement, CopyStmt))
-			pstmt = list_copied_columns(pstmt);
-		else if (IsA(statement, ViewStmt) || IsA(statement, CreateStmt))
-			find_in_statement(statement, &mentions);
-		else if (IsA(pstmt->utilityStmt, AlterTableStmt))
-			pstmt = turn_alter(pstmt, next, query, params, &build);
-		else if (IsA(statement, IndexStmt) &&
-				 leave_index((IndexStmt *) pstmt->utilityStmt, query))
-			pstmt = NULL;
-		if (pstmt == NULL)
-		{
-			sv_build_finish(&build, query);
-			finish_command(statement, completion);
-			return;
-		}
-		if (IsA(statement, AlterEnumStmt))
-			keep_labels((AlterEnumStmt *) statement);
-		watched = sv_replace_watch(statement, migration.releases);
-		migration.creating = IsA(statement, CreateFunctionStmt);
+		sv_build_finish(&command.build, query);
+		finish_command(said, completion);
+		return;
 	}
-	if (mentions.relations != NIL)
-		hide(&mentions, true, likes);
+	if (command.mentions.relations != NIL)
+		hide(&command.mentions, true, IsA(said, CreateStmt));
 	migration.dropping = is_expanding() &&
 		dropping_part(pstmt->utilityStmt) != NULL;
 	next(pstmt, query, readonly_tree, context, params, environment, receiver,
 		 completion);
-	migration.dropping = false;
-	migration.creating = false;
-	if (mentions.relations != NIL)
-		hide(&mentions, false, likes);
-	if (OidIsValid(build.relation))
-		sv_build_finish(&build, query);
-	if (watched != NIL)
-		keep_replaced(watched);
-	if (IsA(pstmt->utilityStmt, RenameStmt))
-		follow_rename((RenameStmt *) pstmt->utilityStmt);
-	if (is_expanding() && may_rename(pstmt->utilityStmt))
-	{
-		sv_expand_follow_names();
-		loosen_twins();
-	}
-	name_heir(pstmt->utilityStmt);
-	if (IsA(pstmt->utilityStmt, AlterTableStmt))
-		ease_hidden((AlterTableStmt *) pstmt->utilityStmt);
+	migration.dropping = migration.creating = false;
+	if (command.mentions.relations != NIL)
+		hide(&command.mentions, false, IsA(said, CreateStmt));
+	follow_command(&command, pstmt->utilityStmt, query);
 }
 
 /* the columns of SELECT * that a new table must not get */

@@ -655,6 +655,20 @@ is_code_of_version(void)
 }
 
 /*
+ * The id of the release of a product that this session is registered under, if
+ * it is the code of that version that runs; or else 0.
+ */
+int32
+sv_hold_session(const char *product)
+{
+	const char *name;
+	const SvVersion *version;
+	int32		id = sv_registry_session(&name, &version);
+
+	return id && strcmp(name, product) == 0 && is_code_of_version() ? id : 0;
+}
+
+/*
  * Is this session registered under one of the versions, the text of an array,
  * and is it the code of that version that runs?
  */
@@ -665,9 +679,9 @@ sv_hold_concerns(const char *product, const char *versions)
 	const SvVersion *version;
 	ListCell   *lc;
 
-	if (!sv_registry_session(&name, &version) ||
-		strcmp(name, product) != 0 || !is_code_of_version())
+	if (!sv_hold_session(product))
 		return false;
+	(void) sv_registry_session(&name, &version);
 	foreach(lc, sv_hold_versions(versions))
 	{
 		if (sv_version_compare(sv_version_parse(lfirst(lc)), version) == 0)
@@ -887,7 +901,13 @@ sv_hold_was_taken_out(Oid root, const char *what)
 
 	if (noted == NULL || noted->rows == 0)
 		return false;
-	noted->rows--;
+
+	/* rows come one by one, so that there are never many that are not found */
+	if (--noted->rows == 0)
+	{
+		taken_out.rows = list_delete_ptr(taken_out.rows, noted);
+		pfree(noted);
+	}
 	return true;
 }
 

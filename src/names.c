@@ -598,29 +598,38 @@ place_of(List *texts, const char *text)
 	return -1;
 }
 
+/* "(id, name) = (1, two)", if these are columns; false if it is no such row */
+static bool
+read_named_row(const char *row, List *all, List **columns, List **values)
+{
+	const char *between = strstr(row, ") = (");
+
+	if (between == NULL)
+		return false;
+	*columns = parts_of(pnstrdup(row, between + 1 - row));
+	*values = parts_of(between + strlen(") = "));
+	return list_difference(*columns, all) == NIL &&
+		list_length(*values) == list_length(*columns);
+}
+
 /*
  * The columns and values of a row.  Who may not see all of them is shown the
- * columns as well, "(id, name) = (1, two)".  False if it cannot be told which
- * they are, as a value may look like two.
+ * columns as well, which may look like as many values as there are.  False if
+ * it cannot be told which they are, as a value may look like two.
  */
 static bool
 read_row(const Seen *seen, const char *row, List **columns, List **values,
 		 bool *named)
 {
-	const char *between = strstr(row, ") = (");
+	List	   *all = columns_of(seen->table);
 
-	*columns = columns_of(seen->table);
-	*values = parts_of(row);
-	*named = false;
-	if (!equal(*columns, columns_of(seen->relation)))
+	if (!equal(all, columns_of(seen->relation)))
 		return false;
-	if (list_length(*values) == list_length(*columns))
+	*named = read_named_row(row, all, columns, values);
+	if (*named)
 		return true;
-	if (between == NULL)
-		return false;
-	*named = true;
-	*columns = parts_of(pnstrdup(row, between + 1 - row));
-	*values = parts_of(between + strlen(") = "));
+	*columns = all;
+	*values = parts_of(row);
 	return list_length(*values) == list_length(*columns);
 }
 

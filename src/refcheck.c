@@ -40,6 +40,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "parser/parsetree.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -81,10 +82,17 @@ typedef struct KnownKey
 	int			argument;		/* where the name of the key begins */
 } KnownKey;
 
-/* a key as a version knows it, for the table or partition of a trigger */
+/*
+ * A key as a version knows it, for the table or partition of a trigger, in a
+ * context of its own.  Code that runs in a statement of its may come back to
+ * it, and find that something has changed: it is kept for who uses it, while
+ * another one takes its place.
+ */
 typedef struct Known
 {
 	KnownKey	id;
+	int			users;
+	bool		is_replaced;
 	bool		is_valid;		/* nothing has changed since it was read */
 	bool		is_read;		/* reading it has ended, and not in an error */
 	bool		is_usable;		/* nothing of it is gone */
@@ -101,7 +109,20 @@ typedef struct Known
 	SPIPlanPtr	plans[NPLANS];
 } Known;
 
+typedef struct KnownEntry
+{
+	KnownKey	id;
+	Known	   *known;
+} KnownEntry;
+
 static HTAB *all_known = NULL;
+
+/* the extension's owner, in one transaction */
+static struct
+{
+	LocalTransactionId transaction;
+	Oid			role;
+}			owner;
 
 /*
  * Arguments
@@ -288,40 +309,20 @@ static void
 forget_table(Datum arg pg_attribute_unused(), Oid relation)
 {
 	HASH_SEQ_STATUS status;
-	Known	   *known;
+	KnownEntry *entry;
 
 	hash_seq_init(&status, all_known);
-	while ((known = hash_seq_search(&status)) != NULL)
+	while ((entry = hash_seq_search(&status)) != NULL)
 	{
+		Known	   *known = entry->known;
+
+		if (known == NULL)
+			continue;
 		if (!OidIsValid(relation) || relation == known->table ||
 			relation == known->root || relation == known->key.relation ||
 			relation == known->key.referenced)
 			known->is_valid = false;
 	}
-}
-
-static Known *
-enter_known(KnownKey id)
-{
-	Known	   *known;
-	bool		found;
-
-	if (all_known == NULL)
-	{
-		HASHCTL		control = {0};
-
-		control.keysize = sizeof(KnownKey);
-		control.entrysize = sizeof(Known);
-		control.hcxt = CacheMemoryContext;
-		all_known = hash_create("schemaver references", 16, &control,
-								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		CacheRegisterRelcacheCallback(forget_table, (Datum) 0);
-	}
-	known = hash_search(all_known, &id, HASH_ENTER, &found);
-	if (!found)
-		memset((char *) known + sizeof(KnownKey), 0,
-			   sizeof(Known) - sizeof(KnownKey));
-	return known;
 }
 
 static void
@@ -330,6 +331,78 @@ forget_plan(Known *known, PlanKind kind)
 	if (known->plans[kind])
 		SPI_freeplan(known->plans[kind]);
 	known->plans[kind] = NULL;
+}
+
+static void
+forget_known(Known *known)
+{
+	for (PlanKind kind = 0; kind < NPLANS; kind++)
+		forget_plan(known, kind);
+	MemoryContextDelete(known->context);
+}
+
+/* the triggers of what has changed may be gone, and never come back to it */
+static void
+forget_changed(void)
+{
+	HASH_SEQ_STATUS status;
+	KnownEntry *entry;
+
+	hash_seq_init(&status, all_known);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->known == NULL || entry->known->is_valid ||
+			entry->known->users > 0)
+			continue;
+		forget_known(entry->known);
+		hash_search(all_known, &entry->id, HASH_REMOVE, NULL);
+	}
+}
+
+static KnownEntry *
+enter_known(KnownKey id)
+{
+	KnownEntry *entry;
+	bool		found;
+
+	if (all_known == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(KnownKey);
+		control.entrysize = sizeof(KnownEntry);
+		control.hcxt = CacheMemoryContext;
+		all_known = hash_create("schemaver references", 16, &control,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		CacheRegisterRelcacheCallback(forget_table, (Datum) 0);
+	}
+	entry = hash_search(all_known, &id, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->known = NULL;
+		forget_changed();
+	}
+	return entry;
+}
+
+/* put an empty one in the place of what is known, if anything is */
+static Known *
+replace_known(KnownEntry *entry)
+{
+	MemoryContext context = AllocSetContextCreate(CacheMemoryContext,
+												  "schemaver reference",
+												  ALLOCSET_SMALL_SIZES);
+	Known	   *known = MemoryContextAllocZero(context, sizeof(Known));
+	Known	   *former = entry->known;
+
+	known->id = entry->id;
+	known->context = context;
+	entry->known = known;
+	if (former && former->users > 0)
+		former->is_replaced = true;
+	else if (former)
+		forget_known(former);
+	return known;
 }
 
 /* the words for all rows of a table, and only its own */
@@ -394,6 +467,8 @@ fill_known(Known *known, const SvRelease *release, Relation relation,
 	read_words(trigger, &known->key);
 	known->name = read_name(trigger->tgargs + known->id.argument);
 	known->is_usable =
+		sv_catalog_has_text(known->name->versions,
+							sv_version_text(release->version)) &&
 		sv_refcheck_resolve(release, known->name, &known->key) &&
 		known->root == (is_parent ? known->key.referenced :
 						known->key.relation) &&
@@ -408,31 +483,25 @@ fill_known(Known *known, const SvRelease *release, Relation relation,
 
 /*
  * The key that a trigger is for, in the names that its argument of that number
- * begins, for this session's version; NULL if it does not know it any more.
+ * begins, for this session's version; NULL if that has not got it under these,
+ * or not any more.
  */
 static Known *
-look_up_key(const TriggerData *trigdata, int argument, bool is_parent)
+look_up_key(const TriggerData *trigdata, int32 release_id, int argument,
+			bool is_parent)
 {
-	const char *name;
-	const SvVersion *version;
-	int32		id = sv_registry_session(&name, &version);
-	Known	   *known = enter_known((KnownKey)
-									{trigdata->tg_trigger->tgoid, id, argument});
+	KnownEntry *entry = enter_known((KnownKey)
+									{trigdata->tg_trigger->tgoid, release_id,
+									argument});
+	Known	   *known = entry->known;
 	SvRelease  *release;
 
-	if (known->is_valid && known->is_read)
+	if (known && known->is_valid && known->is_read)
 		return known->is_usable ? known : NULL;
-	for (PlanKind kind = 0; kind < NPLANS; kind++)
-		forget_plan(known, kind);
-	if (known->context)
-		MemoryContextDelete(known->context);
-	known->context = AllocSetContextCreate(CacheMemoryContext,
-										   "schemaver reference",
-										   ALLOCSET_SMALL_SIZES);
+	known = replace_known(entry);
 
 	/* before anything is read, so that what changes meanwhile is noticed */
 	known->is_valid = true;
-	known->is_read = known->is_usable = false;
 	known->is_parent = is_parent;
 	release = sv_registry_session_release();
 	if (release)
@@ -570,7 +639,8 @@ plan_for(Known *known, PlanKind kind)
 {
 	Oid			types[INDEX_MAX_KEYS * 2];
 
-	if (known->plans[kind] && SPI_plan_is_valid(known->plans[kind]))
+	if (known->plans[kind] &&
+		(known->users > 1 || SPI_plan_is_valid(known->plans[kind])))
 		return known->plans[kind];
 	forget_plan(known, kind);
 	for (int i = 0; i < known->n; i++)
@@ -580,6 +650,15 @@ plan_for(Known *known, PlanKind kind)
 		elog(ERROR, "could not prepare the lookup of a foreign key: %s",
 			 SPI_result_code_string(SPI_result));
 	return known->plans[kind];
+}
+
+static Oid
+extension_owner(void)
+{
+	if (owner.transaction != MyProc->lxid)
+		owner.role = sv_catalog_owner();
+	owner.transaction = MyProc->lxid;
+	return owner.role;
 }
 
 /* the values of the key in two rows, the second one of which may be NULL */
@@ -618,11 +697,12 @@ run_plan(Known *known, PlanKind kind, TupleTableSlot *before,
 	int			result;
 
 	read_values(known, before, after, values, nulls);
-	sv_catalog_become_owner(&identity);
-	if (is_action(kind))
-		SetUserIdAndSecContext(sv_catalog_relation_owner(known->key.relation),
-							   identity.context | SECURITY_LOCAL_USERID_CHANGE |
-							   SECURITY_NOFORCE_RLS);
+	GetUserIdAndSecContext(&identity.user, &identity.context);
+	SetUserIdAndSecContext(is_action(kind) ?
+						   sv_catalog_relation_owner(known->key.relation) :
+						   extension_owner(),
+						   identity.context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
 	SPI_connect();
 	plan = plan_for(known, kind);
 	if (IsolationUsesXactSnapshot() && kind != PLAN_PARENT)
@@ -823,24 +903,38 @@ moving_key(const Known *known, TupleTableSlot *row)
 }
 
 /*
- * Has the row the key that it had before?  Of one that this transaction has
- * made itself a deferred check may not have looked at that.
+ * Has this transaction made a row itself, so that a deferred check may not have
+ * looked at its key?
  */
+static bool
+may_be_unchecked(const TriggerData *trigdata)
+{
+	bool		isnull;
+
+	return trigdata->tg_trigger->tgdeferrable &&
+		TransactionIdIsCurrentTransactionId(DatumGetTransactionId(slot_getsysattr(trigdata->tg_trigslot,
+																				  MinTransactionIdAttributeNumber,
+																				  &isnull)));
+}
+
+/* has the row a key that it had before, and that has been looked at? */
 static bool
 keeps_key(const Known *known, const TriggerData *trigdata)
 {
 	TupleTableSlot *row = trigdata->tg_trigslot;
-	bool		isnull;
 
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		return trigdata->tg_relation->rd_rel->relispartition &&
 			sv_hold_was_taken_out(known->root, moving_key(known, row));
-	if (trigdata->tg_trigger->tgdeferrable &&
-		TransactionIdIsCurrentTransactionId(DatumGetTransactionId(slot_getsysattr(row,
-																				  MinTransactionIdAttributeNumber,
-																				  &isnull))))
-		return false;
-	return is_same_key(known, row, trigdata->tg_newslot);
+	return !may_be_unchecked(trigdata) &&
+		is_same_key(known, row, trigdata->tg_newslot);
+}
+
+/* has the row of a DELETE gone to another partition? */
+static bool
+is_moved_row(const TriggerData *trigdata)
+{
+	return HeapTupleHeaderIndicatesMovedPartitions(trigdata->tg_trigtuple->t_data);
 }
 
 static void
@@ -853,7 +947,8 @@ check_child(Known *known, const TriggerData *trigdata)
 
 	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 	{
-		sv_hold_note_taken_out(known->root, moving_key(known, row));
+		if (is_moved_row(trigdata) && !may_be_unchecked(trigdata))
+			sv_hold_note_taken_out(known->root, moving_key(known, row));
 		return;
 	}
 	if (keeps_key(known, trigdata) || nulls == known->n ||
@@ -880,8 +975,7 @@ static void
 check_parent(Known *known, const TriggerData *trigdata)
 {
 	bool		is_delete = TRIGGER_FIRED_BY_DELETE(trigdata->tg_event);
-	bool		is_moved = is_delete &&
-	HeapTupleHeaderIndicatesMovedPartitions(trigdata->tg_trigtuple->t_data);
+	bool		is_moved = is_delete && is_moved_row(trigdata);
 	TupleTableSlot *row = trigdata->tg_trigslot;
 	TupleTableSlot *after = is_delete ? NULL : trigdata->tg_newslot;
 	char		action = is_delete && !is_moved ? known->key.on_delete :
@@ -914,25 +1008,49 @@ check_parent(Known *known, const TriggerData *trigdata)
  * Triggers
  */
 
+static void
+leave_known(Known *known)
+{
+	if (--known->users == 0 && known->is_replaced)
+		forget_known(known);
+}
+
+/* what is known may be replaced while a row is looked at, but not go */
+static void
+check_key(Known *known, const TriggerData *trigdata)
+{
+	known->users++;
+	PG_TRY();
+	{
+		if (known->is_parent)
+			check_parent(known, trigdata);
+		else
+			check_child(known, trigdata);
+	}
+	PG_CATCH();
+	{
+		leave_known(known);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	leave_known(known);
+}
+
 /* see to the key of a trigger in each name that this session's version has */
 static void
 check_row(const TriggerData *trigdata, bool is_parent)
 {
 	const Trigger *trigger = trigdata->tg_trigger;
+	int32		release_id = sv_hold_session(trigger->tgargs[0]);
 
-	for (int i = FIXED_ARGUMENTS; i + NAME_ARGUMENTS <= trigger->tgnargs;
+	for (int i = FIXED_ARGUMENTS;
+		 release_id && i + NAME_ARGUMENTS <= trigger->tgnargs;
 		 i += NAME_ARGUMENTS)
 	{
-		Known	   *known = sv_hold_concerns(trigger->tgargs[0],
-											 trigger->tgargs[i + 1]) ?
-		look_up_key(trigdata, i, is_parent) : NULL;
+		Known	   *known = look_up_key(trigdata, release_id, i, is_parent);
 
-		if (known == NULL)
-			continue;
-		if (is_parent)
-			check_parent(known, trigdata);
-		else
-			check_child(known, trigdata);
+		if (known)
+			check_key(known, trigdata);
 	}
 }
 

@@ -761,6 +761,7 @@ extern bool sv_hold_has_condition(const Trigger *trigger, const char *product,
 extern void sv_hold_restore(Oid relation);
 extern List *sv_hold_versions(const char *text);
 extern char *sv_hold_versions_text(List *versions);
+extern int32 sv_hold_session(const char *product);
 extern bool sv_hold_concerns(const char *product, const char *versions);
 extern Oid	sv_hold_table(Relation relation);
 extern const SvEntry *sv_hold_entry(Oid table);

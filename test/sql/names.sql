@@ -226,6 +226,16 @@ SELECT schemaver.apply('ALTER TABLE people ALTER nick SET NOT NULL', '4.0.0');
 SELECT side.try($$INSERT INTO person VALUES (3, '3', 1, NULL, 3)$$);
 SELECT schemaver.register('4.0.0');
 SELECT side.try($$INSERT INTO people (id, mail) VALUES (4, 4)$$);
+-- who may see two columns of three: names and values are as many as these
+CREATE TABLE three (a int, b int NOT NULL, c int);
+GRANT INSERT ON three TO sv_names_app;
+GRANT USAGE ON SCHEMA shop TO sv_names_app;
+SELECT schemaver.apply('SELECT 1', '5.0.0');
+SELECT schemaver.register('5.0.0');
+SELECT schemaver.apply('ALTER TABLE three RENAME c TO d', '6.0.0');
+SET ROLE sv_names_app;
+SELECT side.try('INSERT INTO three (b, c) VALUES (NULL, 10)');
+RESET ROLE;
 SELECT schemaver.unregister();
 
 \c :home

@@ -316,15 +316,62 @@ SELECT schemaver.reconcile();
 SELECT object, finding FROM told WHERE finding ~ 'trigger';
 
 --
--- columns that change their type have a foreign key that all are held to
+-- many rows that go from partitions, one that moves before its deferred check,
+-- and code that comes back to a key while that is being seen to
 --
 DROP TABLE home, cat, flat CASCADE;
+CREATE TABLE den (id int PRIMARY KEY);
+CREATE TABLE fox (id int, part int, den int CONSTRAINT fox_den REFERENCES den
+	DEFERRABLE) PARTITION BY LIST (part);
+CREATE TABLE fox_1 PARTITION OF fox FOR VALUES IN (1);
+CREATE TABLE fox_2 PARTITION OF fox FOR VALUES IN (2);
+CREATE TABLE cub (id int PRIMARY KEY,
+	den int CONSTRAINT cub_den REFERENCES den ON DELETE CASCADE);
+CREATE FUNCTION go_on() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('search_path', 'shop_4_3_0, public', true);
+	ANALYZE public.den;
+	DELETE FROM den WHERE den.id = OLD.id + 1;
+	RETURN OLD;
+END $$;
+CREATE TRIGGER go_on BEFORE DELETE ON cub FOR EACH ROW
+	EXECUTE FUNCTION go_on();
+INSERT INTO den SELECT generate_series(1, 20000);
+INSERT INTO cub SELECT i, i FROM generate_series(1, 4) AS i;
+SELECT schemaver.apply('SELECT 1', '4.3.0');
+SELECT schemaver.register('4.3.0');
+SELECT schemaver.retire('4.2.0');
+SET client_min_messages = error;
+SELECT schemaver.apply('ALTER TABLE fox DROP den; ALTER TABLE cub DROP den',
+	'4.4.0');
+SET client_min_messages = warning;
+INSERT INTO fox SELECT i, 1, i FROM generate_series(1, 20000) AS i;
+SET statement_timeout = '8s';
+DELETE FROM fox;
+RESET statement_timeout;
+BEGIN;
+SET CONSTRAINTS ALL DEFERRED;
+INSERT INTO fox VALUES (1, 1, 20001);
+UPDATE fox SET part = 2;
+COMMIT;
+BEGIN;
+DELETE FROM den WHERE id = 1;
+SELECT count(*), min(id) FROM den;
+TABLE cub;
+COMMIT;
+SELECT schemaver.unregister();
+
+--
+-- columns that change their type have a foreign key that all are held to
+--
+DROP TABLE den, fox, cub CASCADE;
+DROP FUNCTION go_on();
 CREATE TABLE big (id int PRIMARY KEY);
 CREATE TABLE small (big int REFERENCES big);
 INSERT INTO big VALUES (1);
 SELECT schemaver.apply('SELECT 1', '5.0.0');
 SELECT schemaver.register('5.0.0');
-SELECT schemaver.retire('4.2.0');
+SELECT schemaver.retire('4.4.0');
 SELECT schemaver.apply('ALTER TABLE big ALTER id TYPE bigint;
 ALTER TABLE small ALTER big TYPE bigint', '5.1.0');
 SELECT tgname FROM triggers WHERE tgname ~ 'refer';
@@ -401,6 +448,9 @@ SELECT schemaver.register('1', 'two');
 SELECT fails('INSERT INTO r VALUES (3)');
 INSERT INTO r VALUES (2);
 DELETE FROM one.t;
+-- what a session knows of keys that are gone it forgets for others
+SELECT count(*) FROM pg_backend_memory_contexts
+	WHERE name = 'schemaver reference';
 SELECT * FROM r;
 SELECT schemaver.unregister();
 SELECT schemaver.retire('1', 'two');
