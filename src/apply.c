@@ -1318,9 +1318,23 @@ refuse_pending(const SvStatement *statement, const SvJob *job,
 					 quote_literal_cstr(product->name)) : 0));
 }
 
-/* refuse what would be in the way of jobs of this product */
+/* is a job one of a version before that, which does not rest there? */
+static bool
+is_before(const SvProduct *product, const SvJob *job, const SvRelease *to)
+{
+	SvRelease  *release = sv_catalog_release(product, job->release_id);
+
+	return release && !sv_work_restores(job) &&
+		sv_version_compare(release->version, to->version) < 0;
+}
+
+/*
+ * Refuse what a script would do that is in the way of jobs of this product;
+ * of those of versions before "to", if there is one.
+ */
 static void
-check_jobs(const Migration *migration)
+check_jobs(const SvProduct *product, const SvScript *script,
+		   const SvRelease *to)
 {
 	List	   *seen = NIL;
 	ListCell   *lj;
@@ -1331,17 +1345,18 @@ check_jobs(const Migration *migration)
 		SvJob	   *job = lfirst(lj);
 		Oid			relation = sv_work_find_relation(job);
 
-		if (job->product_id != migration->product->id ||
+		if (job->product_id != product->id ||
 			strcmp(job->kind, SV_JOB_VALIDATE) == 0 ||
 			strcmp(job->kind, SV_JOB_REFRESH) == 0 ||
+			(to && !is_before(product, job, to)) ||
 			list_member_oid(seen, relation))
 			continue;
 		seen = lappend_oid(seen, relation);
-		foreach(ls, migration->script->statements)
+		foreach(ls, script->statements)
 		{
 			if (sv_defer_conflicts(((SvStatement *) lfirst(ls))->raw->stmt,
 								   relation, true))
-				refuse_pending(lfirst(ls), job, migration->product);
+				refuse_pending(lfirst(ls), job, product);
 		}
 	}
 }
@@ -1363,7 +1378,7 @@ attempt(void *argument)
 		sv_contract_touch_all();
 	set_local("search_path", script_path(migration->product));
 	retire_forgotten(migration);
-	check_jobs(migration);
+	check_jobs(migration->product, migration->script, NULL);
 	callback.callback = statement_context;
 	callback.arg = migration;
 	callback.previous = error_context_stack;
@@ -1528,6 +1543,20 @@ repeat_data(Migration *migration, SvScript *script)
 	run_script(&repeated);
 }
 
+/* what leads to a release must not be in the way of jobs, nor when it returns */
+static void
+check_return(const SvProduct *product, const SvRelease *to)
+{
+	char	   *text = sv_catalog_has_jobs() ?
+	sv_catalog_script_of(product, to->version) : NULL;
+	int			nestlevel = NewGUCNestLevel();
+
+	set_local("search_path", script_path(product));
+	if (text)
+		check_jobs(product, sv_script_parse(text), to);
+	AtEOXact_GUC(false, nestlevel);
+}
+
 /* go to a release, then repeat what scripts have done to the data there */
 static void
 step_forward(Migration *migration, SvRelease *from, SvRelease *to,
@@ -1567,6 +1596,7 @@ attempt_forward(void *argument)
 							   migration->from->version) <= 0 ||
 			sv_version_compare(release->version, to->version) > 0)
 			continue;
+		check_return(migration->product, release);
 		script = sv_apply_undoable(migration->product, release);
 		if (script)
 			scripts = lappend(scripts, script);

@@ -1736,6 +1736,25 @@ sv_catalog_jobs(void)
 }
 
 /*
+ * All jobs there have been, the finished ones included: a list of SvJob in the
+ * order of their ids.
+ */
+List *
+sv_catalog_all_jobs(void)
+{
+	TableScan	scan;
+	HeapTuple	tuple;
+	List	   *jobs = NIL;
+
+	scan_begin(&scan, "db_job", AccessShareLock, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+		jobs = lappend(jobs, read_job(tuple, &scan));
+	scan_end(&scan);
+	list_sort(jobs, compare_jobs);
+	return jobs;
+}
+
+/*
  * The job of that id, finished or not; NULL if there is none.
  */
 SvJob *

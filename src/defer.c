@@ -53,6 +53,7 @@ static struct
 	const SvProduct *product;
 	const SvScript *script;
 	int			number;			/* of the statement that runs */
+	bool		at_once;		/* is nothing to be left for now? */
 	List	   *jobs;			/* of SvJob */
 	List	   *checks;			/* of SvDeferredCheck */
 	MemoryContext context;
@@ -100,6 +101,19 @@ void
 sv_defer_at(const SvStatement *statement)
 {
 	deferring.number = statement->number;
+}
+
+/*
+ * Until told otherwise, are tables' rows seen to at once, however large these
+ * are?  Returns what was so before.
+ */
+bool
+sv_defer_set_at_once(bool at_once)
+{
+	bool		before = deferring.at_once;
+
+	deferring.at_once = at_once;
+	return before;
 }
 
 /*
@@ -260,7 +274,7 @@ is_built_upon(Oid relation, const char *column)
 bool
 sv_defer_is_left(Oid relation)
 {
-	return deferring.script && is_deferrable(relation) &&
+	return deferring.script && !deferring.at_once && is_deferrable(relation) &&
 		!sv_defer_is_inline(relation);
 }
 
@@ -771,4 +785,28 @@ sv_defer_jobs(void)
 		}
 	}
 	return sorted;
+}
+
+/*
+ * The column that a job of this relation speaks of by name, as the version
+ * has it that left the job; InvalidAttrNumber if that is not known.
+ */
+AttrNumber
+sv_defer_column_of(const SvJob *job, Oid relation)
+{
+	SvProduct  *product = sv_catalog_product_by_id(job->product_id);
+	SvRelease  *release = product ?
+	sv_catalog_release(product, job->release_id) : NULL;
+	SvEntry    *entry = release ?
+	sv_catalog_entry_of(release, relation) : NULL;
+	ListCell   *lc;
+
+	foreach(lc, entry ? entry->columns : NIL)
+	{
+		SvPart	   *column = lfirst(lc);
+
+		if (strcmp(column->name, job->name) == 0)
+			return column->number;
+	}
+	return InvalidAttrNumber;
 }

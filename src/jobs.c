@@ -52,6 +52,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/rel.h"
@@ -911,6 +912,63 @@ open_job(int32 id)
 	return job;
 }
 
+static void
+queue_again(SvJob *job)
+{
+	job->state = SV_JOB_QUEUED;
+	job->error = NULL;
+	job->finished = 0;
+	sv_catalog_update_job(job);
+}
+
+/* the column that a job is for must not have been put away since */
+static void
+check_target(SvJob *job)
+{
+	Oid			relation = sv_work_find_relation(job);
+	AttrNumber	number = InvalidAttrNumber;
+	char	   *name;
+
+	if (OidIsValid(relation) && (strcmp(job->kind, SV_JOB_BACKFILL) == 0 ||
+								 strcmp(job->kind, SV_JOB_NOTNULL) == 0 ||
+								 strcmp(job->kind, SV_JOB_RELAX) == 0))
+		number = sv_defer_column_of(job, relation);
+	name = number != InvalidAttrNumber ?
+		get_attname(relation, number, true) : NULL;
+	if (number == InvalidAttrNumber || (name && strcmp(name, job->name) == 0))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("job %d, %s, cannot be tried again", job->id,
+					sv_work_describe(job)),
+			 errdetail("The current version does not have that column any more.")));
+}
+
+/*
+ * What was to give an index its name has found none, and is done: it is to be
+ * done again when the index is built after all.
+ */
+static void
+queue_attach(const SvJob *index)
+{
+	ListCell   *lc;
+
+	foreach(lc, index->condition && strcmp(index->kind, SV_JOB_INDEX) == 0 ?
+			sv_catalog_all_jobs() : NIL)
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (job->finished == 0 || job->product_id != index->product_id ||
+			job->release_id != index->release_id ||
+			strcmp(job->kind, SV_JOB_ATTACH) != 0 ||
+			job->condition == NULL ||
+			strcmp(job->condition, index->name) != 0)
+			continue;
+		sv_work_lock_row(job->id);
+		queue_again(job);
+	}
+}
+
 /*
  * schemaver.retry(job): run a job again that has failed or was cancelled
  */
@@ -926,10 +984,9 @@ schemaver_retry(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %d is %s", job->id, job->state),
 				 errdetail("Only a job that has failed or was cancelled can be tried again.")));
-	job->state = SV_JOB_QUEUED;
-	job->error = NULL;
-	job->finished = 0;
-	sv_catalog_update_job(job);
+	check_target(job);
+	queue_again(job);
+	queue_attach(job);
 	launch_at_commit = Min(launch_at_commit + 1, job_workers);
 	PG_RETURN_VOID();
 }

@@ -1580,20 +1580,28 @@ drop_undemanded_checks(const SvRelease *release, Oid relation)
 	}
 }
 
-/* is it left to a job to make a column NOT NULL? */
-static bool
-is_left_to_job(Oid relation, const char *column)
+/*
+ * Is it left to a job to fill a column of a contract, or to make it NOT NULL?
+ * So it is where somebody has decided that the version can do without the job.
+ */
+bool
+sv_require_is_left(Oid relation, const SvPart *column)
 {
 	ListCell   *lc;
 
-	foreach(lc, sv_catalog_has_jobs() ? sv_catalog_jobs() : NIL)
+	foreach(lc, sv_catalog_all_jobs())
 	{
 		SvJob	   *job = lfirst(lc);
+		bool		is_left = strcmp(job->state, SV_JOB_CANCELLED) == 0 ?
+		job->relid == relation &&
+		sv_defer_column_of(job, relation) == column->number :
+		job->finished == 0 &&
+		strcmp(job->relation, get_rel_name(relation)) == 0 &&
+		get_namespace_oid(job->schema, true) == get_rel_namespace(relation);
 
-		if (strcmp(job->kind, SV_JOB_NOTNULL) == 0 &&
-			strcmp(job->name, column) == 0 &&
-			strcmp(job->relation, get_rel_name(relation)) == 0 &&
-			get_namespace_oid(job->schema, true) == get_rel_namespace(relation))
+		if (is_left && strcmp(job->name, column->name) == 0 &&
+			(strcmp(job->kind, SV_JOB_NOTNULL) == 0 ||
+			 strcmp(job->kind, SV_JOB_BACKFILL) == 0))
 			return true;
 	}
 	return false;
@@ -1706,7 +1714,7 @@ sv_require_shift(const SvProduct *product, const SvRelease *from,
 		if (!column->notnull || column->number == 0 ||
 			sv_catalog_is_not_null(relation, column->number) ||
 			is_checked(relation, column->number) ||
-			is_left_to_job(relation, column->name) ||
+			sv_require_is_left(relation, column) ||
 			(is_computed(relation, column->number) &&
 			 demand_computed(relation, column->number)))
 			continue;

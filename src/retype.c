@@ -1111,6 +1111,26 @@ sv_retype_move_sequences(Oid relation, AttrNumber from, AttrNumber to,
 	sv_retain_set_identity(relation, to, identity);
 }
 
+/*
+ * An index is built now: a foreign key may refer to it, or the table be
+ * clustered by it.
+ */
+static void
+make_index(const Attached *attached)
+{
+	bool		before = sv_defer_set_at_once(true);
+
+	PG_TRY();
+	{
+		run(attached->definition);
+	}
+	PG_FINALLY();
+	{
+		(void) sv_defer_set_at_once(before);
+	}
+	PG_END_TRY();
+}
+
 /* a large table's rows are compared with the other table by a job */
 static void
 make_one(const Attached *attached)
@@ -1123,6 +1143,8 @@ make_one(const Attached *attached)
 		sv_defer_add(SV_JOB_VALIDATE, attached->relation, attached->name,
 					 NULL, NULL);
 	}
+	else if (OidIsValid(attached->index))
+		make_index(attached);
 	else
 		run(attached->definition);
 }

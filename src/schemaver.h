@@ -465,6 +465,7 @@ extern SvVersion *sv_catalog_version_of(const SvProduct *product,
 										const char *checksum);
 extern bool sv_catalog_has_jobs(void);
 extern List *sv_catalog_jobs(void);
+extern List *sv_catalog_all_jobs(void);
 extern SvJob *sv_catalog_job(int32 id);
 extern void sv_catalog_create_job(SvJob *job);
 extern void sv_catalog_update_job(const SvJob *job);
@@ -962,6 +963,7 @@ typedef struct SvDeferredCheck
 extern void sv_defer_init(void);
 extern void sv_defer_begin(const SvProduct *product, const SvScript *script);
 extern void sv_defer_at(const SvStatement *statement);
+extern bool sv_defer_set_at_once(bool at_once);
 extern void sv_defer_end(void);
 extern void sv_defer_forget(void);
 extern bool sv_defer_is_inline(Oid relation);
@@ -981,6 +983,7 @@ extern List *sv_defer_checks(void);
 extern const char *sv_defer_remove(const char *kind, Oid relation,
 								   const char *name);
 extern List *sv_defer_jobs(void);
+extern AttrNumber sv_defer_column_of(const SvJob *job, Oid relation);
 
 /*-------------------------------------------------------------------------
  * blame.c: which row of a table an expression fails for
@@ -1041,6 +1044,7 @@ extern List *sv_require_gaps(const SvProduct *product, List *staying);
 extern void sv_require_look(List *gaps);
 extern const SvGap *sv_require_find_gap(List *gaps, Oid relation,
 										AttrNumber column);
+extern bool sv_require_is_left(Oid relation, const SvPart *column);
 extern void sv_require_leave(Oid relation, const char *column);
 extern void sv_require_promote_keys(const SvProduct *product, Oid relation);
 extern void sv_require_free(const SvProduct *product, Oid relation,

@@ -1370,7 +1370,9 @@ lacking_not_null(const Shift *shift, const Pair *pair)
 		if (now && !now->notnull && column->notnull &&
 			!is_inherited(pair->now, column->number) &&
 			!sv_swap_is_left(shift->pending, pair->now->physical,
-							 SV_JOB_NOTNULL, column->name))
+							 SV_JOB_NOTNULL, column->name) &&
+			!(shift->from &&
+			  sv_require_is_left(pair->now->physical, column)))
 			lacking = lappend(lacking, now);
 	}
 	return lacking;
