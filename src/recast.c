@@ -53,6 +53,19 @@ typedef struct Call
 	TupleDesc	view;
 } Call;
 
+/* the view of a relation in a version's first schema that was found last */
+typedef struct FoundKey
+{
+	Oid			relation;
+	Oid			schema;
+} FoundKey;
+
+typedef struct FoundView
+{
+	FoundKey	key;			/* hash key */
+	Oid			view;
+} FoundView;
+
 /*
  * Views
  */
@@ -68,9 +81,38 @@ is_seen_view(Oid view, Oid relation, List *schemas, List **columns)
 		sv_contract_read_view(view, &base, columns) && base == relation;
 }
 
-/* the view in these schemas of a relation, InvalidOid if there is none */
+/*
+ * A session's functions ask for the same views again and again, and many may
+ * stand on a table: those that were found, which are looked at once more.
+ */
+static FoundView *
+found_view(Oid relation, List *schemas)
+{
+	static HTAB *all = NULL;
+	FoundKey	key = {relation,
+	schemas ? linitial_oid(schemas) : InvalidOid};
+	FoundView  *view;
+	bool		found;
+
+	if (all == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(FoundKey);
+		control.entrysize = sizeof(FoundView);
+		control.hcxt = CacheMemoryContext;
+		all = hash_create("schemaver views of functions", 16, &control,
+						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	view = hash_search(all, &key, HASH_ENTER, &found);
+	if (!found)
+		view->view = InvalidOid;
+	return view;
+}
+
+/* look for the view in these schemas of a relation */
 static Oid
-find_view(Oid relation, List *schemas, List **columns)
+look_for_view(Oid relation, List *schemas, List **columns)
 {
 	Oid			last = InvalidOid;
 	ListCell   *lc;
@@ -87,6 +129,19 @@ find_view(Oid relation, List *schemas, List **columns)
 			return form->objid;
 	}
 	return InvalidOid;
+}
+
+/* the view in these schemas of a relation, InvalidOid if there is none */
+static Oid
+find_view(Oid relation, List *schemas, List **columns)
+{
+	FoundView  *found = found_view(relation, schemas);
+
+	if (OidIsValid(found->view) &&
+		is_seen_view(found->view, relation, schemas, columns))
+		return found->view;
+	found->view = look_for_view(relation, schemas, columns);
+	return found->view;
 }
 
 static SvRecast *

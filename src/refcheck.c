@@ -226,12 +226,12 @@ find_entry(const SvRelease *release, List *name)
 {
 	for (int i = 0; i < release->nentries; i++)
 	{
-		SvEntry    *entry = sv_catalog_entry(release->entries[i]);
+		SvEntry    *entry = sv_catalog_entry_alone(release->entries[i]);
 
 		if (sv_contract_is_table(entry->kind) &&
 			strcmp(entry->schema, linitial(name)) == 0 &&
 			strcmp(entry->name, lsecond(name)) == 0)
-			return entry;
+			return sv_catalog_entry(entry->id);
 	}
 	return NULL;
 }

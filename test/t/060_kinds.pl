@@ -29,6 +29,8 @@ session_preload_libraries = 'schemaver'
 # no table may outgrow what retire() makes hold again at once
 schemaver.inline_pages = 100000
 autovacuum_naptime = 1
+# 24 clients leave little of a small machine to what waits for their locks
+schemaver.lock_retry_for = '3min'
 });
 $node->start;
 $node->safe_psql('postgres', "CREATE DATABASE $_") foreach qw(shop plain);
