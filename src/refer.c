@@ -162,12 +162,28 @@ all_in(List *some, List *others)
 	return list_difference_int(some, others) == NIL;
 }
 
+/* has a release these columns of a table, if it has that? */
+static bool
+has_columns(const SvRelease *release, Oid table, List *columns)
+{
+	const SvEntry *entry = sv_catalog_entry_of(release, table);
+	ListCell   *lc;
+
+	foreach(lc, entry ? columns : NIL)
+	{
+		if (sv_contract_column_at(entry, lfirst_int(lc)) == NULL)
+			return false;
+	}
+	return true;
+}
+
 /*
  * What it said, if this transaction has dropped it.  One that stands in the
- * place of another, over other columns, may have had the name.
+ * place of another, over other columns on either side, may have had the name.
  */
 static bool
-was_dropped(Oid relation, const SvPart *part, SvForeignKey *key)
+was_dropped(const SvRelease *release, Oid relation, const SvPart *part,
+			SvForeignKey *key)
 {
 	ListCell   *lc;
 
@@ -177,7 +193,9 @@ was_dropped(Oid relation, const SvPart *part, SvForeignKey *key)
 
 		if (noted->key.relation == relation &&
 			strcmp(NameStr(noted->name), part->physical_name) == 0 &&
-			all_in(noted->key.columns, part->columns))
+			all_in(noted->key.columns, part->columns) &&
+			has_columns(release, noted->key.referenced,
+						noted->key.referenced_columns))
 		{
 			*key = noted->key;
 			return true;
@@ -229,7 +247,7 @@ read_lost(const SvProduct *product, const SvRelease *release,
 	lost->entry = entry;
 	lost->name = part->name;
 	if (is_bound(bounds, part->name, release, &lost->key) ||
-		was_dropped(entry->physical, part, &lost->key) ||
+		was_dropped(release, entry->physical, part, &lost->key) ||
 		sv_lost_read_key(product, entry, part, &lost->key))
 		return get_rel_name(lost->key.referenced) ? lost : NULL;
 	return NULL;

@@ -456,6 +456,36 @@ SELECT schemaver.unregister();
 SELECT schemaver.retire('1', 'two');
 SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname ~ 'refer'
 	ORDER BY 2;
+
+-- one version has the key over what the column was before its type changed
+SET schemaver.inline_pages = 0;
+CREATE SCHEMA three;
+SELECT schemaver.create_product('three', ARRAY['three']);
+CREATE TABLE three.t (id int PRIMARY KEY, b int NOT NULL);
+CREATE TABLE three.r (x int REFERENCES three.t, y int);
+SELECT schemaver.baseline('1', 'three');
+SELECT schemaver.register('1', 'three'), schemaver.unregister();
+SELECT schemaver.apply('ALTER TABLE r DROP CONSTRAINT r_x_fkey;
+	ALTER TABLE t DROP CONSTRAINT t_pkey;
+	ALTER TABLE t ADD PRIMARY KEY (b)', '2', 'three');
+CALL schemaver.run_jobs('three');
+SELECT schemaver.register('2', 'three'), schemaver.unregister();
+SELECT schemaver.apply('ALTER TABLE r ADD FOREIGN KEY (y) REFERENCES t', '3',
+	'three');
+CALL schemaver.run_jobs('three');
+SELECT schemaver.register('3', 'three'), schemaver.unregister();
+SELECT schemaver.apply('ALTER TABLE t ALTER b TYPE bigint;
+	ALTER TABLE t RENAME b TO c', '4', 'three');
+CALL schemaver.run_jobs('three');
+SELECT schemaver.register('4', 'three'), schemaver.unregister();
+SELECT schemaver.rollback('1', 'three');
+SELECT object, finding FROM schemaver.verify('three') ORDER BY 1;
+SELECT schemaver.register('3', 'three');
+SELECT fails('INSERT INTO r (y) VALUES (7)');
+SELECT schemaver.register('4', 'three');
+SELECT fails('INSERT INTO r (y) VALUES (7)');
+SELECT schemaver.unregister();
+
 \c :home
 DROP DATABASE regression_refer;
 DROP ROLE regress_refer;
