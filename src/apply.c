@@ -1557,6 +1557,16 @@ check_return(const SvProduct *product, const SvRelease *to)
 	AtEOXact_GUC(false, nestlevel);
 }
 
+/* is a release between where the product is and where it goes, or that? */
+static bool
+is_on_way(const Migration *migration, const SvRelease *release,
+		  const SvRelease *to)
+{
+	return release->id > migration->from->id && release->id <= to->id &&
+		sv_version_compare(release->version, migration->from->version) > 0 &&
+		sv_version_compare(release->version, to->version) <= 0;
+}
+
 /* go to a release, then repeat what scripts have done to the data there */
 static void
 step_forward(Migration *migration, SvRelease *from, SvRelease *to,
@@ -1591,12 +1601,8 @@ attempt_forward(void *argument)
 		SvRelease  *release = lfirst(lc);
 		SvScript   *script;
 
-		if (release->id <= migration->from->id || release->id > to->id ||
-			sv_version_compare(release->version,
-							   migration->from->version) <= 0 ||
-			sv_version_compare(release->version, to->version) > 0)
+		if (!is_on_way(migration, release, to))
 			continue;
-		check_return(migration->product, release);
 		script = sv_apply_undoable(migration->product, release);
 		if (script)
 			scripts = lappend(scripts, script);
@@ -1615,6 +1621,7 @@ check_forward(const Migration *migration)
 {
 	SvRelease  *to = sv_catalog_release_at(migration->product,
 										   migration->reached);
+	ListCell   *lc;
 
 	if (to->retired)
 		ereport(ERROR,
@@ -1631,6 +1638,11 @@ check_forward(const Migration *migration)
 				 errdetail("To go forward to it would put away what %s has brought.",
 						   migration->from->label),
 				 errhint("Apply the script under a higher version number, or roll back to the version before it first.")));
+	foreach(lc, sv_catalog_releases(migration->product, false))
+	{
+		if (is_on_way(migration, lfirst(lc), to))
+			check_return(migration->product, lfirst(lc));
+	}
 }
 
 /* go there again */
