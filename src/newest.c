@@ -97,6 +97,18 @@ append_names(StringInfo path, List *names)
 						 quote_identifier(lfirst(lc)));
 }
 
+/* all version schemas of a product, names */
+static List *
+version_schemas(const SvProduct *product)
+{
+	List	   *schemas = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_releases(product, true))
+		schemas = list_concat(schemas, ((SvRelease *) lfirst(lc))->schemas);
+	return schemas;
+}
+
 /*
  * The path of the moment with these for the version schemas in it, before the
  * first base schema.  Where it has none they stand in front of it, or it is
@@ -105,7 +117,7 @@ append_names(StringInfo path, List *names)
 static char *
 make_path(const SvProduct *product, List *schemas, bool always)
 {
-	List	   *products = list_make1(unconstify(SvProduct *, product));
+	List	   *others = version_schemas(product);
 	List	   *names = NIL;
 	List	   *before = NIL;
 	List	   *from = NIL;
@@ -116,7 +128,7 @@ make_path(const SvProduct *product, List *schemas, bool always)
 		names = product->schemas;
 	foreach(lc, names)
 	{
-		if (sv_catalog_is_version_schema(products, lfirst(lc)))
+		if (sv_catalog_has_text(others, lfirst(lc)))
 			continue;
 		if (from != NIL || sv_catalog_is_base_schema(product, lfirst(lc)))
 			from = lappend(from, lfirst(lc));
@@ -376,13 +388,14 @@ path_of_trigger(FunctionCallInfo fcinfo, Call *call, bool always)
 	SvProduct  *product;
 	const char *name;
 	const SvVersion *version;
+	int32		id;
 	char	   *path = NULL;
 
 	if (call->path_for == GetCurrentStatementStartTimestamp())
 		return call->path ? call->path : path_of_version(always);
-	own = sv_registry_session_release();
-	product = sv_registry_session(&name, &version) ?
-		sv_catalog_product(name, true) : NULL;
+	id = sv_registry_session(&name, &version);
+	product = id ? sv_catalog_product(name, true) : NULL;
+	own = product ? sv_catalog_release(product, id) : NULL;
 	release = product ? newest_with_trigger(product, trigger->tgoid) : NULL;
 	if (release && own && release->id != own->id)
 		path = make_path(product, release->schemas, always);
