@@ -1267,8 +1267,7 @@ finish(Migration *migration)
 	if (migration->product->complete || sv_contract_touched_hidden())
 		supported = lappend(supported, release);
 	sv_hold_settle(migration->product);
-	(void) sv_check_settle(migration->product, false);
-	(void) sv_refer_settle(migration->product, false);
+	(void) sv_refer_settle_all(migration->product, false);
 	sv_compat_reconcile(migration->product, supported);
 	sv_expand_settle();
 	if (sv_contract_touched_rights())

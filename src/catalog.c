@@ -28,6 +28,7 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
@@ -316,6 +317,23 @@ sv_catalog_dependents(Oid class_id, Oid object, int32 sub_object)
 }
 
 /*
+ * The table that a foreign key refers to, InvalidOid if there is none.
+ */
+Oid
+sv_catalog_referenced_table(Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(constraint));
+	Oid			table;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	table = ((Form_pg_constraint) GETSTRUCT(tuple))->confrelid;
+	ReleaseSysCache(tuple);
+	return table;
+}
+
+/*
  * The OIDs of the objects of one catalog that stand in a schema, whatever
  * that is a schema of.
  */
@@ -508,6 +526,41 @@ sv_catalog_has_text(List *strings, const char *string)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * A list of texts with those of another that it has not, which are not copied.
+ */
+List *
+sv_catalog_add_texts(List *strings, List *others)
+{
+	ListCell   *lc;
+
+	foreach(lc, others)
+	{
+		if (!sv_catalog_has_text(strings, lfirst(lc)))
+			strings = lappend(strings, lfirst(lc));
+	}
+	return strings;
+}
+
+/*
+ * Are they the same texts, in the same order?
+ */
+bool
+sv_catalog_same_texts(List *a, List *b)
+{
+	ListCell   *la;
+	ListCell   *lb;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(la, a, lb, b)
+	{
+		if (strcmp(lfirst(la), lfirst(lb)) != 0)
+			return false;
+	}
+	return true;
 }
 
 static List *

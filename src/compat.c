@@ -1913,8 +1913,7 @@ sv_compat_reconcile_all(SvProduct *product, bool strict)
 		sv_sync_note_all(product);
 		sv_hold_note_all(product);
 	}
-	changed = sv_check_settle(product, strict) +
-		sv_refer_settle(product, strict) +
+	changed = sv_refer_settle_all(product, strict) +
 		sv_compat_reconcile(product, releases);
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);

@@ -963,13 +963,14 @@ without_mark(Oid relation, List *columns)
 	return columns;
 }
 
-/* conkey of a constraint, as a list */
-static List *
-constraint_columns(HeapTuple tuple, Relation catalog)
+/*
+ * conkey or confkey of a row of pg_constraint, as a list.
+ */
+List *
+sv_contract_constraint_columns(HeapTuple tuple, AttrNumber attribute)
 {
 	bool		isnull;
-	Datum		keys = heap_getattr(tuple, Anum_pg_constraint_conkey,
-									RelationGetDescr(catalog), &isnull);
+	Datum		keys = SysCacheGetAttr(CONSTROID, tuple, attribute, &isnull);
 	List	   *columns = NIL;
 	ArrayType  *array;
 
@@ -1010,7 +1011,8 @@ read_constraints(SvEntry *entry, Oid relation, Oid domain)
 						 NameStr(form->conname));
 		part->object = form->oid;
 		part->flavour = form->contype;
-		part->columns = constraint_columns(tuple, catalog);
+		part->columns = sv_contract_constraint_columns(tuple,
+														Anum_pg_constraint_conkey);
 		if (form->contype == CONSTRAINT_UNIQUE)
 			part->columns = without_mark(relation, part->columns);
 		entry->constraints = lappend(entry->constraints, part);

@@ -183,33 +183,11 @@ all_versions(List *held)
 {
 	List	   *versions = NIL;
 	ListCell   *lc;
-	ListCell   *lv;
 
 	foreach(lc, held)
-	{
-		foreach(lv, ((Held *) lfirst(lc))->versions)
-		{
-			if (!sv_catalog_has_text(versions, lfirst(lv)))
-				versions = lappend(versions, lfirst(lv));
-		}
-	}
+		versions = sv_catalog_add_texts(versions,
+										((Held *) lfirst(lc))->versions);
 	return versions;
-}
-
-static bool
-same_texts(List *a, List *b)
-{
-	ListCell   *la;
-	ListCell   *lb;
-
-	if (list_length(a) != list_length(b))
-		return false;
-	forboth(la, a, lb, b)
-	{
-		if (strcmp(lfirst(la), lfirst(lb)) != 0)
-			return false;
-	}
-	return true;
 }
 
 static void
@@ -422,12 +400,8 @@ versions_left(Oid relation, const Held *column, List *supported)
 		if (sv_catalog_has_text(supported, lfirst(lc)))
 			left = lappend(left, lfirst(lc));
 	}
-	foreach(lc, versions_demanding(relation, number, &product))
-	{
-		if (!sv_catalog_has_text(left, lfirst(lc)))
-			left = lappend(left, lfirst(lc));
-	}
-	return left;
+	return sv_catalog_add_texts(left, versions_demanding(relation, number,
+														 &product));
 }
 
 static void
@@ -446,7 +420,7 @@ settle_table(Oid relation, const char *product, List *supported)
 		Held	   *column = lfirst(lc);
 		List	   *versions = versions_left(relation, column, supported);
 
-		changed |= !same_texts(versions, column->versions);
+		changed |= !sv_catalog_same_texts(versions, column->versions);
 		column->versions = versions;
 		if (versions != NIL)
 			left = lappend(left, column);
@@ -494,7 +468,7 @@ arguments_there(const Trigger *trigger)
 bool
 sv_hold_has_arguments(const Trigger *trigger, List *arguments)
 {
-	return same_texts(arguments_there(trigger), arguments);
+	return sv_catalog_same_texts(arguments_there(trigger), arguments);
 }
 
 /*
@@ -559,7 +533,7 @@ sv_hold_has_condition(const Trigger *trigger, const char *product,
 	second = lsecond(call->args);
 	return IsA(first, Const) && IsA(second, Const) &&
 		strcmp(TextDatumGetCString(first->constvalue), product) == 0 &&
-		same_texts(sv_hold_versions(OidOutputFunctionCall(F_ARRAY_OUT,
+		sv_catalog_same_texts(sv_hold_versions(OidOutputFunctionCall(F_ARRAY_OUT,
 														  second->constvalue)),
 				   versions);
 }
@@ -789,6 +763,17 @@ shown_columns(Relation relation, const SvEntry *entry)
 }
 
 /*
+ * May the user read all of a table, so that its rows are no secret to him?
+ */
+bool
+sv_hold_may_read(Oid relation)
+{
+	return pg_class_aclcheck(relation, GetUserId(),
+							 ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
+}
+
+/*
  * The row that such errors show, as a version sees it, or who is in none where
  * "entry" is NULL.  NULL if the user may not read all of the table.
  */
@@ -796,12 +781,10 @@ char *
 sv_hold_row(Relation relation, const Datum *values, const bool *isnull,
 			const SvEntry *entry)
 {
-	Oid			oid = RelationGetRelid(relation);
 	StringInfoData text;
 	ListCell   *lc;
 
-	if (check_enable_rls(oid, InvalidOid, true) == RLS_ENABLED ||
-		pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+	if (!sv_hold_may_read(RelationGetRelid(relation)))
 		return NULL;
 	initStringInfo(&text);
 	foreach(lc, shown_columns(relation, entry))

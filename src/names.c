@@ -243,39 +243,15 @@ constraint_columns(Oid constraint, bool foreign)
 {
 	HeapTuple	tuple = SearchSysCache1(CONSTROID,
 										ObjectIdGetDatum(constraint));
-	List	   *columns = NIL;
-	bool		isnull;
-	Datum		array;
+	List	   *columns;
 
 	if (!HeapTupleIsValid(tuple))
 		return NIL;
-	array = SysCacheGetAttr(CONSTROID, tuple, foreign ?
-							Anum_pg_constraint_confkey :
-							Anum_pg_constraint_conkey, &isnull);
-	if (!isnull)
-	{
-		ArrayType  *numbers = DatumGetArrayTypeP(array);
-
-		for (int i = 0; i < ARR_DIMS(numbers)[0]; i++)
-			columns = lappend_int(columns,
-								  ((int16 *) ARR_DATA_PTR(numbers))[i]);
-	}
+	columns = sv_contract_constraint_columns(tuple, foreign ?
+											 Anum_pg_constraint_confkey :
+											 Anum_pg_constraint_conkey);
 	ReleaseSysCache(tuple);
 	return columns;
-}
-
-/* the table that a foreign key refers to */
-static Oid
-referenced_table(Oid constraint)
-{
-	HeapTuple	tuple = SearchSysCache1(CONSTROID,
-										ObjectIdGetDatum(constraint));
-	Oid			table = HeapTupleIsValid(tuple) ?
-	((Form_pg_constraint) GETSTRUCT(tuple))->confrelid : InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return table;
 }
 
 /* a CHECK or foreign key; that of a partition has the name of its parent's */
@@ -931,7 +907,7 @@ tell_reference(ErrorData *error, const Seen *seen)
 
 	if (!OidIsValid(constraint))
 		return;
-	see_table(&other, referenced_table(constraint));
+	see_table(&other, sv_catalog_referenced_table(constraint));
 	if (is_text(error->message,
 				psprintf(text, get_rel_name(seen->relation),
 						 error->constraint_name)))

@@ -162,11 +162,9 @@ all_in(List *some, List *others)
 	return list_difference_int(some, others) == NIL;
 }
 
-/* has a release these columns of a table, if it has that? */
 static bool
-has_columns(const SvRelease *release, Oid table, List *columns)
+knows_all(const SvEntry *entry, List *columns)
 {
-	const SvEntry *entry = sv_catalog_entry_of(release, table);
 	ListCell   *lc;
 
 	foreach(lc, entry ? columns : NIL)
@@ -174,7 +172,16 @@ has_columns(const SvRelease *release, Oid table, List *columns)
 		if (sv_contract_column_at(entry, lfirst_int(lc)) == NULL)
 			return false;
 	}
-	return true;
+	return entry != NULL;
+}
+
+/* has a release these columns, if it has the table? */
+static bool
+knows_columns(const SvRelease *release, Oid table, List *columns)
+{
+	const SvEntry *entry = sv_catalog_entry_of(release, table);
+
+	return entry == NULL || knows_all(entry, columns);
 }
 
 /*
@@ -194,8 +201,8 @@ was_dropped(const SvRelease *release, Oid relation, const SvPart *part,
 		if (noted->key.relation == relation &&
 			strcmp(NameStr(noted->name), part->physical_name) == 0 &&
 			all_in(noted->key.columns, part->columns) &&
-			has_columns(release, noted->key.referenced,
-						noted->key.referenced_columns))
+			knows_columns(release, noted->key.referenced,
+						  noted->key.referenced_columns))
 		{
 			*key = noted->key;
 			return true;
@@ -395,19 +402,6 @@ is_in_force(const SvForeignKey *key)
 	return found;
 }
 
-static bool
-knows_all(const SvEntry *entry, List *columns)
-{
-	ListCell   *lc;
-
-	foreach(lc, entry ? columns : NIL)
-	{
-		if (sv_contract_column_at(entry, lfirst_int(lc)) == NULL)
-			return false;
-	}
-	return entry != NULL;
-}
-
 /* does a release know all that a key is over? */
 static bool
 knows_key(const SvRelease *release, const Lost *lost)
@@ -502,17 +496,12 @@ same_names(const SvKeyName *a, const SvKeyName *b)
 	SvForeignKey none = {0};
 	SvKeyName	one = *a;
 	SvKeyName	other = *b;
-	ListCell   *la;
-	ListCell   *lb;
 
 	one.versions = other.versions = NIL;
-	forboth(la, sv_refcheck_arguments("", &none, list_make1(&one)),
-			lb, sv_refcheck_arguments("", &none, list_make1(&other)))
-	{
-		if (strcmp(lfirst(la), lfirst(lb)) != 0)
-			return false;
-	}
-	return true;
+	return sv_catalog_same_texts(sv_refcheck_arguments("", &none,
+													   list_make1(&one)),
+								 sv_refcheck_arguments("", &none,
+													   list_make1(&other)));
 }
 
 /* hold a version to a key in the names that it has */
@@ -586,17 +575,11 @@ static List *
 all_versions(const Bound *bound)
 {
 	List	   *versions = NIL;
-	ListCell   *ln;
-	ListCell   *lv;
+	ListCell   *lc;
 
-	foreach(ln, bound->names)
-	{
-		foreach(lv, ((SvKeyName *) lfirst(ln))->versions)
-		{
-			if (!sv_catalog_has_text(versions, lfirst(lv)))
-				versions = lappend(versions, lfirst(lv));
-		}
-	}
+	foreach(lc, bound->names)
+		versions = sv_catalog_add_texts(versions,
+										((SvKeyName *) lfirst(lc))->versions);
 	return versions;
 }
 
@@ -939,27 +922,28 @@ settle_tables(const SvProduct *product, bool strict, bool mend)
 
 /*
  * Contracts of a product, or what they are linked to, have changed: hold each
- * of its versions to the foreign keys that its contract has and its tables
- * have not, and no longer to others.  Looks at tables that are touched, and at
- * those that have such triggers; locks those in AccessExclusiveLock that need
- * others, on both sides.  Triggers that are switched off stay so unless
- * "strict".  Contracts must be collecting.  Returns how many tables needed it.
+ * of its versions to the CHECKs, see sv_check_settle(), and to the foreign keys
+ * that its contract has and its tables have not, and no longer to others.
+ * Looks at tables that are touched, and at those that have such triggers; locks
+ * those in AccessExclusiveLock that need others, on both sides.  Triggers that
+ * are switched off stay so unless "strict".  Contracts must be collecting.
+ * Returns how many tables needed it.
  */
 int
-sv_refer_settle(const SvProduct *product, bool strict)
+sv_refer_settle_all(const SvProduct *product, bool strict)
 {
+	int			changed = sv_check_settle(product, strict);
 	SvIdentity	identity;
-	List	   *mended;
 
 	sv_catalog_become_owner(&identity);
-	mended = settle_tables(product, strict, true);
+	changed += list_length(settle_tables(product, strict, true));
 	sv_catalog_become_caller(&identity);
-	return list_length(mended);
+	return changed;
 }
 
 /*
- * Tables whose triggers are not those that sv_refer_settle() would make, or are
- * switched off: OIDs.
+ * Tables whose triggers are not those that sv_refer_settle_all() would
+ * make for foreign keys, or are switched off: OIDs.
  * Contracts must be collecting, with all touched.
  */
 List *

@@ -291,8 +291,7 @@ attempt(void *argument)
 	sv_plain_forget(retirement->product, NULL);
 	sv_contract_relink(staying, false);
 	leave_jobs(retirement, staying);
-	(void) sv_check_settle(retirement->product, false);
-	(void) sv_refer_settle(retirement->product, false);
+	(void) sv_refer_settle_all(retirement->product, false);
 	(void) sv_compat_reconcile(retirement->product, staying);
 	sv_defer_end();
 	sv_contract_collect_end();

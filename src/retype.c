@@ -637,17 +637,6 @@ is_plain_table(Oid relation)
 		!get_rel_relispartition(relation) && !has_subclass(relation);
 }
 
-static Oid
-referenced_table(Oid foreign_key)
-{
-	HeapTuple	tuple = SearchSysCache1(CONSTROID,
-										ObjectIdGetDatum(foreign_key));
-	Oid			table = ((Form_pg_constraint) GETSTRUCT(tuple))->confrelid;
-
-	ReleaseSysCache(tuple);
-	return table;
-}
-
 /* can jobs make all that hangs on the column? */
 static bool
 can_defer(const Retype *retype)
@@ -662,7 +651,7 @@ can_defer(const Retype *retype)
 			attached->is_clustered || attached->is_identity ||
 			(attached->flavour == CONSTRAINT_FOREIGN &&
 			 (!is_plain_table(attached->relation) ||
-			  !is_plain_table(referenced_table(attached->object)))))
+			  !is_plain_table(sv_catalog_referenced_table(attached->object)))))
 			return false;
 	}
 	return sv_defer_can(retype->relation, retype->name);

@@ -483,10 +483,13 @@ extern ObjectAddress *sv_catalog_address(Oid class_id, Oid object,
 extern List *sv_catalog_references(Oid class_id, Oid object);
 extern List *sv_catalog_dependents(Oid class_id, Oid object,
 								   int32 sub_object);
+extern Oid	sv_catalog_referenced_table(Oid constraint);
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
 extern bool sv_catalog_is_version_schema(List *products, const char *name);
 extern List *sv_catalog_text_list(ArrayType *array);
 extern bool sv_catalog_has_text(List *strings, const char *string);
+extern List *sv_catalog_add_texts(List *strings, List *others);
+extern bool sv_catalog_same_texts(List *a, List *b);
 extern void sv_catalog_note_synced(Oid relation, List *arguments,
 								   const char *product);
 extern List *sv_catalog_synced(Oid relation);
@@ -593,6 +596,8 @@ extern void sv_contract_move_trigger(Oid from, Oid to, const char *name);
 extern void sv_contract_move_constraint(Oid from, Oid to);
 extern List *sv_contract_triggered_tables(const char *function_name);
 extern bool sv_contract_is_mark(Oid relation, AttrNumber number);
+extern List *sv_contract_constraint_columns(HeapTuple tuple,
+											AttrNumber attribute);
 extern List *sv_contract_marked_tables(void);
 extern Oid	sv_contract_key_class(const SvPart *key);
 extern bool sv_contract_touched_rights(void);
@@ -770,6 +775,7 @@ extern const SvPart *sv_hold_known(Oid table, const char *column,
 								   const SvEntry **entry);
 extern const char *sv_hold_shown_name(Relation relation,
 									  const SvEntry *entry);
+extern bool sv_hold_may_read(Oid relation);
 extern char *sv_hold_row(Relation relation, const Datum *values,
 						 const bool *isnull, const SvEntry *entry);
 extern void sv_hold_note_taken_out(Oid root, const char *what);
@@ -1144,7 +1150,7 @@ extern bool sv_refcheck_resolve(const SvRelease *release,
  *-------------------------------------------------------------------------
  */
 extern void sv_refer_note_drop(Oid constraint);
-extern int	sv_refer_settle(const SvProduct *product, bool strict);
+extern int	sv_refer_settle_all(const SvProduct *product, bool strict);
 extern List *sv_refer_astray(const SvProduct *product);
 extern List *sv_refer_tables(const SvProduct *product, List *releases);
 extern List *sv_refer_ends(const SvProduct *product,

@@ -2492,8 +2492,7 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 	sv_hold_settle(product);
 	sv_jobs_add_deferred(product, to,
 						 sv_version_compare(to->version, from->version) < 0);
-	(void) sv_check_settle(product, false);
-	(void) sv_refer_settle(product, false);
+	(void) sv_refer_settle_all(product, false);
 	(void) sv_compat_reconcile(product, releases);
 	sv_expand_settle();
 	if (sv_contract_touched_rights())

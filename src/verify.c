@@ -36,7 +36,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(schemaver_verify);
@@ -682,15 +681,6 @@ check_validity(Verification *verification)
 	}
 }
 
-/* may the caller read the whole table, so that keys are no secret to him? */
-static bool
-may_read(Oid relation)
-{
-	return pg_class_aclcheck(relation, GetUserId(),
-							 ACL_SELECT) == ACLCHECK_OK &&
-		check_enable_rls(relation, GetUserId(), true) != RLS_ENABLED;
-}
-
 /* one value of one row, of a query run as the table's owner; NULL for null */
 static char *
 ask_as_owner(Oid relation, const char *sql)
@@ -723,7 +713,7 @@ first_keys(Oid relation, const char *table, const char *condition)
 	ListCell   *lc;
 
 	table_close(opened, AccessShareLock);
-	if (key == NIL || !may_read(relation))
+	if (key == NIL || !sv_hold_may_read(relation))
 		return "";
 	initStringInfo(&names);
 	foreach(lc, key)
@@ -949,8 +939,8 @@ add_stray(Verification *verification, Oid table, const SvStray *stray)
 			"columns out of step",
 			psprintf("%s: " UINT64_FORMAT " row%s where neither is what is computed from the other; the first%s%s.",
 					 columns, stray->rows, stray->rows == 1 ? "" : "s",
-					 may_read(table) ? " " : " is not shown",
-					 may_read(table) ? stray->key : ""),
+					 sv_hold_may_read(table) ? " " : " is not shown",
+					 sv_hold_may_read(table) ? stray->key : ""),
 			psprintf("With session_replication_role = replica: UPDATE %s SET %s = %s if older versions are right, SET %s = %s if newer ones are.",
 					 name, stray->new_column, stray->up, stray->old_column,
 					 stray->down));

@@ -993,17 +993,16 @@ do_attach(Work *work)
 							   work->job->text ? work->job->text : ""));
 }
 
-/* versions that have a CHECK which the job has replaced are held to it */
+/* versions that have a constraint which the job has replaced are held to it */
 static void
-settle_checks(const SvJob *job)
+settle_constraints(const SvJob *job)
 {
 	SvProduct  *product = sv_catalog_product_by_id(job->product_id);
 	int			nestlevel = sv_contract_enter();
 
 	sv_contract_touch(RelationRelationId, job->relid);
 	sv_contract_relink(sv_catalog_releases(product, true), false);
-	(void) sv_check_settle(product, false);
-	(void) sv_refer_settle(product, false);
+	(void) sv_refer_settle_all(product, false);
 	sv_contract_leave(nestlevel);
 }
 
@@ -1036,7 +1035,7 @@ step_replace(Work *work)
 								work->target, quote_identifier(job->name),
 								job->text));
 	give_comment(work, comment);
-	settle_checks(job);
+	settle_constraints(job);
 	end_change();
 	job->position = 1;
 	write_row(work);
