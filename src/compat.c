@@ -51,10 +51,16 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_description.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_init_privs.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_seclabel.h"
+#include "catalog/pg_shdepend.h"
+#include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "commands/comment.h"
 #include "commands/event_trigger.h"
@@ -1548,34 +1554,47 @@ is_lone_view(Oid view)
 		!is_stood_on(TypeRelationId, get_array_type(row_type));
 }
 
-/*
- * The mirrors of keys go before a view that goes alone.  The server's own
- * deletion of a constraint opens the view, whose rule it has to parse for that;
- * with many views that is a sixth of all the time.  What stands on a mirror
- * stands on its view too.
- */
+/* drop what one catalog has of a view, by an index whose first column tells */
 static void
-drop_mirrors(Oid view)
+drop_parts(Oid view, Oid class_id, Oid index, AttrNumber owner,
+		   AttrNumber identity)
 {
-	Relation	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
+	Relation	catalog = table_open(class_id, RowExclusiveLock);
 	HeapTuple	tuple;
 	ScanKeyData key;
 	SysScanDesc scan;
 
-	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(view));
-	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true,
-							  NULL, 1, &key);
+	ScanKeyInit(&key, owner, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(view));
+	scan = systable_beginscan(catalog, index, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Oid			mirror = ((Form_pg_constraint) GETSTRUCT(tuple))->oid;
+		bool		isnull;
+		Oid			part = DatumGetObjectId(heap_getattr(tuple, identity,
+														 RelationGetDescr(catalog),
+														 &isnull));
 
-		DeleteComments(mirror, ConstraintRelationId, 0);
-		deleteDependencyRecordsFor(ConstraintRelationId, mirror, false);
+		DeleteComments(part, class_id, 0);
+		deleteDependencyRecordsFor(class_id, part, false);
 		CatalogTupleDelete(catalog, &tuple->t_self);
 	}
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
+}
+
+/*
+ * The rule of a view that goes alone, and its mirrors of keys, go before it.
+ * The server's own deletion opens the view for each of them and has to parse
+ * the rule for that; with many views that is a third of all the time.  What
+ * stands on a rule or a mirror stands on its view too.
+ */
+static void
+drop_rule_and_mirrors(Oid view)
+{
+	drop_parts(view, ConstraintRelationId, ConstraintRelidTypidNameIndexId,
+			   Anum_pg_constraint_conrelid, Anum_pg_constraint_oid);
+	drop_parts(view, RewriteRelationId, RewriteRelRulenameIndexId,
+			   Anum_pg_rewrite_ev_class, Anum_pg_rewrite_oid);
 }
 
 /*
@@ -1602,7 +1621,7 @@ add_contents(ObjectAddresses *objects, ObjectAddresses *views, Oid schema)
 				check_is_view(object);
 			alone = classes[i] == RelationRelationId && is_lone_view(object);
 			if (alone)
-				drop_mirrors(object);
+				drop_rule_and_mirrors(object);
 			ObjectAddressSet(address, classes[i], object);
 			add_exact_object_address(&address, alone ? views : objects);
 		}
@@ -1643,6 +1662,37 @@ drop_views_of(const SvProduct *product, const SvRelease *release,
 }
 
 /*
+ * Lock the catalogs that a deletion reads and writes, and their indexes, or
+ * give them back.  Each object's deletion locks and unlocks some twenty of
+ * them; while they are held that is a look into the backend's own table of
+ * locks, a fifth of the time for thousands of views.
+ */
+static void
+hold_catalogs(bool hold)
+{
+	static const Oid catalogs[] = {AttributeRelationId, AttrDefaultRelationId,
+		ConstraintRelationId, DependRelationId, DescriptionRelationId,
+		InitPrivsRelationId, InheritsRelationId, RelationRelationId,
+		RewriteRelationId, SecLabelRelationId, SharedDependRelationId,
+		StatisticRelationId, TypeRelationId
+	};
+
+	for (int i = 0; i < (int) lengthof(catalogs); i++)
+	{
+		void		(*change) (Oid, LOCKMODE) = hold ? LockRelationOid :
+			UnlockRelationOid;
+		Relation	catalog = table_open(catalogs[i], AccessShareLock);
+		ListCell   *lc;
+
+		change(catalogs[i], AccessShareLock);
+		change(catalogs[i], RowExclusiveLock);
+		foreach(lc, RelationGetIndexList(catalog))
+			change(lfirst_oid(lc), AccessShareLock);
+		table_close(catalog, AccessShareLock);
+	}
+}
+
+/*
  * Retire releases: their version schemas go with all that stands there, and
  * so does what was retained for nobody but them: views on which nothing stands
  * first, the rest in one deletion, since its parts may depend on each other;
@@ -1679,10 +1729,12 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
 	if (archive)
 		unused = sv_archive_tables(product, retiring, unused, archive);
 	sv_retain_add_unused(unused, objects);
+	hold_catalogs(true);
 	foreach(lr, retiring)
 		drop_views_of(product, lfirst(lr), objects, supported);
 	performMultipleDeletions(objects, DROP_RESTRICT,
 							 PERFORM_DELETION_INTERNAL);
+	hold_catalogs(false);
 	free_object_addresses(objects);
 	CommandCounterIncrement();
 	forget_pairs(unused, excused);
