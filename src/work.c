@@ -17,11 +17,12 @@
  *
  * Backfill goes through a table by batches, a transaction each, and a batch by
  * slices of some blocks, a statement of about a millisecond each.  While others
- * write, it rests after a slice for some times as long as that took, so that
- * they find the processor and the disk free in between; a batch ends when it has
- * had its time, or when somebody waits for one of its rows, who therefore does
- * not wait for much longer than a slice takes.  Standbys that fall behind make it
- * pause.  Users' triggers do not fire: the rows mean what they meant before.  It
+ * write, slices are some rows of a block and far shorter than a transaction of
+ * theirs, and it rests after each for some times as long as that took: whoever
+ * needs the processor meanwhile waits for one slice at most, which is what
+ * decides about the slowest of theirs.  A batch ends when it has had its time,
+ * or when somebody waits for one of its rows, who therefore does not wait for
+ * much longer than a block takes.  Standbys that fall behind make it pause.  Users' triggers do not fire: the rows mean what they meant before.  It
  * commits asynchronously: a crash loses the last batches with the position that
  * says so.
  *
@@ -48,6 +49,7 @@
  */
 #include "schemaver.h"
 
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
@@ -92,7 +94,9 @@
 #define LONGEST_PAUSE_MS	5000
 #define LOCK_PAUSE_MS		500
 #define SLICE_MS			1
+#define SHORT_SLICE_MS		0.2	/* while others write */
 #define LARGEST_SLICE		1024	/* blocks */
+#define SMALLEST_SLICE		(1.0 / MaxHeapTuplesPerPage)
 #define LONGEST_REST_MS		50
 #define LOOK_MS				1	/* for who waits, in a rest */
 #define REMEMBERED_MS		1000	/* that others have written */
@@ -155,11 +159,13 @@ typedef struct Work
 	/* backfill's own */
 	BlockNumber position;		/* next block in it */
 	BlockNumber next;			/* of the slice at work */
+	OffsetNumber offset;		/* in it, 0 at its beginning */
+	OffsetNumber pointers;		/* of rows in it, where it is cut */
 	int			pass;			/* how many times through all leaves */
 	char	   *type;			/* of the column */
 	int64		done;			/* blocks done in all leaves */
 	int64		total;
-	BlockNumber slice;			/* blocks of the next one */
+	double		slice;			/* blocks of the next one */
 	BlockNumber limit;			/* the next batch ends before it */
 	TransactionId others;		/* theirs that was found last */
 	TimestampTz disturbed;		/* when it was found */
@@ -1832,13 +1838,65 @@ update_slice(Work *work, SPIPlanPtr plan)
 
 /* the size of the next slice, from the time that one has taken */
 static void
-adapt(Work *work, double ms)
+adapt(Work *work, double ms, double wanted)
 {
-	double		factor = SLICE_MS / Max(ms, 0.01);
+	double		factor = wanted / Max(ms, 0.01);
 
 	factor = Min(Max(factor, 0.1), 2.0);
-	work->slice = Min(Max((BlockNumber) (work->slice * factor + 0.5), 1),
+	work->slice = Min(Max(work->slice * factor, SMALLEST_SLICE),
 					  LARGEST_SLICE);
+}
+
+/*
+ * How many row pointers a block of the leaf has; 0 if it cannot be told, or if
+ * the block is gone by now.  Keeps the lock that the UPDATE takes.
+ */
+static OffsetNumber
+count_pointers(const Work *work, BlockNumber block)
+{
+	Relation	leaf = table_open(work->leaf->oid, RowExclusiveLock);
+	OffsetNumber pointers = 0;
+
+	if (leaf->rd_tableam == GetHeapamTableAmRoutine() &&
+		block < RelationGetNumberOfBlocks(leaf))
+	{
+		Buffer		buffer = ReadBuffer(leaf, block);
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		pointers = PageGetMaxOffsetNumber(BufferGetPage(buffer));
+		UnlockReleaseBuffer(buffer);
+	}
+	table_close(leaf, NoLock);
+	return pointers;
+}
+
+/*
+ * Set work->from and work->to for the next slice, from work->next and
+ * work->offset on, and move these: some blocks, or a part of one.
+ */
+static void
+cut_slice(Work *work, BlockNumber end)
+{
+	BlockNumber blocks = (BlockNumber) Max(work->slice, 1);
+
+	ItemPointerSet(&work->from, work->next, work->offset);
+	if (work->slice < 1)
+	{
+		int			part;
+
+		if (work->offset == 0)
+			work->pointers = count_pointers(work, work->next);
+		part = Max((int) (work->pointers * work->slice), 1);
+		if (work->offset + part <= work->pointers)
+		{
+			work->offset += part;
+			ItemPointerSet(&work->to, work->next, work->offset);
+			return;
+		}
+	}
+	work->next += Min(blocks, end - work->next);
+	work->offset = 0;
+	ItemPointerSet(&work->to, work->next, 0);
 }
 
 /*
@@ -1865,18 +1923,44 @@ others_write(Work *work)
  * many milliseconds; not while they wait for that.
  */
 static void
-rest(Work *work, double ms)
+rest(double ms)
 {
-	double		left = others_write(work) ?
-		Min(ms * batch_rest, LONGEST_REST_MS) : 0;
+	double		left = Min(ms * batch_rest, LONGEST_REST_MS);
 
 	for (; left > 0 && !others_wait(); left -= LOOK_MS)
 		pg_usleep((long) (Min(left, LOOK_MS) * 1000));
 }
 
 /*
- * Update slice after slice from work->next on until the batch has to end;
- * returns how many rows.
+ * One slice, with what is to come after it.  Where it fails, work->next is
+ * still the block that it began in.
+ */
+static int64
+update_and_rest(Work *work, SPIPlanPtr plan, BlockNumber end)
+{
+	TimestampTz began = GetCurrentTimestamp();
+	BlockNumber block = work->next;
+	BlockNumber next;
+	bool		disturbed;
+	int64		rows;
+	double		ms;
+
+	cut_slice(work, end);
+	next = work->next;
+	work->next = block;
+	rows = update_slice(work, plan);
+	work->next = next;
+	ms = milliseconds_since(began);
+	disturbed = others_write(work);
+	adapt(work, ms, disturbed ? SHORT_SLICE_MS : SLICE_MS);
+	if (disturbed)
+		rest(ms);
+	return rows;
+}
+
+/*
+ * Update slice after slice from work->next on until the batch has to end, and
+ * a block with it; returns how many rows.
  */
 static int64
 update_batch(Work *work)
@@ -1889,22 +1973,14 @@ update_batch(Work *work)
 
 	begin_update(work, &identity);
 	plan = prepare_update(work);
+	work->offset = 0;
 	do
 	{
-		TimestampTz then = GetCurrentTimestamp();
-		BlockNumber to = work->next + Min(work->slice, end - work->next);
-		double		ms;
-
 		CHECK_FOR_INTERRUPTS();
-		ItemPointerSet(&work->from, work->next, 0);
-		ItemPointerSet(&work->to, to, 0);
-		rows += update_slice(work, plan);
-		work->next = to;
-		ms = milliseconds_since(then);
-		adapt(work, ms);
-		rest(work, ms);
-	} while (work->next < end && !others_wait() &&
-			 milliseconds_since(began) < batch_time);
+		rows += update_and_rest(work, plan, end);
+	} while (work->offset > 0 ||
+			 (work->next < end && !others_wait() &&
+			  milliseconds_since(began) < batch_time));
 	end_update(&identity);
 	return rows;
 }

@@ -424,14 +424,13 @@ is($node->safe_psql('shop',
 	3000, 'and the others go on behind it');
 $node->safe_psql('postgres', 'ALTER DATABASE shop RESET schemaver.batch_time');
 
-# While somebody writes, it rests, for so many times as long as it works
-sub time_beside_writer
+# While somebody writes, it rests, for so many times as long as it works, and
+# goes through a block by parts
+sub beside_writer
 {
-	my ($rest) = @_;
+	my ($work) = @_;
 	my $writer = $node->background_psql('shop');
 
-	$node->safe_psql('postgres',
-		"ALTER DATABASE shop SET schemaver.batch_rest = $rest");
 	$node->safe_psql('shop', 'CALL fresh()');
 	$writer->query_until(qr/writes/, q{
 		\echo writes
@@ -443,14 +442,28 @@ sub time_beside_writer
 			END LOOP;
 		END $$;
 	});
-	my $job = leave('backfill', 'b', 'a');
-	resume();
-	ready();
+	$work->();
 	$node->safe_psql('shop', q{SELECT pg_terminate_backend(pid)
 		FROM pg_stat_activity WHERE query LIKE 'DO %'});
 	$writer->{run}->kill_kill;
+	return;
+}
+
+sub time_beside_writer
+{
+	my ($rest) = @_;
+	my $job;
+
+	$node->safe_psql('postgres',
+		"ALTER DATABASE shop SET schemaver.batch_rest = $rest");
+	beside_writer(sub {
+		$job = leave('backfill', 'b', 'a');
+		resume();
+		ready();
+	});
 	$node->safe_psql('postgres',
 		'ALTER DATABASE shop RESET schemaver.batch_rest');
+	is($node->safe_psql('shop', $backfilled), 3000, "every row, resting $rest");
 	return $node->safe_psql('shop', qq{
 		SELECT extract(epoch FROM finished_on - started_on) FROM schemaver.db_job
 		WHERE id = $job});
@@ -458,6 +471,21 @@ sub time_beside_writer
 
 cmp_ok(time_beside_writer(100), '>', 3 * time_beside_writer(0),
 	'a backfill rests while others write');
+
+beside_writer(sub {
+	$job = leave('backfill', 'b', 'a / (a - 1700) * 0 + a');
+	resume();
+	$node->poll_query_until('shop',
+		"SELECT state = 'failed' FROM schemaver.jobs WHERE job = $job");
+	is(job($job, 'error'), 'row with (id)=(1700): division by zero',
+		'beside a writer: the row that fails');
+	$node->safe_psql('shop', qq{
+		DELETE FROM person WHERE id = 1700;
+		INSERT INTO person VALUES (3001, 3001, NULL);
+		SELECT schemaver.retry($job)});
+	ready();
+});
+is($node->safe_psql('shop', $backfilled), 3000, 'and all others');
 
 # A standby that does not keep up
 $node->safe_psql('shop', 'CALL fresh()');
