@@ -1262,13 +1262,7 @@ sv_jobs_worker_main(Datum database)
 	while ((number = take_number(most)) != 0)
 	{
 		while (work_once())
-		{
-			if (ConfigReloadPending)
-			{
-				ConfigReloadPending = false;
-				ProcessConfigFile(PGC_SIGHUP);
-			}
-		}
+			sv_work_reload_settings();
 		unlock(number, SV_JOB_LOCK_WORKER);
 		if (!has_idle())
 			break;

@@ -1425,6 +1425,7 @@ extern char *sv_work_describe(const SvJob *job);
 extern bool sv_work_restores(const SvJob *job);
 extern List *sv_work_pending(const SvProduct *product,
 							 const SvRelease *release);
+extern void sv_work_reload_settings(void);
 extern const char *sv_work_run(int32 id, bool foreground);
 
 /*-------------------------------------------------------------------------

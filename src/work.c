@@ -72,6 +72,8 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parser.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
 #include "storage/bufmgr.h"
@@ -2195,6 +2197,19 @@ tell_progress(Work *work)
 }
 
 /*
+ * Read the configuration again if that has been asked for: between statements
+ * a session does that by itself, a worker has none.
+ */
+void
+sv_work_reload_settings(void)
+{
+	if (!IsBackgroundWorker || !ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+}
+
+/*
  * One batch with its pauses; errors of a row are thrown with its key.  When a
  * slice fails, what comes before it is done by itself, so that the slice is
  * tried again alone; where it could not get its locks, block by block.
@@ -2204,6 +2219,7 @@ run_batch(Work *work)
 {
 	ErrorData  *problem;
 
+	sv_work_reload_settings();
 	work->next = work->position;
 	problem = try_step(work, step_batch);
 	if (work->stopped || (problem == NULL && work->leaf->gone))

@@ -469,8 +469,28 @@ sub time_beside_writer
 		WHERE id = $job});
 }
 
-cmp_ok(time_beside_writer(100), '>', 3 * time_beside_writer(0),
+my $resting = time_beside_writer(100);
+cmp_ok($resting, '>', 3 * time_beside_writer(0),
 	'a backfill rests while others write');
+
+# which can be changed while it is at work
+beside_writer(sub {
+	$node->safe_psql('postgres', 'ALTER SYSTEM SET schemaver.batch_rest = 100');
+	$node->reload;
+	$job = leave('backfill', 'b', 'a');
+	resume();
+	$node->poll_query_until('shop',
+		"SELECT rows > 0 FROM schemaver.jobs WHERE job = $job");
+	$node->safe_psql('postgres', 'ALTER SYSTEM SET schemaver.batch_rest = 0');
+	$node->reload;
+	ready();
+	$node->safe_psql('postgres', 'ALTER SYSTEM RESET schemaver.batch_rest');
+	$node->reload;
+});
+cmp_ok($node->safe_psql('shop', qq{
+		SELECT extract(epoch FROM finished_on - started_on) FROM schemaver.db_job
+		WHERE id = $job}),
+	'<', $resting / 2, 'until it is told otherwise');
 
 beside_writer(sub {
 	$job = leave('backfill', 'b', 'a / (a - 1700) * 0 + a');
