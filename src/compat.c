@@ -85,6 +85,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 /* a view that must be: everything reconcile needs to make it */
@@ -551,11 +552,10 @@ view_statement(const Wanted *wanted)
 	return text.data;
 }
 
-/* create or replace the view; returns its OID */
+/* run CREATE OR REPLACE VIEW; returns the view's OID */
 static Oid
-make_view(const Wanted *wanted)
+define_view(char *text)
 {
-	char	   *text = view_statement(wanted);
 	RawStmt    *raw = linitial_node(RawStmt,
 									raw_parser(text, RAW_PARSE_DEFAULT));
 	ObjectAddress address;
@@ -573,8 +573,17 @@ make_view(const Wanted *wanted)
 	}
 	PG_END_TRY();
 	CommandCounterIncrement();
-	invalidate_base(wanted->base);
 	return address.objectId;
+}
+
+/* create or replace the view; returns its OID */
+static Oid
+make_view(const Wanted *wanted)
+{
+	Oid			view = define_view(view_statement(wanted));
+
+	invalidate_base(wanted->base);
+	return view;
 }
 
 /*
@@ -1275,9 +1284,60 @@ look_at_standin(const Wanted *wanted)
 	return differs;
 }
 
+/* is a dependent a part of what it depends on, as another dependency tells? */
+static bool
+is_internal(List *dependents, Form_pg_depend dependent)
+{
+	ListCell   *lc;
+
+	foreach(lc, dependents)
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (form->deptype == DEPENDENCY_INTERNAL &&
+			form->classid == dependent->classid &&
+			form->objid == dependent->objid)
+			return true;
+	}
+	return false;
+}
+
+/* does anything depend on an object but what is a part of it? */
+static bool
+is_stood_on(Oid class_id, Oid object)
+{
+	List	   *dependents = sv_catalog_dependents(class_id, object, -1);
+	ListCell   *lc;
+
+	foreach(lc, dependents)
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (!is_internal(dependents, form) &&
+			sv_contract_owning_relation(form->classid, form->objid) != object)
+			return true;
+	}
+	return false;
+}
+
+/* is there a view, and does anything depend on it, or on its row type? */
+static bool
+is_view_stood_on(Oid view)
+{
+	Oid			row_type;
+
+	if (get_rel_relkind(view) != RELKIND_VIEW)
+		return false;
+	row_type = get_rel_type_id(view);
+	return is_stood_on(RelationRelationId, view) ||
+		is_stood_on(TypeRelationId, row_type) ||
+		is_stood_on(TypeRelationId, get_array_type(row_type));
+}
+
 /*
  * Reconcile one entry of one release, or with mismatches tell what would be
- * done; true if there was something.
+ * done; true if there was something.  A view on which somebody else's object
+ * stands stays, needed or not.
  */
 static bool
 reconcile_entry(const SvProduct *product, const SvRelease *release,
@@ -1297,7 +1357,8 @@ reconcile_entry(const SvProduct *product, const SvRelease *release,
 		get_relname_relid(entry->name, wanted.schema) : InvalidOid;
 	if (OidIsValid(view) && view == entry->physical)
 		return false;
-	if (sv_contract_needs_view(product, entry) && plan_view(product, &wanted))
+	if ((sv_contract_needs_view(product, entry) || is_view_stood_on(view)) &&
+		plan_view(product, &wanted))
 		return sync_view(&wanted);
 	if (!OidIsValid(view))
 		return false;
@@ -1505,53 +1566,12 @@ rehouse(const SvProduct *product, List *staying, Oid schema)
 	}
 }
 
-/* is a dependent a part of what it depends on, as another dependency tells? */
-static bool
-is_internal(List *dependents, Form_pg_depend dependent)
-{
-	ListCell   *lc;
-
-	foreach(lc, dependents)
-	{
-		Form_pg_depend form = lfirst(lc);
-
-		if (form->deptype == DEPENDENCY_INTERNAL &&
-			form->classid == dependent->classid &&
-			form->objid == dependent->objid)
-			return true;
-	}
-	return false;
-}
-
-/* does anything depend on an object but what is a part of it? */
-static bool
-is_stood_on(Oid class_id, Oid object)
-{
-	List	   *dependents = sv_catalog_dependents(class_id, object, -1);
-	ListCell   *lc;
-
-	foreach(lc, dependents)
-	{
-		Form_pg_depend form = lfirst(lc);
-
-		if (!is_internal(dependents, form) &&
-			sv_contract_owning_relation(form->classid, form->objid) != object)
-			return true;
-	}
-	return false;
-}
-
 /* can a view go alone?  Locked, so that it stays so. */
 static bool
 is_lone_view(Oid view)
 {
-	Oid			row_type = get_rel_type_id(view);
-
 	LockRelationOid(view, AccessExclusiveLock);
-	return get_rel_relkind(view) == RELKIND_VIEW &&
-		!is_stood_on(RelationRelationId, view) &&
-		!is_stood_on(TypeRelationId, row_type) &&
-		!is_stood_on(TypeRelationId, get_array_type(row_type));
+	return get_rel_relkind(view) == RELKIND_VIEW && !is_view_stood_on(view);
 }
 
 /* drop what one catalog has of a view, by an index whose first column tells */
@@ -1816,6 +1836,77 @@ sv_compat_drop_views_on(Oid base)
 	sv_catalog_become_owner(&identity);
 	foreach(lc, all_views_on(base))
 		drop_view(lfirst_oid(lc));
+	sv_catalog_become_caller(&identity);
+}
+
+/* let a view show nothing, by columns of the same names and types */
+static void
+park_view(Oid view)
+{
+	Oid			base = base_of_view(view);
+	Relation	relation = relation_open(view, AccessExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(relation);
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "CREATE OR REPLACE VIEW %s AS SELECT ",
+					 sv_catalog_relation_name(view));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		appendStringInfo(&text, "%sCAST(NULL AS %s)", i > 0 ? ", " : "",
+						 format_type_extended(column->atttypid,
+											  column->atttypmod,
+											  FORMAT_TYPE_TYPEMOD_GIVEN |
+											  FORMAT_TYPE_FORCE_QUALIFY));
+		if (OidIsValid(column->attcollation))
+			appendStringInfo(&text, " COLLATE %s",
+							 generate_collation_name(column->attcollation));
+		appendStringInfo(&text, " AS %s",
+						 quote_identifier(NameStr(column->attname)));
+	}
+	relation_close(relation, NoLock);
+	(void) define_view(text.data);
+	if (OidIsValid(base))
+		deleteDependencyRecordsForSpecific(RelationRelationId, view,
+										   DEPENDENCY_AUTO,
+										   RelationRelationId, base);
+	CommandCounterIncrement();
+}
+
+/*
+ * Let the views of a product's supported versions on which something stands
+ * that somebody has made by hand show nothing, so that they depend on no table
+ * any more: what is dropped of a table takes its views along, but a version
+ * that needs them gets them again, and so nobody else's objects are to go with
+ * them nor to be in the way.  The caller rolls that back.  Locks such views in
+ * ACCESS EXCLUSIVE mode.
+ */
+void
+sv_compat_park_views(const SvProduct *product)
+{
+	SvIdentity	identity;
+	ListCell   *lr;
+	ListCell   *ls;
+	ListCell   *lc;
+
+	sv_catalog_become_owner(&identity);
+	foreach(lr, sv_catalog_releases(product, true))
+	{
+		foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
+		{
+			Oid			schema = get_namespace_oid(lfirst(ls), true);
+
+			foreach(lc, OidIsValid(schema) ?
+					sv_catalog_objects_of_schema(schema,
+												 RelationRelationId) : NIL)
+			{
+				if (is_view_stood_on(lfirst_oid(lc)))
+					park_view(lfirst_oid(lc));
+			}
+		}
+	}
 	sv_catalog_become_caller(&identity);
 }
 

@@ -342,6 +342,7 @@ run_trial(void *argument)
 	Trial	   *tried = argument;
 
 	hush();
+	sv_compat_park_views(migration.product);
 	standard_ProcessUtility(copyObject(tried->pstmt), tried->query, false,
 							PROCESS_UTILITY_SUBCOMMAND, tried->params, NULL,
 							None_Receiver, NULL);

@@ -409,6 +409,7 @@ SELECT schemaver.apply($$
 	WHERE a.person = b.person AND a.post = b.post AND a.at < b.at;
 	ALTER TABLE seen ADD PRIMARY KEY (person, post);
 $$, '5.0.0');
+SET schemaver.plan_lock_limit = 0;
 SELECT statement, effect FROM schemaver.plan($$
 	DO $do$ BEGIN DELETE FROM seen AS a WHERE EXISTS (SELECT FROM seen AS b
 		WHERE a.person = b.person AND a.post = b.post AND a.at < b.at); END $do$;

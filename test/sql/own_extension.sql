@@ -23,6 +23,7 @@ SELECT schemaver.apply('CREATE TABLE gone (a int);
 DROP EXTENSION schemaver CASCADE;');
 SELECT schemaver.apply('DO $$BEGIN DROP EXTENSION IF EXISTS schemaver; END$$');
 SELECT schemaver.apply('DO $$BEGIN DROP EXTENSION schemaver CASCADE; END$$');
+SET schemaver.plan_lock_limit = 0;
 SELECT effect FROM schemaver.plan('DROP EXTENSION schemaver');
 
 -- by other words
