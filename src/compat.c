@@ -1681,6 +1681,34 @@ drop_views_of(const SvProduct *product, const SvRelease *release,
 	CommandCounterIncrement();
 }
 
+/* drop what is left of retired releases; the server's words fit no statement */
+static void
+drop_rest(ObjectAddresses *objects)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		performMultipleDeletions(objects, DROP_RESTRICT,
+								 PERFORM_DELETION_INTERNAL);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *problem;
+
+		MemoryContextSwitchTo(context);
+		problem = CopyErrorData();
+		FlushErrorState();
+		if (problem->sqlerrcode == ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST)
+		{
+			problem->message = pstrdup("cannot retire what other objects depend on");
+			problem->hint = pstrdup("Drop these objects, then try again.");
+		}
+		ReThrowError(problem);
+	}
+	PG_END_TRY();
+}
+
 /*
  * Lock the catalogs that a deletion reads and writes, and their indexes, or
  * give them back.  Each object's deletion locks and unlocks some twenty of
@@ -1752,8 +1780,7 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
 	hold_catalogs(true);
 	foreach(lr, retiring)
 		drop_views_of(product, lfirst(lr), objects, supported);
-	performMultipleDeletions(objects, DROP_RESTRICT,
-							 PERFORM_DELETION_INTERNAL);
+	drop_rest(objects);
 	hold_catalogs(false);
 	free_object_addresses(objects);
 	CommandCounterIncrement();

@@ -1,6 +1,9 @@
 \set QUIET on
 -- What somebody has made by hand of a version's view stays where it is,
 -- whatever happens to the table: it is not in the way, and not taken along.
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_by_hand;
+\c sv_by_hand
 SET client_min_messages = warning;
 CREATE EXTENSION schemaver;
 SELECT schemaver.create_product('shop');
@@ -75,3 +78,5 @@ DROP TABLE report.copy;
 DROP VIEW report.over, report.one;
 SELECT schemaver.retire('1');
 SELECT object, finding FROM schemaver.verify();
+\c :home
+DROP DATABASE sv_by_hand WITH (FORCE);
