@@ -1907,12 +1907,13 @@ park_view(Oid view)
  * that somebody has made by hand show nothing, so that they depend on no table
  * any more: what is dropped of a table takes its views along, but a version
  * that needs them gets them again, and so nobody else's objects are to go with
- * them nor to be in the way.  The caller rolls that back.  Locks such views in
- * ACCESS EXCLUSIVE mode.
+ * them nor to be in the way.  Returns whether there are any.  The caller rolls
+ * that back.  Locks such views in ACCESS EXCLUSIVE mode.
  */
-void
+bool
 sv_compat_park_views(const SvProduct *product)
 {
+	bool		any = false;
 	SvIdentity	identity;
 	ListCell   *lr;
 	ListCell   *ls;
@@ -1929,12 +1930,15 @@ sv_compat_park_views(const SvProduct *product)
 					sv_catalog_objects_of_schema(schema,
 												 RelationRelationId) : NIL)
 			{
-				if (is_view_stood_on(lfirst_oid(lc)))
-					park_view(lfirst_oid(lc));
+				if (!is_view_stood_on(lfirst_oid(lc)))
+					continue;
+				park_view(lfirst_oid(lc));
+				any = true;
 			}
 		}
 	}
 	sv_catalog_become_caller(&identity);
+	return any;
 }
 
 static void

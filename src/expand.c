@@ -130,6 +130,7 @@ static struct
 	List	   *put_away;		/* of SvPutAway: what may come again */
 	List	   *given_up;		/* of GivenUp */
 	bool		dropping;		/* what the script says, and nothing else */
+	bool		unused_views;	/* nothing by hand stands on a version's */
 	bool		ended;			/* the script has run */
 	bool		creating;		/* a function: its queries are not executed */
 	MemoryContext context;
@@ -342,7 +343,8 @@ run_trial(void *argument)
 	Trial	   *tried = argument;
 
 	hush();
-	sv_compat_park_views(migration.product);
+	if (!migration.unused_views)
+		migration.unused_views = !sv_compat_park_views(migration.product);
 	standard_ProcessUtility(copyObject(tried->pstmt), tried->query, false,
 							PROCESS_UTILITY_SUBCOMMAND, tried->params, NULL,
 							None_Receiver, NULL);

@@ -1194,7 +1194,7 @@ extern bool sv_compat_has_view(const SvProduct *product,
 							   const SvRelease *release,
 							   const SvEntry *entry);
 extern void sv_compat_lock_views(Oid base);
-extern void sv_compat_park_views(const SvProduct *product);
+extern bool sv_compat_park_views(const SvProduct *product);
 extern void sv_compat_drop_views_on(Oid base);
 extern List *sv_compat_views_on(const SvProduct *product, List *releases,
 								Oid base);
