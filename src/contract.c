@@ -774,20 +774,27 @@ sv_contract_required(Relation relation)
 }
 
 /*
- * The column that a hidden CHECK holds to NOT NULL until a job has made it
- * that, 0 if it is none such.
+ * The column that a CHECK whose name begins so holds to NOT NULL, 0 if it is
+ * none such.
  */
 static AttrNumber
-read_pending(const ConstrCheck *check)
+read_null_check(const ConstrCheck *check, const char *prefix)
 {
 	NullTest   *test;
 
-	if (strncmp(check->ccname, SV_PENDING_NAME,
-				sizeof(SV_PENDING_NAME) - 1) != 0)
+	if (strncmp(check->ccname, prefix, strlen(prefix)) != 0)
 		return InvalidAttrNumber;
 	test = stringToNode(check->ccbin);
-	return IsA(test, NullTest) && IsA(test->arg, Var) ?
+	return IsA(test, NullTest) && test->nulltesttype == IS_NOT_NULL &&
+		IsA(test->arg, Var) ?
 		((Var *) test->arg)->varattno : InvalidAttrNumber;
+}
+
+/* one that holds it to that until a job has made it NOT NULL */
+static AttrNumber
+read_pending(const ConstrCheck *check)
+{
+	return read_null_check(check, SV_PENDING_NAME);
 }
 
 /*
@@ -808,6 +815,27 @@ sv_contract_pending_check(Oid relation, AttrNumber column)
 	}
 	relation_close(table, AccessShareLock);
 	return name;
+}
+
+/*
+ * The column that the hidden CHECK of that name holds to NOT NULL until a job
+ * has made it that, or while one is at it; InvalidAttrNumber if there is none.
+ */
+AttrNumber
+sv_contract_checked_column(Relation relation, const char *check)
+{
+	TupleConstr *constr = RelationGetDescr(relation)->constr;
+	AttrNumber	column = InvalidAttrNumber;
+
+	for (int i = 0; constr && i < constr->num_check; i++)
+	{
+		if (strcmp(constr->check[i].ccname, check) != 0)
+			continue;
+		column = read_pending(&constr->check[i]);
+		if (column == InvalidAttrNumber)
+			column = read_null_check(&constr->check[i], SV_JOB_NAME "_");
+	}
+	return column;
 }
 
 static void

@@ -740,8 +740,7 @@ static char *
 column_of_check(const Seen *seen, const char *check)
 {
 	Relation	relation = relation_open(seen->relation, AccessShareLock);
-	int			natts = RelationGetNumberOfAttributes(relation);
-	AttrNumber	found = InvalidAttrNumber;
+	AttrNumber	found = sv_contract_checked_column(relation, check);
 	ListCell   *lc;
 
 	foreach(lc, sv_contract_required(relation))
@@ -750,13 +749,6 @@ column_of_check(const Seen *seen, const char *check)
 
 		if (strcmp(required->name, check) == 0)
 			found = required->column;
-	}
-	for (int i = 1; i <= natts && sv_is_hidden(check) && found == 0; i++)
-	{
-		char	   *name = sv_contract_pending_check(seen->relation, i);
-
-		if (name && strcmp(name, check) == 0)
-			found = i;
 	}
 	relation_close(relation, NoLock);
 	return found ? get_attname(seen->relation, found, false) : NULL;

@@ -604,6 +604,8 @@ extern bool sv_contract_touched_rights(void);
 
 extern List *sv_contract_required(Relation relation);
 extern char *sv_contract_pending_check(Oid relation, AttrNumber column);
+extern AttrNumber sv_contract_checked_column(Relation relation,
+											 const char *check);
 extern char *sv_contract_expression_text(Node *expression, Oid relation);
 extern bool sv_contract_is_not_valid(const char *text);
 extern char *sv_contract_default_text(Oid attrdef);

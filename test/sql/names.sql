@@ -236,7 +236,29 @@ SELECT schemaver.apply('ALTER TABLE three RENAME c TO d', '6.0.0');
 SET ROLE sv_names_app;
 SELECT side.try('INSERT INTO three (b, c) VALUES (NULL, 10)');
 RESET ROLE;
+
+-- NOT NULL that a job is at, which has stopped at a row without a value
+RESET schemaver.on_missing_value;
+SET schemaver.inline_pages = 0;
+CREATE TABLE four (id int PRIMARY KEY, a text, b text);
+INSERT INTO four VALUES (1, 'x');
+SELECT schemaver.apply('SELECT 1', '7.0.0');
+SELECT schemaver.register('7.0.0');
+\set first `printf '%s\n' "-- schemaver: up four.b = nullif(a, 'x')" "ALTER TABLE four ALTER b SET NOT NULL"`
+SELECT schemaver.apply(:'first', '8.0.0');
+CALL schemaver.run_jobs();
+SELECT kind, state FROM schemaver.jobs ORDER BY job DESC LIMIT 3;
+SELECT conname LIKE 'schemaver_retained_job_%' FROM pg_constraint
+WHERE conrelid = 'four'::regclass AND contype = 'c';
+SELECT side.try($$INSERT INTO four VALUES (2, 'x')$$);
 SELECT schemaver.unregister();
+SET search_path = shop;
+SELECT side.try($$INSERT INTO four VALUES (2, 'x')$$);
+SELECT schemaver.cancel(job) FROM schemaver.jobs WHERE state = 'failed';
+UPDATE four SET a = 'y', b = 'y';
+SELECT schemaver.retry(job) FROM schemaver.jobs WHERE state = 'cancelled';
+CALL schemaver.run_jobs();
+SELECT side.try($$INSERT INTO four VALUES (2, 'x')$$);
 
 \c :home
 DROP DATABASE sv_names;
