@@ -788,11 +788,11 @@ sv_defer_jobs(void)
 }
 
 /*
- * The column that a job of this relation speaks of by name, as the version
- * has it that left the job; InvalidAttrNumber if that is not known.
+ * The column of this relation that a job speaks of by that name, as the
+ * version has it that left the job; InvalidAttrNumber if that is not known.
  */
 AttrNumber
-sv_defer_column_of(const SvJob *job, Oid relation)
+sv_defer_column_of(const SvJob *job, Oid relation, const char *name)
 {
 	SvProduct  *product = sv_catalog_product_by_id(job->product_id);
 	SvRelease  *release = product ?
@@ -805,7 +805,7 @@ sv_defer_column_of(const SvJob *job, Oid relation)
 	{
 		SvPart	   *column = lfirst(lc);
 
-		if (strcmp(column->name, job->name) == 0)
+		if (strcmp(column->name, name) == 0)
 			return column->number;
 	}
 	return InvalidAttrNumber;

@@ -39,6 +39,8 @@
 #include "catalog/pg_inherits.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parser.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -921,27 +923,128 @@ queue_again(SvJob *job)
 	sv_catalog_update_job(job);
 }
 
-/* the column that a job is for must not have been put away since */
+/* append the names of the columns that a text of a job speaks of */
+static bool
+note_columns(Node *node, List **names)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, IndexElem) && ((IndexElem *) node)->name)
+		*names = lappend(*names, makeString(((IndexElem *) node)->name));
+	if (IsA(node, ColumnRef))
+	{
+		Node	   *last = llast(((ColumnRef *) node)->fields);
+
+		if (IsA(last, String))
+			*names = lappend(*names, last);
+		return false;
+	}
+	return raw_expression_tree_walker(node, note_columns, names);
+}
+
+static List *
+columns_of_index(const char *text)
+{
+	IndexStmt  *statement =
+	castNode(IndexStmt, linitial_node(RawStmt,
+									  raw_parser(text,
+												 RAW_PARSE_DEFAULT))->stmt);
+	List	   *names = NIL;
+
+	(void) note_columns((Node *) statement->indexParams, &names);
+	(void) note_columns((Node *) statement->indexIncludingParams, &names);
+	(void) note_columns(statement->whereClause, &names);
+	return names;
+}
+
+static List *
+columns_of_constraint(const char *text)
+{
+	List	   *raw = raw_parser(psprintf("ALTER TABLE t ADD %s", text),
+								 RAW_PARSE_DEFAULT);
+	AlterTableStmt *alter =
+	castNode(AlterTableStmt, linitial_node(RawStmt, raw)->stmt);
+	Constraint *constraint =
+	castNode(Constraint, linitial_node(AlterTableCmd, alter->cmds)->def);
+	List	   *names = list_concat(list_copy(constraint->keys),
+									constraint->fk_attrs);
+	ListCell   *lc;
+
+	(void) note_columns(constraint->raw_expr, &names);
+	(void) note_columns(constraint->where_clause, &names);
+	foreach(lc, constraint->exclusions)
+		(void) note_columns(linitial(lfirst(lc)), &names);
+	return names;
+}
+
+/* the job that was to build the index which another one gives its name */
+static SvJob *
+builder_of(const SvJob *attach)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_all_jobs())
+	{
+		SvJob	   *job = lfirst(lc);
+
+		if (job->product_id == attach->product_id &&
+			job->release_id == attach->release_id &&
+			strcmp(job->kind, SV_JOB_INDEX) == 0 &&
+			strcmp(job->name, attach->condition) == 0)
+			return job;
+	}
+	return NULL;
+}
+
+/* what a job calls the columns that it is for: String */
+static List *
+target_columns(const SvJob *job)
+{
+	SvJob	   *builder;
+
+	if (strcmp(job->kind, SV_JOB_BACKFILL) == 0 ||
+		strcmp(job->kind, SV_JOB_NOTNULL) == 0 ||
+		strcmp(job->kind, SV_JOB_RELAX) == 0)
+		return list_make1(makeString(job->name));
+	if (strcmp(job->kind, SV_JOB_INDEX) == 0)
+		return columns_of_index(job->text);
+	if (strcmp(job->kind, SV_JOB_ATTACH) == 0 && job->condition)
+	{
+		builder = builder_of(job);
+		return builder ? columns_of_index(builder->text) : NIL;
+	}
+	if ((strcmp(job->kind, SV_JOB_ATTACH) == 0 ||
+		 strcmp(job->kind, SV_JOB_REPLACE) == 0) && job->text)
+		return columns_of_constraint(job->text);
+	return NIL;
+}
+
+/*
+ * The columns that a job is for must not have been put away since.  What of
+ * their constraints has gone a job that validates finds out itself.
+ */
 static void
 check_target(SvJob *job)
 {
 	Oid			relation = sv_work_find_relation(job);
-	AttrNumber	number = InvalidAttrNumber;
-	char	   *name;
+	ListCell   *lc;
 
-	if (OidIsValid(relation) && (strcmp(job->kind, SV_JOB_BACKFILL) == 0 ||
-								 strcmp(job->kind, SV_JOB_NOTNULL) == 0 ||
-								 strcmp(job->kind, SV_JOB_RELAX) == 0))
-		number = sv_defer_column_of(job, relation);
-	name = number != InvalidAttrNumber ?
-		get_attname(relation, number, true) : NULL;
-	if (number == InvalidAttrNumber || (name && strcmp(name, job->name) == 0))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("job %d, %s, cannot be tried again", job->id,
-					sv_work_describe(job)),
-			 errdetail("The current version does not have that column any more.")));
+	foreach(lc, OidIsValid(relation) ? target_columns(job) : NIL)
+	{
+		char	   *column = strVal(lfirst(lc));
+		AttrNumber	number = sv_defer_column_of(job, relation, column);
+		char	   *name = number == InvalidAttrNumber ? column :
+		get_attname(relation, number, true);
+
+		if (name && strcmp(name, column) == 0)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %d, %s, cannot be tried again", job->id,
+						sv_work_describe(job)),
+				 errdetail("The current version does not have the column \"%s\" any more.",
+						   column)));
+	}
 }
 
 /*

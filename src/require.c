@@ -1594,7 +1594,7 @@ sv_require_is_left(Oid relation, const SvPart *column)
 		SvJob	   *job = lfirst(lc);
 		bool		is_left = strcmp(job->state, SV_JOB_CANCELLED) == 0 ?
 		job->relid == relation &&
-		sv_defer_column_of(job, relation) == column->number :
+		sv_defer_column_of(job, relation, job->name) == column->number :
 		job->finished == 0 &&
 		strcmp(job->relation, get_rel_name(relation)) == 0 &&
 		get_namespace_oid(job->schema, true) == get_rel_namespace(relation);

@@ -991,7 +991,8 @@ extern List *sv_defer_checks(void);
 extern const char *sv_defer_remove(const char *kind, Oid relation,
 								   const char *name);
 extern List *sv_defer_jobs(void);
-extern AttrNumber sv_defer_column_of(const SvJob *job, Oid relation);
+extern AttrNumber sv_defer_column_of(const SvJob *job, Oid relation,
+									 const char *name);
 
 /*-------------------------------------------------------------------------
  * blame.c: which row of a table an expression fails for

@@ -118,5 +118,56 @@ FROM schemaver.verify('book', deep => true);
 
 SELECT schemaver.unregister();
 
+-- nor is a job tried again that is for columns which are gone
+CREATE SCHEMA gone;
+CREATE TABLE gone.person (id int PRIMARY KEY, a int, b int, c int,
+	CONSTRAINT person_c CHECK (c > 0), d int);
+INSERT INTO gone.person VALUES (1, 1, 1, 1, 1);
+SELECT schemaver.create_product('gone', '{gone}');
+SELECT schemaver.baseline('1.0.0', 'gone');
+SELECT schemaver.register('1.0.0', 'gone');
+SELECT schemaver.apply('CREATE INDEX person_a ON gone.person ((id + 1)) WHERE a > 0;
+	CREATE INDEX person_d ON gone.person (id) INCLUDE (d);
+	ALTER TABLE gone.person ADD CONSTRAINT person_b UNIQUE (b);
+	ALTER TABLE gone.person ADD CONSTRAINT person_d CHECK (d > 0);
+	ALTER TABLE gone.person ALTER c TYPE bigint', '1.1.0', 'gone');
+CREATE FUNCTION public.again(of_kind text, of_target text) RETURNS text
+	LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM schemaver.retry(max(job)) FROM schemaver.jobs
+	WHERE relation = 'gone.person' AND kind = of_kind AND target ~ of_target;
+	RETURN 'is tried again';
+EXCEPTION WHEN OTHERS THEN
+	DECLARE d text; BEGIN
+		GET STACKED DIAGNOSTICS d = PG_EXCEPTION_DETAIL;
+		RETURN concat_ws(': ', sqlstate, regexp_replace(sqlerrm, '\d+', 'N'), d);
+	END;
+END $$;
+SELECT kind, target, schemaver.cancel(job) FROM schemaver.jobs
+WHERE relation = 'gone.person'
+	AND (kind IN ('index', 'replace', 'validate') OR target = 'person_b')
+ORDER BY job;
+CALL schemaver.run_jobs('gone');
+SELECT schemaver.unregister();
+SELECT schemaver.register('1.1.0', 'gone');
+SELECT schemaver.apply(
+	'ALTER TABLE gone.person DROP a, DROP b, DROP c, DROP d', '1.2.0', 'gone');
+SELECT public.again('index', 'person_a');
+SELECT public.again('index', 'person_d');
+SELECT public.again('index', 'person_b');
+SELECT public.again('attach', 'person_b');
+SELECT public.again('replace', 'person_c');
+SELECT public.again('validate', 'person_d');
+CALL schemaver.run_jobs('gone');
+SELECT kind, target, state, error FROM schemaver.jobs
+WHERE relation = 'gone.person' AND (state <> 'done' OR kind = 'validate')
+ORDER BY job;
+SELECT schemaver.rollback('1.1.0', 'gone');
+SELECT public.again('index', 'person_a');
+SELECT public.again('attach', 'person_b');
+SELECT public.again('replace', 'person_c');
+CALL schemaver.run_jobs('gone');
+SELECT schemaver.unregister();
+
 \c postgres
 DROP DATABASE sv_large WITH (FORCE);
