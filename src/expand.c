@@ -2733,6 +2733,8 @@ let_truncate(const TruncateStmt *statement)
 															   AccessExclusiveLock,
 															   NULL));
 	}
+	if (statement->behavior == DROP_RESTRICT)
+		sv_refcheck_truncate(relations);
 	sv_retain_let_truncate(relations, statement->behavior == DROP_CASCADE ?
 						   seen_retained() : NIL);
 }

@@ -34,6 +34,7 @@
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
@@ -1051,6 +1052,65 @@ check_row(const TriggerData *trigdata, bool is_parent)
 
 		if (known)
 			check_key(known, trigdata);
+	}
+}
+
+/* refuse to truncate a table that another one refers to by a trigger's key */
+static void
+check_truncate(Relation relation, const Trigger *trigger, List *truncated)
+{
+	SvRelease  *release = sv_registry_session_release();
+	SvForeignKey key;
+	ListCell   *lc;
+
+	foreach(lc, sv_refcheck_names(trigger, &key))
+	{
+		SvKeyName  *name = lfirst(lc);
+
+		if (!sv_catalog_has_text(name->versions,
+								 sv_version_text(release->version)) ||
+			!sv_refcheck_resolve(release, name, &key) ||
+			key.referenced != sv_hold_table(relation) ||
+			list_member_oid(truncated, key.relation))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot truncate a table referenced in a foreign key constraint"),
+				 errdetail("Table \"%s\" references \"%s\".",
+						   (char *) lsecond(name->table),
+						   shown_name(relation, name->referenced)),
+				 errhint("Truncate table \"%s\" at the same time, or use TRUNCATE ... CASCADE.",
+						 (char *) lsecond(name->table))));
+	}
+}
+
+/*
+ * This session is about to truncate tables, partitions included, which the
+ * caller has locked: an error as the server's own if one is referred to by a
+ * key that its version is held to, from a table that is not among them.
+ */
+void
+sv_refcheck_truncate(List *relations)
+{
+	ListCell   *lc;
+
+	foreach(lc, relations)
+	{
+		Relation	relation = relation_open(lfirst_oid(lc), NoLock);
+		TriggerDesc *triggers = relation->trigdesc;
+
+		for (int i = 0; triggers && i < triggers->numtriggers; i++)
+		{
+			const Trigger *trigger = &triggers->triggers[i];
+
+			if (sv_is_refer_trigger(trigger->tgname) &&
+				TRIGGER_FOR_DELETE(trigger->tgtype) &&
+				!TRIGGER_FOR_INSERT(trigger->tgtype) &&
+				trigger->tgnargs >= FIXED_ARGUMENTS &&
+				sv_hold_session(trigger->tgargs[0]))
+				check_truncate(relation, trigger, relations);
+		}
+		relation_close(relation, NoLock);
 	}
 }
 

@@ -1147,6 +1147,7 @@ extern List *sv_refcheck_arguments(const char *product,
 extern List *sv_refcheck_names(const Trigger *trigger, SvForeignKey *key);
 extern bool sv_refcheck_resolve(const SvRelease *release,
 								const SvKeyName *name, SvForeignKey *key);
+extern void sv_refcheck_truncate(List *relations);
 
 /*-------------------------------------------------------------------------
  * refer.c: older versions' foreign keys that the newest is not held to

@@ -83,6 +83,26 @@ SELECT fails('UPDATE child SET note = ''x'' WHERE p = 6');
 SELECT fails('UPDATE child SET p = 6 WHERE p = 6');
 SELECT fails('UPDATE child SET p = 6 WHERE id = 1');
 SELECT fails('INSERT INTO child VALUES (9, 6)');
+-- nor may it truncate what is referred to, unless it takes that along
+SELECT fails('TRUNCATE parent');
+SELECT schemaver.register('1.1.0');
+SELECT fails('TRUNCATE guardian, child');
+BEGIN;
+TRUNCATE guardian, toy, child;
+SELECT (SELECT count(*) FROM guardian), (SELECT count(*) FROM toy);
+ROLLBACK;
+BEGIN;
+TRUNCATE guardian CASCADE;
+ROLLBACK;
+SELECT schemaver.register('1.2.0');
+BEGIN;
+TRUNCATE guardian;
+ROLLBACK;
+SELECT schemaver.unregister();
+BEGIN;
+TRUNCATE guardian;
+ROLLBACK;
+SELECT schemaver.register('1.0.0');
 -- actions
 UPDATE child SET id = 22 WHERE id = 2;
 DELETE FROM child WHERE id = 4;
