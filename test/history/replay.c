@@ -215,6 +215,12 @@ print(const char *format,...)
 	return result;
 }
 
+static bool
+starts_with(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
+}
+
 static char *
 read_file(const char *path)
 {
@@ -1074,7 +1080,11 @@ written_by(PGconn *conn)
 	return list;
 }
 
-/* run a script as one transaction; what went wrong, or NULL */
+/*
+ * Run a script as one transaction; what went wrong, or NULL.  One that cannot
+ * run in a transaction, CREATE INDEX CONCURRENTLY say, runs without, and then
+ * is a single statement, which writes no rows.
+ */
 static char *
 run_script(PGconn *conn, const char *script, char **written)
 {
@@ -1089,6 +1099,13 @@ run_script(PGconn *conn, const char *script, char **written)
 	}
 	if (PQtransactionStatus(conn) != PQTRANS_IDLE)
 		execute(conn, "ROLLBACK");
+	if (error && *written == NULL && starts_with(error, "25001: "))
+	{
+		free(error);
+		error = try_query(conn, script);
+		if (error == NULL)
+			*written = copy("");
+	}
 	return error;
 }
 
@@ -1227,12 +1244,6 @@ explain(Difference *differences, const Statement *statement,
 		}
 	}
 	return found;
-}
-
-static bool
-starts_with(const char *text, const char *start)
-{
-	return strncmp(text, start, strlen(start)) == 0;
 }
 
 static bool
