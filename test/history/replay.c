@@ -26,7 +26,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#define _GNU_SOURCE				/* vasprintf */
+#define _GNU_SOURCE				/* vasprintf, strcasestr */
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -158,12 +158,14 @@ typedef struct Replay
 	int			nsessions;
 	int			version;		/* current version of "versions" */
 	int			oldest;			/* oldest one that is supported */
+	const char *script;			/* that of the step */
 	char	   *written;		/* "," OIDs of relations it wrote to, each with
 								 * "," behind; "*" if nobody knows */
 	Slow	   *slow;
 	int			nnot_run;
 	int			nstatements;
 	int			nheld_back;
+	int			nheld_back_now; /* of the version of the step */
 	int			harms[NHARMS][NFATES];
 	Tallies		causes;
 	Tallies		unnoticed;
@@ -885,7 +887,8 @@ held_back(Replay *replay, const char *text, const char *why,
 {
 	if (violated && is_demanded(replay, violated))
 		return;
-	if (replay->nheld_back++ < SHOWN)
+	replay->nheld_back++;
+	if (replay->nheld_back_now++ < SHOWN)
 		printf("    version %d, being the newest, is held back: %s\n        %.300s\n",
 			   replay->version, why, text);
 }
@@ -894,6 +897,7 @@ held_back(Replay *replay, const char *text, const char *why,
 static void
 check_newest(Replay *replay, const Session *session)
 {
+	replay->nheld_back_now = 0;
 	for (int i = 0; i < session->count; i++)
 	{
 		const Statement *statement = &session->statements[i];
@@ -1118,6 +1122,7 @@ run_plainly(Replay *replay, const char *script)
 
 	free(replay->written);
 	replay->written = NULL;
+	replay->script = script;
 	error = run_script(conn, script, &replay->written);
 	PQfinish(conn);
 	return error;
@@ -1348,6 +1353,27 @@ show_causes(const Difference *differences)
 	}
 }
 
+/* does the script write to that table and drop it?  No statistics tell. */
+static bool
+wrote_dropped(const Replay *replay, const Statement *statement,
+			  const Statement *plain)
+{
+	static const char *const verbs[] = {"INSERT INTO", "UPDATE", "DELETE FROM"};
+	bool		found = false;
+
+	if (plain == NULL ||
+		strcmp(plain->outcomes[AFTER][DIRECT].sqlstate, "42P01") != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]) && !found; i++)
+	{
+		char	   *text = print("%s %s ", verbs[i], statement->object);
+
+		found = strcasestr(replay->script, text) != NULL;
+		free(text);
+	}
+	return found;
+}
+
 /* other rows though the script wrote none?  Only what gives them twice. */
 static bool
 rows_changed(const Replay *replay, const Statement *statement)
@@ -1360,7 +1386,8 @@ rows_changed(const Replay *replay, const Statement *statement)
 	/* what a view shows comes from who knows where */
 	if (strcmp(statement->kind, "table") == 0)
 		written = strstr(replay->written, relation) != NULL ||
-			replay->written[0] == '*';
+			replay->written[0] == '*' ||
+			wrote_dropped(replay, statement, plain);
 	else
 		written = replay->written[0] != '\0' ||
 			(strcmp(statement->kind, "view") != 0 &&

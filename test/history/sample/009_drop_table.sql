@@ -1,1 +1,3 @@
+-- the older version sees that too
+UPDATE option SET content = '{"since": 9}';
 DROP TABLE option;

@@ -1,2 +1,2 @@
 -- runs in no transaction, so without one where it runs plainly
-CREATE INDEX CONCURRENTLY visit_visited_on ON visit (visited_on);
+CREATE INDEX CONCURRENTLY appointment_visited_on ON appointment (visited_on);
