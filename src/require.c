@@ -466,6 +466,94 @@ value_of_updates(Oid relation, AttrNumber column)
 	return value;
 }
 
+/* does a foreign key lead from one column to the other? */
+static bool
+refers_to(Relation relation, AttrNumber column, Oid parent, AttrNumber target)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetFKeyList(relation))
+	{
+		ForeignKeyCacheInfo *key = lfirst(lc);
+
+		for (int i = 0; i < key->nkeys; i++)
+		{
+			if (key->conkey[i] == column && key->confrelid == parent &&
+				key->confkey[i] == target)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Is there surely a row of "parent" with that value in the column "target"?
+ * So it is for what a column of the row refers to there, for the row's own
+ * key, and taken to be for what the script itself names.
+ */
+static bool
+is_reference(Node *value, Relation relation, Oid parent, AttrNumber target)
+{
+	List	   *parts;
+	ListCell   *lc;
+
+	if (IsA(value, RelabelType))
+		return is_reference((Node *) ((RelabelType *) value)->arg, relation,
+							parent, target);
+	if (IsA(value, FuncExpr) &&
+		(((FuncExpr *) value)->funcformat == COERCE_EXPLICIT_CAST ||
+		 ((FuncExpr *) value)->funcformat == COERCE_IMPLICIT_CAST))
+		return is_reference(linitial(((FuncExpr *) value)->args), relation,
+							parent, target);
+	if (IsA(value, Var))
+	{
+		AttrNumber	column = ((Var *) value)->varattno;
+
+		return refers_to(relation, column, parent, target) ||
+			(RelationGetRelid(relation) == parent && column == target);
+	}
+	if (IsA(value, CoalesceExpr))
+		parts = ((CoalesceExpr *) value)->args;
+	else if (IsA(value, CaseExpr))
+	{
+		parts = list_make1(((CaseExpr *) value)->defresult);
+		foreach(lc, ((CaseExpr *) value)->args)
+			parts = lappend(parts, lfirst_node(CaseWhen, lc)->result);
+	}
+	else
+		return IsA(value, Const);
+	foreach(lc, parts)
+	{
+		if (lfirst(lc) && !is_reference(lfirst(lc), relation, parent, target))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * May the value refer to nothing?  The script has seen to the rows that are
+ * there, and has made parents for them; for those to come nobody does.
+ */
+static bool
+may_dangle(Node *value, Oid relid, AttrNumber column)
+{
+	Relation	relation = relation_open(relid, AccessShareLock);
+	bool		result = false;
+	ListCell   *lc;
+
+	foreach(lc, copyObject(RelationGetFKeyList(relation)))
+	{
+		ForeignKeyCacheInfo *key = lfirst(lc);
+
+		for (int i = 0; i < key->nkeys; i++)
+			result |= key->conkey[i] == column &&
+				!is_reference(value, relation, key->confrelid,
+							  key->confkey[i]);
+	}
+	relation_close(relation, NoLock);
+	return result;
+}
+
 /* a default that the column has, or has had while the script ran */
 static Node *
 value_of_default(Oid relation, AttrNumber column)
@@ -505,9 +593,10 @@ may_be_null(Node *node, Oid *relation)
 		case T_Var:
 			return !sv_catalog_is_not_null(*relation, ((Var *) node)->varattno);
 		case T_CaseExpr:
-			if (((CaseExpr *) node)->defresult == NULL)
-				return true;
-			return expression_tree_walker(node, may_be_null, relation);
+			return may_be_null((Node *) ((CaseExpr *) node)->defresult,
+							   relation) ||
+				expression_tree_walker((Node *) ((CaseExpr *) node)->args,
+									   may_be_null, relation);
 		case T_CaseWhen:
 			return may_be_null((Node *) ((CaseWhen *) node)->result, relation);
 		case T_NullTest:
@@ -1051,6 +1140,8 @@ settle_column(const SvProduct *product, const SvRelease *from,
 	if (value == NULL)
 	{
 		value = value_of_updates(relation, missing->column);
+		if (value && may_dangle(value, relation, missing->column))
+			value = NULL;
 		certain = value && !may_be_null(value, &relation);
 		source = "the script's UPDATE";
 	}

@@ -314,5 +314,56 @@ SELECT schemaver.retire('3.0.0', 'chain');
 SELECT * FROM shape('chain.t');
 SELECT indexname FROM pg_indexes WHERE schemaname = 'chain' ORDER BY 1;
 
+--
+-- what the script sets a column to refers to rows that it makes
+--
+CREATE SCHEMA stock;
+SET search_path = stock;
+CREATE TABLE team (id int PRIMARY KEY);
+CREATE TABLE item (id int PRIMARY KEY, team int NOT NULL REFERENCES team);
+INSERT INTO team VALUES (1);
+INSERT INTO item VALUES (1, 1);
+SELECT schemaver.create_product('stock', '{stock}');
+SELECT schemaver.baseline('1.0.0', 'stock');
+SELECT schemaver.register('1.0.0', 'stock');
+RESET schemaver.on_missing_value;
+-- where there surely is one, since the row itself or another column leads to it
+-- or the script names it
+SELECT schemaver.apply('CREATE TABLE kind (name varchar(20) PRIMARY KEY);
+INSERT INTO kind VALUES (''few''), (''many'');
+ALTER TABLE item ADD owner int REFERENCES team, ADD first int REFERENCES item,
+	ADD kind varchar(20) REFERENCES kind;
+UPDATE item SET owner = team, first = coalesce(first, id),
+	kind = CASE WHEN id < 10 THEN ''few'' ELSE ''many'' END;
+ALTER TABLE item ALTER owner SET NOT NULL, ALTER first SET NOT NULL,
+	ALTER kind SET NOT NULL', '1.1.0', 'stock');
+INSERT INTO item VALUES (10, 1);
+TABLE stock.item;
+-- where there need not be one, no value is known
+SELECT 'CREATE TABLE shelf (name text PRIMARY KEY);
+INSERT INTO shelf SELECT ''s'' || id FROM item;
+ALTER TABLE item ADD shelf text REFERENCES shelf;
+UPDATE item SET shelf = ''s'' || id;
+ALTER TABLE item ALTER shelf SET NOT NULL' AS shelf \gset
+SELECT schemaver.apply(:'shelf', '1.2.0', 'stock');
+BEGIN;
+SELECT schemaver.apply('CREATE TABLE depot (id int PRIMARY KEY);
+INSERT INTO depot VALUES (1);
+ALTER TABLE item ADD depot int REFERENCES depot;
+UPDATE item SET depot = coalesce(depot, CASE WHEN id < 10 THEN 1 ELSE team END);
+ALTER TABLE item ALTER depot SET NOT NULL', '1.2.0', 'stock');
+ROLLBACK;
+SET schemaver.on_missing_value = nullable;
+SELECT schemaver.apply(:'shelf', '1.2.0', 'stock');
+INSERT INTO item VALUES (11, 1);
+SELECT * FROM stock.item ORDER BY id;
+SELECT schemaver.register('1.2.0', 'stock');
+INSERT INTO item VALUES (12, 1, 1, 1, 'few', 's12');
+INSERT INTO item VALUES (12, 1, 1, 1, 'few');
+SELECT schemaver.unregister();
+UPDATE stock.item SET shelf = 's10' WHERE shelf IS NULL;
+SELECT schemaver.retire('1.1.0', 'stock');
+SELECT * FROM public.shape('stock.item');
+
 \c :home
 DROP DATABASE sv_require;
