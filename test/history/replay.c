@@ -16,7 +16,9 @@
  * connected through the step, and then runs it again, both what it prepared
  * and anew.  What worked before and fails now, or gives columns of other
  * names or types, is broken; so it is in "versions" where it gives other rows
- * although the script wrote none.  All this is rolled back.
+ * although the script wrote none.  All this is rolled back.  What writes a
+ * value that the script itself would have stumbled over, had it been there, is
+ * nothing that an application of that version says, so it is not broken.
  *
  * A step that apply() refuses is done by hand there, when the sessions of
  * older versions have gone, so that the next can be tried.
@@ -80,6 +82,7 @@ typedef struct Statement
 	bool		usable;			/* has worked so far */
 	bool		writes;
 	bool		planned;		/* only explain it */
+	char		unfit[6];		/* SQLSTATE of the script if run after it */
 	double		duration;		/* in milliseconds, when first run before or
 								 * after */
 	Outcome		outcomes[2][2]; /* by when and form */
@@ -251,6 +254,12 @@ milliseconds(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * 1000.0 + now.tv_nsec / 1000000.0;
+}
+
+static bool
+starts_with(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
 }
 
 /* FNV-1a; the terminating zero is part of it */
@@ -1128,6 +1137,76 @@ run_plainly(Replay *replay, const char *script)
 	return error;
 }
 
+/* after the script, in the same transaction: does that fail? */
+static bool
+is_suspect(PGconn *conn, const Statement *statement)
+{
+	char	   *error;
+
+	if (!statement->usable || !statement->writes || statement->planned)
+		return false;
+	execute(conn, "SAVEPOINT suspect");
+	error = try_query(conn, statement->text);
+	execute(conn, "ROLLBACK TO suspect");
+	free(error);
+	return error != NULL;
+}
+
+/*
+ * Would the script fail for what that has written?  Sets its SQLSTATE.  Where
+ * nothing or something twice is what was written, schemaver has to know how
+ * to go on: that never counts.
+ */
+static void
+find_spoiled(PGconn *conn, Statement *statement, const char *script)
+{
+	char	   *error;
+
+	execute(conn, "BEGIN");
+	execute(conn, statement->text);
+	error = try_query(conn, script);
+	if (error && !starts_with(error, "23502") && !starts_with(error, "23505"))
+		snprintf(statement->unfit, sizeof(statement->unfit), "%s", error);
+	execute(conn, "ROLLBACK");
+	free(error);
+}
+
+/*
+ * Mark what an application of the version before cannot have said, or else the
+ * script would not have run.  Not for a script that ends the transaction.
+ */
+static void
+find_unfit(Replay *replay, const char *script)
+{
+	Session    *plain = &replay->plain;
+	PGconn	   *conn = connect_to("plain");
+	bool	   *suspects;
+	char	   *error;
+
+	if (strcasestr(script, "COMMIT"))
+	{
+		PQfinish(conn);
+		return;
+	}
+	suspects = resize(NULL, plain->count * sizeof(bool));
+	execute(conn, "BEGIN");
+	error = try_query(conn, script);
+	for (int i = 0; i < plain->count; i++)
+		suspects[i] = !error && is_suspect(conn, &plain->statements[i]);
+	execute(conn, "ROLLBACK");
+	for (int i = 0; i < plain->count; i++)
+	{
+		if (suspects[i])
+			find_spoiled(conn, &plain->statements[i], script);
+	}
+	free(suspects);
+	free(error);
+	PQfinish(conn);
+
+	/* what was undone has left the sequences where it brought them */
+	align_sequences(replay);
+}
+
 /* in "versions": what went wrong, or NULL */
 static char *
 apply(PGconn *conn, const char *script, int version)
@@ -1461,11 +1540,22 @@ fails_plainly(const Replay *replay, const Statement *statement,
 	return there && strcmp(there, sqlstate) == 0;
 }
 
+/* does it break as the script would have, had it been said before? */
+static bool
+is_unfit(const Replay *replay, const Statement *statement,
+		 const char *sqlstate)
+{
+	const Statement *plain = find_statement(&replay->plain, statement->text);
+
+	return plain && strcmp(plain->unfit, sqlstate) == 0;
+}
+
 /* the statements of a session that broke; shows some, and counts them */
 static int
 judge_session(const Replay *replay, const Session *session)
 {
 	int			broken = 0;
+	int			unfit = 0;
 
 	for (int i = 0; i < session->count; i++)
 	{
@@ -1478,6 +1568,11 @@ judge_session(const Replay *replay, const Session *session)
 			fails_plainly(replay, statement, sqlstate,
 						  violated_in(statement)))
 			continue;
+		if (sqlstate && is_unfit(replay, statement, sqlstate))
+		{
+			unfit++;
+			continue;
+		}
 		if (sqlstate == NULL && statement->usable &&
 			rows_changed(replay, statement) &&
 			(changed = column_changed(session, statement)) != NULL)
@@ -1492,6 +1587,9 @@ judge_session(const Replay *replay, const Session *session)
 				   session->version, statement->text, sqlstate, message);
 		free(changed);
 	}
+	if (unfit)
+		printf("    version %d: %d statements fail as the script would after them\n",
+			   session->version, unfit);
 	if (broken)
 		printf("    version %d: %d of %d statements are BROKEN\n",
 			   session->version, broken, session->count);
@@ -1681,6 +1779,7 @@ try_plainly(Replay *replay, const char *script)
 	char	   *error;
 
 	prepare_step(replay);
+	find_unfit(replay, script);
 	error = run_plainly(replay, script);
 	if (error == NULL)
 		return NULL;
@@ -1689,6 +1788,7 @@ try_plainly(Replay *replay, const char *script)
 	abandon_step(replay);
 	unpopulate(replay);
 	prepare_step(replay);
+	find_unfit(replay, script);
 	return run_plainly(replay, script);
 }
 

@@ -1,0 +1,1 @@
+ALTER TABLE appointment ADD FOREIGN KEY (seen_by) REFERENCES person;
