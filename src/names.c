@@ -408,13 +408,27 @@ shown_key_column(const Seen *seen, Relation index, int column,
 							expression);
 }
 
+/*
+ * The expressions of an index as somebody has written them: what the relcache
+ * has is made ready to be planned, with bodies of functions in place of calls.
+ */
+static List *
+written_expressions(Relation index)
+{
+	bool		isnull;
+	Datum		source = SysCacheGetAttr(INDEXRELID, index->rd_indextuple,
+									   Anum_pg_index_indexprs, &isnull);
+
+	return isnull ? NIL : (List *) stringToNode(TextDatumGetCString(source));
+}
+
 /* what a key is over, without its mark, as the version calls it */
 static const char *
 shown_key(const Seen *seen, Relation index)
 {
 	Form_pg_index form = index->rd_index;
 	int			nkeys = form->indnkeyatts - (sv_key_mark(index) ? 1 : 0);
-	List	   *expressions = RelationGetIndexExpressions(index);
+	List	   *expressions = written_expressions(index);
 	ListCell   *next = list_head(expressions);
 	StringInfoData text;
 

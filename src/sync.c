@@ -58,6 +58,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
@@ -371,6 +372,19 @@ fills_only(Node *node)
 		IsA(without_casts(linitial(((CoalesceExpr *) node)->args)), Var);
 }
 
+/*
+ * Does it give another value each time?  Judged as CREATE INDEX does, by what
+ * is left of it once the bodies of SQL functions stand in place of the calls:
+ * a key may be over a function that nobody has declared to be immutable.
+ */
+static bool
+is_volatile(Node *node)
+{
+	return contain_volatile_functions(node) &&
+		contain_volatile_functions((Node *)
+								   expression_planner((Expr *) node));
+}
+
 /* sv_sync_expression() with errors that say what they are about */
 static Node *
 parse_with_context(Relation relation, const char *text, Oid type,
@@ -385,7 +399,7 @@ parse_with_context(Relation relation, const char *text, Oid type,
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	node = sv_sync_expression(relation, text, type, typmod);
-	if (contain_volatile_functions(node) && !fills_only(node))
+	if (is_volatile(node) && !fills_only(node))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("cannot use a volatile function in transform expression"),

@@ -439,6 +439,33 @@ INSERT INTO seen VALUES (1, 7, 4);
 SELECT * FROM seen ORDER BY at;
 SELECT schemaver.register('6.0.0');
 INSERT INTO seen VALUES (1, 8, 5);
+
+-- a key over a function that nobody has declared to be immutable, but is: its
+-- body stands in its place, though not in messages
+SET search_path = key;
+SELECT schemaver.apply($$
+	CREATE FUNCTION plain_spelling(text) RETURNS text LANGUAGE sql
+		AS 'SELECT lower($1)';
+	CREATE TABLE term (id int, spelling text);
+	CREATE UNIQUE INDEX term_plain ON term (plain_spelling(spelling));
+$$, '7.0.0');
+SELECT schemaver.register('7.0.0');
+INSERT INTO term VALUES (1, 'Ant');
+SELECT schemaver.apply('DROP INDEX term_plain', '8.0.0');
+INSERT INTO term VALUES (2, 'ANT')
+	ON CONFLICT (plain_spelling(spelling)) DO UPDATE SET id = 3 RETURNING id;
+INSERT INTO term VALUES (2, 'ANT');
+SELECT schemaver.register('8.0.0');
+INSERT INTO term VALUES (2, 'ANT');
+SELECT schemaver.apply($$
+	DELETE FROM term WHERE id = 2;
+	CREATE UNIQUE INDEX term_plain ON term (plain_spelling(spelling));
+$$, '9.0.0');
+SELECT pg_get_indexdef('key.term_plain'::regclass);
+SELECT schemaver.apply($$
+	-- schemaver: up term.id = id + random()::int
+	ALTER TABLE term ALTER id TYPE bigint;
+$$, '10.0.0');
 \c :home
 DROP DATABASE sv_key;
 DROP ROLE sv_key_app;
