@@ -247,5 +247,41 @@ SELECT schemaver.apply('ALTER TABLE strict DROP b', '8.1.0');
 SELECT schemaver.apply('INSERT INTO strict VALUES (1, ''a'')', '8.2.0');
 SELECT * FROM shop_8_0_0.strict;
 
+
+-- a generated column that is put away does not keep what it is made of
+CREATE FUNCTION plain_spelling(text) RETURNS text LANGUAGE sql IMMUTABLE
+	AS 'SELECT lower($1)';
+CREATE TABLE sheet (id int PRIMARY KEY, name text,
+	plain text GENERATED ALWAYS AS (plain_spelling(name)) STORED);
+CREATE VIEW sheet_needs AS
+	SELECT classid::regclass, objsubid, refclassid::regclass, refobjsubid, deptype
+	FROM pg_depend WHERE objid = 'public.sheet'::regclass OR objid IN
+		(SELECT oid FROM pg_attrdef WHERE adrelid = 'public.sheet'::regclass);
+CREATE TABLE before AS TABLE sheet_needs;
+SELECT schemaver.apply('SELECT 8', '9.0.0');
+SELECT schemaver.register('9.0.0') AS version \gset
+INSERT INTO sheet VALUES (1, 'Ant');
+SELECT schemaver.apply('ALTER TABLE sheet DROP plain;
+	DROP FUNCTION plain_spelling; ALTER TABLE sheet DROP name', '10.0.0');
+INSERT INTO sheet VALUES (2, 'BEE') RETURNING *;
+SELECT schemaver.register('10.0.0') AS version \gset
+INSERT INTO sheet VALUES (3) RETURNING *;
+SELECT schemaver.rollback('9.0.0');
+SELECT schemaver.register('9.0.0') AS version \gset
+SELECT * FROM sheet ORDER BY id;
+SELECT count(*) FROM ((TABLE before EXCEPT ALL TABLE sheet_needs)
+	UNION ALL (TABLE sheet_needs EXCEPT ALL TABLE before)) AS difference;
+SELECT schemaver.unregister();
+SET schemaver.guard = off;
+DROP FUNCTION plain_spelling;
+ALTER TABLE sheet DROP name;
+RESET schemaver.guard;
+SELECT schemaver.apply('ALTER TABLE sheet DROP plain;
+	DROP FUNCTION plain_spelling; ALTER TABLE sheet DROP name', '11.0.0');
+SELECT schemaver.retire('10.0.0');
+SELECT attname FROM pg_attribute
+WHERE attrelid = 'sheet'::regclass AND attnum > 0 AND NOT attisdropped;
+SELECT count(*) FROM pg_proc WHERE proname = 'plain_spelling';
+
 \c :home
 DROP DATABASE sv_retain;
