@@ -13,6 +13,8 @@
  * default that the old column has for the older versions, or null if they
  * may read one.
  *
+ * Of some functions of the server it is known which one leads back.
+ *
  * The table also takes the place of the expression, where it knows all values:
  * then what the script drops of functions is not missed.
  *
@@ -23,6 +25,7 @@
 #include "schemaver.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -33,6 +36,7 @@
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -301,4 +305,111 @@ sv_invert_expression(Node **up, AttrNumber number, Oid old_type, Var *target,
 														  get_typcollation(old_type))),
 						 exprType(*up));
 	return make_table(target, keys, sources, otherwise, old_type);
+}
+
+/*
+ * Known inverses
+ */
+
+/* functions that undo each other, where all other arguments are the same */
+static const Oid inverses[][2] = {
+	{F_STRING_TO_ARRAY_TEXT_TEXT, F_ARRAY_TO_STRING_ANYARRAY_TEXT},
+	{F_STRING_TO_ARRAY_TEXT_TEXT_TEXT, F_ARRAY_TO_STRING_ANYARRAY_TEXT_TEXT},
+	{F_DECODE, F_ENCODE},
+	{F_TIMEZONE_TEXT_TIMESTAMP, F_TIMEZONE_TEXT_TIMESTAMPTZ},
+	{F_TIMEZONE_INTERVAL_TIMESTAMP, F_TIMEZONE_INTERVAL_TIMESTAMPTZ},
+	{F_TO_TIMESTAMP_FLOAT8, F_EXTRACT_TEXT_TIMESTAMPTZ}
+};
+
+/* the function that leads back from what another gives, if one is known */
+static Oid
+inverse_of(Oid function)
+{
+	for (size_t i = 0; i < lengthof(inverses); i++)
+	{
+		if (function == inverses[i][0])
+			return inverses[i][1];
+
+		/* EXTRACT may be of other parts than the epoch */
+		if (function == inverses[i][1] &&
+			function != F_EXTRACT_TEXT_TIMESTAMPTZ)
+			return inverses[i][0];
+	}
+	return InvalidOid;
+}
+
+/* what is left of an expression without the casts around it */
+static Node *
+strip_casts(Node *node)
+{
+	for (;;)
+	{
+		if (IsA(node, RelabelType))
+			node = (Node *) ((RelabelType *) node)->arg;
+		else if (IsA(node, ArrayCoerceExpr))
+			node = (Node *) ((ArrayCoerceExpr *) node)->arg;
+		else if (IsA(node, FuncExpr) &&
+				 list_length(((FuncExpr *) node)->args) == 1 &&
+				 (((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST ||
+				  ((FuncExpr *) node)->funcformat == COERCE_EXPLICIT_CAST))
+			node = linitial(((FuncExpr *) node)->args);
+		else
+			return node;
+	}
+}
+
+/* the arguments with "target" for the column; NIL if others are no constants */
+static List *
+inverse_arguments(const FuncExpr *call, AttrNumber number, Var *target)
+{
+	List	   *arguments = NIL;
+	ListCell   *lc;
+
+	if (call->funcid == F_TO_TIMESTAMP_FLOAT8)
+		arguments = list_make1(makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+										 CStringGetTextDatum("epoch"), false,
+										 false));
+	foreach(lc, call->args)
+	{
+		Node	   *node = strip_casts(lfirst(lc));
+
+		if (IsA(node, Var) && ((Var *) node)->varattno == number)
+			arguments = lappend(arguments, target);
+		else if (IsA(node, Const) && !((Const *) node)->constisnull)
+			arguments = lappend(arguments, lfirst(lc));
+		else
+			return NIL;
+	}
+	return list_member_ptr(arguments, target) ? arguments : NIL;
+}
+
+/*
+ * Find the way back of "up", a call over column "number" of a row, by what is
+ * known of the function: a call over "target", a column of the type that "up"
+ * gives, for a column of the old type.  NULL if nothing is known.
+ */
+Node *
+sv_invert_call(Node *up, AttrNumber number, Oid old_type, Var *target)
+{
+	FuncExpr   *call = (FuncExpr *) strip_casts(up);
+	Oid			function = IsA(call, FuncExpr) ? inverse_of(call->funcid) :
+	InvalidOid;
+	List	   *arguments = OidIsValid(function) ?
+	inverse_arguments(call, number, target) : NIL;
+	Oid			given[FUNC_MAX_ARGS];
+	Oid		   *wanted;
+	Oid			type;
+	int			n;
+	ListCell   *lc;
+
+	if (arguments == NIL)
+		return NULL;
+	type = get_func_signature(function, &wanted, &n);
+	foreach(lc, arguments)
+		given[foreach_current_index(lc)] = exprType(lfirst(lc));
+	if (!can_coerce_type(n, given, wanted, COERCION_IMPLICIT) ||
+		!can_coerce_type(1, &type, &old_type, COERCION_ASSIGNMENT))
+		return NULL;
+	return (Node *) makeFuncExpr(function, type, arguments, InvalidOid,
+								 DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
 }

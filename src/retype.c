@@ -1270,8 +1270,11 @@ way_back(Retype *retype, const SvRelease *from)
 	ListCell   *lc;
 
 	/* the new column will have the name that the old one has yet */
-	back = sv_invert_expression(&retype->up, retype->old_number,
-								retype->old_type, target, NULL);
+	back = sv_invert_call(retype->up, retype->old_number, retype->old_type,
+						  target);
+	if (back == NULL)
+		back = sv_invert_expression(&retype->up, retype->old_number,
+									retype->old_type, target, NULL);
 	foreach(lc, back ? NIL : sv_catalog_entries_on(retype->relation))
 	{
 		SvEntry    *entry = sv_catalog_has_entry(from, lfirst_int(lc)) ?

@@ -1231,6 +1231,8 @@ extern bool sv_routine_mentions(Oid function, const char *name);
  */
 extern Node *sv_invert_expression(Node **up, AttrNumber number, Oid old_type,
 								  Var *target, Node *otherwise);
+extern Node *sv_invert_call(Node *up, AttrNumber number, Oid old_type,
+							Var *target);
 
 /*-------------------------------------------------------------------------
  * retype.c: a column changes its type

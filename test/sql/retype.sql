@@ -224,5 +224,44 @@ SELECT schemaver.retire('3.0.0');
 SELECT * FROM shape('app.mind');
 SELECT * FROM shape('app.owner');
 
+
+-- calls of which it is known which one leads back
+SET schemaver.inline_pages = 1000;
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+CREATE TABLE app.sheet (id int PRIMARY KEY, tags varchar, secret text NOT NULL,
+	made int, seen timestamp, later timestamp NOT NULL DEFAULT '2020-01-01',
+	odd text);
+INSERT INTO app.sheet VALUES (1, 'a,b', '01', 86400, '2020-01-01', DEFAULT),
+	(2, NULL, '', NULL, NULL, '2021-01-01');
+SELECT schemaver.apply('SELECT 4', '4.0.0');
+SELECT schemaver.register('4.0.0');
+SELECT schemaver.apply($$
+	ALTER TABLE app.sheet
+		ALTER tags TYPE varchar(10)[] USING string_to_array(tags, ','),
+		ALTER secret TYPE bytea USING decode(secret, 'hex'),
+		ALTER made TYPE timestamptz USING to_timestamp(made),
+		ALTER seen TYPE timestamptz USING seen AT TIME ZONE 'Asia/Tokyo',
+		ALTER later TYPE timestamptz USING later AT TIME ZONE INTERVAL '1 hour'
+$$, '5.0.0');
+INSERT INTO sheet VALUES (3, 'x,y', '02', 0, '2020-02-02');
+UPDATE sheet SET tags = '' WHERE id = 2;
+SELECT schemaver.register('5.0.0');
+SELECT id, tags, secret, made, seen, later FROM sheet ORDER BY id;
+INSERT INTO sheet (id, tags, secret, made, seen, later) VALUES
+	(4, '{p,q}', '\x03', '1970-01-02', '2020-01-01 00:00+09', '2020-01-01 00:00+01');
+SELECT schemaver.register('4.0.0');
+SELECT id, tags, secret, made, seen, later FROM sheet ORDER BY id;
+SELECT schemaver.apply($$
+	ALTER TABLE app.sheet ALTER odd TYPE int
+		USING cardinality(string_to_array(odd, ','))
+$$, '6.0.0');
+SELECT schemaver.apply($$
+	ALTER TABLE app.sheet ALTER odd TYPE text[] USING string_to_array(odd, NULL)
+$$, '6.0.0');
+SELECT schemaver.apply($$
+	ALTER TABLE app.sheet ALTER odd TYPE text[] USING string_to_array(odd, id::text)
+$$, '6.0.0');
+
 \c :home
 DROP DATABASE regression_retype;
