@@ -837,6 +837,13 @@ sv_registry_set_aside(bool aside)
 	return before;
 }
 
+/* is it a migration's script that writes? */
+bool
+sv_registry_is_set_aside(void)
+{
+	return is_set_aside;
+}
+
 /*
  * Is the code that runs, such as a trigger's function, that of the newest
  * version, though the session is registered under another one?  What it writes

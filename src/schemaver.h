@@ -681,6 +681,7 @@ extern int32 sv_registry_session(const char **product,
 								 const SvVersion **version);
 extern SvRelease *sv_registry_session_release(void);
 extern bool sv_registry_set_aside(bool aside);
+extern bool sv_registry_is_set_aside(void);
 extern bool sv_registry_set_newest_code(bool newest);
 extern bool sv_registry_is_newest_code(void);
 extern void sv_registry_lock_product(int32 product_id);

@@ -1619,11 +1619,13 @@ explain_error(Run *run, ErrorData *error, TupleTableSlot *before)
 							 writers_expression(plan, direction),
 							 error->detail ? "\n" : "",
 							 error->detail ? error->detail : "");
-	error->hint = psprintf("Write a directive \"-- schemaver: %s %s.%s = ...\" in a new migration.",
+	error->hint = psprintf("Write a directive \"-- schemaver: %s %s.%s = ...\" in %s.",
 						   direction->is_up ? "up" : "down",
 						   quote_identifier(plan->table),
 						   quote_identifier(visible_name(plan,
-														 direction->target)));
+														 direction->target)),
+						   sv_registry_is_set_aside() ? "this migration" :
+						   "a new migration");
 }
 
 /*

@@ -135,5 +135,22 @@ SELECT schemaver.register('2.3');
 TABLE diary ORDER BY day;
 SELECT schemaver.unregister();
 
+-- a script that writes a label which it has just made says what older versions
+-- see of that; what they have seen its UPDATE leaves alone
+\set VERBOSITY default
+CREATE TYPE size AS ENUM ('small', 'large');
+CREATE TABLE shirt (id int PRIMARY KEY, size size NOT NULL);
+INSERT INTO shirt VALUES (1, 'small');
+SELECT schemaver.apply('SELECT 1', '3.0');
+\set huge 'ALTER TYPE size RENAME TO size_old; CREATE TYPE size AS ENUM (''small'', ''large'', ''huge''); ALTER TABLE shirt ALTER size TYPE size USING size::text::size; DROP TYPE size_old; UPDATE shirt SET size = ''huge'''
+SELECT schemaver.apply(:'huge', '3.1');
+SELECT schemaver.apply($$
+-- schemaver: down shirt.size = (CASE WHEN size = 'huge' THEN 'large' ELSE size::text END)::shop_3_0.size
+$$ || :'huge', '3.1');
+TABLE shirt;
+TABLE shop_3_0.shirt;
+INSERT INTO shirt (id, size) VALUES (2, 'huge');
+TABLE shop_3_0.shirt;
+
 \c :home
 DROP DATABASE sv_enum;
