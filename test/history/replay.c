@@ -256,12 +256,6 @@ milliseconds(void)
 	return now.tv_sec * 1000.0 + now.tv_nsec / 1000000.0;
 }
 
-static bool
-starts_with(const char *text, const char *start)
-{
-	return strncmp(text, start, strlen(start)) == 0;
-}
-
 /* FNV-1a; the terminating zero is part of it */
 static uint64_t
 hash_text(uint64_t hash, const char *text)
