@@ -1792,38 +1792,44 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
 	sv_hold_settle(product);
 }
 
+/* the relations that stand in the version schemas of some releases */
+static List *
+housed_relations(List *releases)
+{
+	List	   *relations = NIL;
+	ListCell   *lr;
+	ListCell   *ls;
+
+	foreach(lr, releases)
+	{
+		foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
+		{
+			Oid			schema = get_namespace_oid(lfirst(ls), true);
+
+			if (OidIsValid(schema))
+				relations = list_concat(relations,
+										sv_catalog_objects_of_schema(schema,
+																	 RelationRelationId));
+		}
+	}
+	return relations;
+}
+
 /* all compatibility views, or those on one relation; ascending */
 static List *
 all_views_on(Oid base)
 {
 	List	   *views = NIL;
 	ListCell   *lp;
-	ListCell   *lr;
-	ListCell   *ls;
 
 	foreach(lp, sv_catalog_products())
 	{
 		SvProduct  *product = lfirst(lp);
 		List	   *releases = sv_catalog_releases(product, true);
 
-		if (OidIsValid(base))
-		{
-			views = list_concat(views,
-								sv_compat_views_on(product, releases, base));
-			continue;
-		}
-		foreach(lr, releases)
-		{
-			foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
-			{
-				Oid			schema = get_namespace_oid(lfirst(ls), true);
-
-				if (OidIsValid(schema))
-					views = list_concat(views,
-										sv_catalog_objects_of_schema(schema,
-																	 RelationRelationId));
-			}
-		}
+		views = list_concat(views, OidIsValid(base) ?
+							sv_compat_views_on(product, releases, base) :
+							housed_relations(releases));
 	}
 	list_sort(views, list_oid_cmp);
 	return views;
@@ -1915,27 +1921,15 @@ sv_compat_park_views(const SvProduct *product)
 {
 	bool		any = false;
 	SvIdentity	identity;
-	ListCell   *lr;
-	ListCell   *ls;
 	ListCell   *lc;
 
 	sv_catalog_become_owner(&identity);
-	foreach(lr, sv_catalog_releases(product, true))
+	foreach(lc, housed_relations(sv_catalog_releases(product, true)))
 	{
-		foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
-		{
-			Oid			schema = get_namespace_oid(lfirst(ls), true);
-
-			foreach(lc, OidIsValid(schema) ?
-					sv_catalog_objects_of_schema(schema,
-												 RelationRelationId) : NIL)
-			{
-				if (!is_view_stood_on(lfirst_oid(lc)))
-					continue;
-				park_view(lfirst_oid(lc));
-				any = true;
-			}
-		}
+		if (!is_view_stood_on(lfirst_oid(lc)))
+			continue;
+		park_view(lfirst_oid(lc));
+		any = true;
 	}
 	sv_catalog_become_caller(&identity);
 	return any;

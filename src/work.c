@@ -16,15 +16,16 @@
  * be kept; it restricts itself while it runs what users wrote.
  *
  * Backfill goes through a table by batches, a transaction each, and a batch by
- * slices of some blocks, a statement of about a millisecond each.  While others
- * write, slices are some rows of a block and far shorter than a transaction of
- * theirs, and it rests after each for some times as long as that took: whoever
- * needs the processor meanwhile waits for one slice at most, which is what
- * decides about the slowest of theirs.  A batch ends when it has had its time,
- * or when somebody waits for one of its rows, who therefore does not wait for
- * much longer than a block takes.  Standbys that fall behind make it pause.  Users' triggers do not fire: the rows mean what they meant before.  It
- * commits asynchronously: a crash loses the last batches with the position that
- * says so.
+ * slices of some blocks, a statement of about a millisecond each.  While
+ * others write, slices are some rows of a block and far shorter than a
+ * transaction of theirs, and it rests after each for some times as long as
+ * that took: whoever needs the processor meanwhile waits for one slice at
+ * most, which is what decides about the slowest of theirs.  A batch ends when
+ * it has had its time, or when somebody waits for one of its rows, who
+ * therefore does not wait for much longer than a block takes.  Standbys that
+ * fall behind make it pause.  Users' triggers do not fire: the rows mean what
+ * they meant before.  It commits asynchronously: a crash loses the last
+ * batches with the position that says so.
  *
  * A row that was not filled yet, and that somebody updates, may move from a
  * block that is still to come to one that is done.  So a backfill that has a
@@ -96,7 +97,7 @@
 #define LONGEST_PAUSE_MS	5000
 #define LOCK_PAUSE_MS		500
 #define SLICE_MS			1
-#define SHORT_SLICE_MS		0.2	/* while others write */
+#define SHORT_SLICE_MS		0.2 /* while others write */
 #define LARGEST_SLICE		1024	/* blocks */
 #define SMALLEST_SLICE		(1.0 / MaxHeapTuplesPerPage)
 #define LONGEST_REST_MS		50
@@ -1874,31 +1875,23 @@ count_pointers(const Work *work, BlockNumber block)
 
 /*
  * Set work->from and work->to for the next slice, from work->next and
- * work->offset on, and move these: some blocks, or a part of one.
+ * work->offset on: some blocks, or a part of one.
  */
 static void
 cut_slice(Work *work, BlockNumber end)
 {
 	BlockNumber blocks = (BlockNumber) Max(work->slice, 1);
+	int			part;
 
 	ItemPointerSet(&work->from, work->next, work->offset);
-	if (work->slice < 1)
-	{
-		int			part;
-
-		if (work->offset == 0)
-			work->pointers = count_pointers(work, work->next);
-		part = Max((int) (work->pointers * work->slice), 1);
-		if (work->offset + part <= work->pointers)
-		{
-			work->offset += part;
-			ItemPointerSet(&work->to, work->next, work->offset);
-			return;
-		}
-	}
-	work->next += Min(blocks, end - work->next);
-	work->offset = 0;
-	ItemPointerSet(&work->to, work->next, 0);
+	ItemPointerSet(&work->to, work->next + Min(blocks, end - work->next), 0);
+	if (work->slice >= 1)
+		return;
+	if (work->offset == 0)
+		work->pointers = count_pointers(work, work->next);
+	part = Max((int) (work->pointers * work->slice), 1);
+	if (work->offset + part <= work->pointers)
+		ItemPointerSet(&work->to, work->next, work->offset + part);
 }
 
 /*
@@ -1941,17 +1934,14 @@ static int64
 update_and_rest(Work *work, SPIPlanPtr plan, BlockNumber end)
 {
 	TimestampTz began = GetCurrentTimestamp();
-	BlockNumber block = work->next;
-	BlockNumber next;
 	bool		disturbed;
 	int64		rows;
 	double		ms;
 
 	cut_slice(work, end);
-	next = work->next;
-	work->next = block;
 	rows = update_slice(work, plan);
-	work->next = next;
+	work->next = ItemPointerGetBlockNumberNoCheck(&work->to);
+	work->offset = ItemPointerGetOffsetNumberNoCheck(&work->to);
 	ms = milliseconds_since(began);
 	disturbed = others_write(work);
 	adapt(work, ms, disturbed ? SHORT_SLICE_MS : SLICE_MS);
