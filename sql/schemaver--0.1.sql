@@ -513,7 +513,7 @@ COMMENT ON FUNCTION schemaver.sync() IS
 	'the trigger that computes the columns that the writer''s version does not write; its arguments are seven for each pair of columns: old column, new column, up, down, product, version, new or old';
 
 --
--- key.c: unique keys that only older versions still have
+-- key.c and first.c: unique keys that only older versions still have
 --
 
 CREATE DOMAIN schemaver.first AS boolean;
@@ -521,13 +521,26 @@ CREATE DOMAIN schemaver.first AS boolean;
 COMMENT ON DOMAIN schemaver.first IS
 	'the mark at the end of a unique key that the newest version has dropped: true in the first row with its values, null in others';
 
+CREATE DOMAIN schemaver.place AS bigint;
+
+COMMENT ON DOMAIN schemaver.place IS
+	'the mark at the end of a unique key that takes nulls for equal and that the newest version has dropped: 0 in the first row with its values, a number of their own in others';
+
 CREATE FUNCTION schemaver.is_first(VARIADIC "any")
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'schemaver_is_first'
 LANGUAGE C STABLE PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION schemaver.is_first("any") IS
-	'within schemaver.sync(): true if no row has these values of a unique key yet, else null; what newer versions write is marked by it';
+	'within schemaver.sync(): true if no row has these values of a unique key yet, or the writer is held to the key, else null; rows are marked by it';
+
+CREATE FUNCTION schemaver.place_apart()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'schemaver_place_apart'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION schemaver.place_apart() IS
+	'within schemaver.sync(): a number that no other row has, by all odds; a row that is not the first one with its values is marked by it';
 
 --
 -- archive.c: where retire() keeps what would be lost, if it shall

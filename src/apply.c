@@ -1170,7 +1170,9 @@ leave_jobs(const Migration *migration, const SvRelease *release)
 static bool
 loosen_added(const Migration *migration, Oid object)
 {
-	bool		is_index = get_rel_relkind(object) == RELKIND_INDEX;
+	char		relkind = get_rel_relkind(object);
+	bool		is_index = relkind == RELKIND_INDEX ||
+	relkind == RELKIND_PARTITIONED_INDEX;
 	Oid			class_id = is_index ? RelationRelationId :
 	ConstraintRelationId;
 	bool		was_primary;

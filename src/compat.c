@@ -78,6 +78,7 @@
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -924,7 +925,7 @@ mirrored_index(Oid view, const char *name)
 		InvalidOid;
 }
 
-/* positions in the view of the columns that a constraint is over */
+/* positions in the view of the columns that a constraint is over; 0 stays */
 static int
 mirrored_columns(const Wanted *wanted, const SvPart *constraint, int16 *keys)
 {
@@ -934,7 +935,9 @@ mirrored_columns(const Wanted *wanted, const SvPart *constraint, int16 *keys)
 
 	foreach(lk, constraint->columns)
 	{
-		foreach(lc, wanted->columns)
+		if (lfirst_int(lk) == 0)
+			keys[n++] = 0;
+		foreach(lc, lfirst_int(lk) == 0 ? NIL : wanted->columns)
 		{
 			if (((SvPart *) lfirst(lc))->number == lfirst_int(lk))
 				keys[n++] = foreach_current_index(lc) + 1;
@@ -965,6 +968,18 @@ pad_columns(Oid view, Oid index, int16 *keys, int nkeys)
 	return nkeys;
 }
 
+/* the operators of an exclusion constraint, NULL of another one */
+static Oid *
+excluding_operators(HeapTuple constraint)
+{
+	bool		isnull;
+	Datum		operators = SysCacheGetAttr(CONSTROID, constraint,
+											Anum_pg_constraint_conexclop,
+											&isnull);
+
+	return isnull ? NULL : (Oid *) ARR_DATA_PTR(DatumGetArrayTypeP(operators));
+}
+
 /* make a pg_constraint row of the view that names the base's index */
 static void
 mirror_constraint(Oid view, const Wanted *wanted, const SvPart *then,
@@ -979,7 +994,8 @@ mirror_constraint(Oid view, const Wanted *wanted, const SvPart *then,
 	ObjectAddress base;
 	Oid			constraint = InvalidOid;
 
-	nkeys = pad_columns(view, form->conindid, keys, nkeys);
+	if (form->contype != CONSTRAINT_EXCLUSION)
+		nkeys = pad_columns(view, form->conindid, keys, nkeys);
 	if (nkeys > 0)
 		constraint = CreateConstraintEntry(then->name, wanted->schema,
 										   then->flavour,
@@ -988,7 +1004,8 @@ mirror_constraint(Oid view, const Wanted *wanted, const SvPart *then,
 										   InvalidOid, view, keys, nkeys,
 										   nkeys, InvalidOid, form->conindid,
 										   InvalidOid, NULL, NULL, NULL, NULL,
-										   0, ' ', ' ', NULL, 0, ' ', NULL,
+										   0, ' ', ' ', NULL, 0, ' ',
+										   excluding_operators(tuple),
 										   NULL, NULL, true, 0, true, true);
 	ReleaseSysCache(tuple);
 	if (!OidIsValid(constraint))
@@ -1010,13 +1027,13 @@ constraint_of(const Wanted *wanted, const SvPart *then)
 	{
 		SvPart	   *now = lfirst(lc);
 
-		if (now->object == then->object && strchr("pu", now->flavour))
+		if (now->object == then->object && strchr("pux", now->flavour))
 			return now;
 	}
 	return NULL;
 }
 
-/* primary key and unique constraints under the contract's names */
+/* primary key, unique and exclusion constraints by the contract's names */
 static bool
 sync_constraints(Oid view, const Wanted *wanted)
 {

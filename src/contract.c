@@ -929,12 +929,15 @@ sv_contract_triggered_tables(const char *function_name)
 	return tables;
 }
 
-/* the type of marks, by which they are known */
+/* the types of marks, by which they are known */
+#define NMARK_TYPES 2
+static const char *const mark_types[NMARK_TYPES] = {"first", "place"};
+
 static Oid
-mark_type(void)
+mark_type(const char *name)
 {
 	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-						   CStringGetDatum("first"),
+						   CStringGetDatum(name),
 						   ObjectIdGetDatum(get_namespace_oid(SV_SCHEMA,
 															  true)));
 }
@@ -946,9 +949,83 @@ bool
 sv_contract_is_mark(Oid relation, AttrNumber number)
 {
 	char	   *name = get_attname(relation, number, true);
+	Oid			type;
 
-	return name && sv_is_hidden(name) &&
-		get_atttype(relation, number) == mark_type();
+	if (name == NULL || !sv_is_hidden(name))
+		return false;
+	type = get_atttype(relation, number);
+	for (int i = 0; i < NMARK_TYPES; i++)
+	{
+		if (type == mark_type(mark_types[i]))
+			return true;
+	}
+	return false;
+}
+
+/* the mark that the predicate of an exclusion constraint asks for */
+static AttrNumber
+mark_in_predicate(Relation index)
+{
+	List	   *variables = pull_var_clause((Node *) RelationGetIndexPredicate(index),
+											0);
+	ListCell   *lc;
+
+	foreach(lc, variables)
+	{
+		AttrNumber	number = ((Var *) lfirst(lc))->varattno;
+
+		if (sv_contract_is_mark(index->rd_index->indrelid, number))
+			return number;
+	}
+	return InvalidAttrNumber;
+}
+
+/*
+ * The mark of a loosened key by its index, InvalidAttrNumber if it is none:
+ * the last column of a unique one, of an exclusion constraint one that its
+ * predicate mentions.
+ */
+AttrNumber
+sv_contract_index_mark(Relation index)
+{
+	Form_pg_index form = index->rd_index;
+	AttrNumber	last = form->indkey.values[form->indnkeyatts - 1];
+
+	if (form->indisexclusion)
+		return mark_in_predicate(index);
+	return form->indisunique && form->indnkeyatts > 1 && last > 0 &&
+		sv_contract_is_mark(form->indrelid, last) ? last :
+		InvalidAttrNumber;
+}
+
+/*
+ * The columns of a key, sorted: without its mark, and without expressions.
+ */
+List *
+sv_contract_index_columns(Relation index)
+{
+	Form_pg_index form = index->rd_index;
+	int			nkeys = form->indnkeyatts;
+	List	   *columns = NIL;
+
+	if (form->indisunique && sv_contract_index_mark(index))
+		nkeys--;
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (form->indkey.values[i] != 0)
+			columns = list_append_unique_int(columns, form->indkey.values[i]);
+	}
+	list_sort(columns, list_int_cmp);
+	return columns;
+}
+
+/*
+ * Is a constraint or index a key that can be loosened, see key.c?
+ */
+bool
+sv_contract_is_key(const SvPart *part)
+{
+	return strchr("puix", part->flavour) != NULL;
 }
 
 /*
@@ -970,13 +1047,18 @@ sv_contract_marked_tables(void)
 	List	   *tables = NIL;
 	ListCell   *lc;
 
-	foreach(lc, sv_catalog_dependents(TypeRelationId, mark_type(), -1))
+	for (int i = 0; i < NMARK_TYPES; i++)
 	{
-		Form_pg_depend form = lfirst(lc);
+		foreach(lc, sv_catalog_dependents(TypeRelationId,
+										  mark_type(mark_types[i]), -1))
+		{
+			Form_pg_depend form = lfirst(lc);
 
-		if (form->classid == RelationRelationId &&
-			sv_contract_is_mark(form->objid, form->objsubid))
-			tables = list_append_unique_oid(tables, form->objid);
+			if (form->classid == RelationRelationId &&
+				!get_rel_relispartition(form->objid) &&
+				sv_contract_is_mark(form->objid, form->objsubid))
+				tables = list_append_unique_oid(tables, form->objid);
+		}
 	}
 	return tables;
 }

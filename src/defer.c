@@ -279,6 +279,17 @@ sv_defer_is_left(Oid relation)
 }
 
 /*
+ * Is work on all rows of a table to be done within the migration, since it is
+ * small or none whose rows jobs see to?
+ */
+bool
+sv_defer_is_done_now(Oid relation)
+{
+	return sv_defer_is_inline(relation) ||
+		(deferring.script && !sv_defer_is_left(relation));
+}
+
+/*
  * Is work on all rows of a table to be left to jobs?  It is for such a one
  * that nothing later in the script builds upon; "column" is the one whose
  * values are to change, or NULL.

@@ -1481,24 +1481,53 @@ table_of_key(const ObjectAddress *unit)
 	return table;
 }
 
-/* let a unique key hold older versions alone */
-static void
+/* let a unique key hold alone for versions that have it; false if it cannot */
+static bool
 loosen_key(const ObjectAddress *key, Oid table)
 {
+	const SvRelease *from = migration.from;
+	const SvRelease *to = migration.to;
+	bool		back = to && sv_version_compare(to->version, from->version) < 0;
 	Oid			object = key->objectId;
 
 	sv_expand_follow_names();
-	if (!sv_key_loosen(migration.product, migration.to, migration.from,
-					   false, key->classId, &object))
-		return;
+	if (!sv_key_loosen(migration.product, to, back ?
+					   sv_key_last_without(migration.product, from, to, table,
+										   object) : from,
+					   back, key->classId, &object))
+		return false;
 	note_replaced(key->classId, key->objectId, object);
 	add_hiding(table);
 	sv_expand_freeze(table);
+	return true;
 }
 
-/* unique keys that were put away do not hold the newest version back */
+/* the indexes of keys among objects that take nulls for equal: OIDs */
+static List *
+find_equal_nulls(List *objects)
+{
+	List	   *indexes = NIL;
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		ObjectAddress *unit = lfirst(lc);
+		Oid			index = OidIsValid(table_of_key(unit)) ?
+		sv_key_index(unit->classId, unit->objectId) : InvalidOid;
+
+		if (OidIsValid(index) && sv_retain_has_equal_nulls(index))
+			indexes = lappend_oid(indexes, index);
+	}
+	return indexes;
+}
+
+/*
+ * Unique keys that were put away do not hold the newest version back.  Nulls
+ * that a key took for equal are distinct if a column of it has been put away,
+ * which is not needed where it is loosened.
+ */
 static void
-loosen_keys(List *kept)
+loosen_keys(List *kept, List *equal_nulls)
 {
 	ListCell   *lc;
 
@@ -1506,11 +1535,17 @@ loosen_keys(List *kept)
 	{
 		ObjectAddress *unit = lfirst(lc);
 		Oid			table = table_of_key(unit);
+		Oid			index;
+		bool		is_equal;
 
 		if (!OidIsValid(table))
 			continue;
-		note_given_up(sv_key_index(unit->classId, unit->objectId));
-		loosen_key(unit, table);
+		index = sv_key_index(unit->classId, unit->objectId);
+		is_equal = sv_retain_has_equal_nulls(index);
+		note_given_up(index);
+		sv_retain_set_nulls(index, list_member_oid(equal_nulls, index));
+		if (!loosen_key(unit, table))
+			sv_retain_set_nulls(index, is_equal);
 	}
 }
 
@@ -1530,7 +1565,7 @@ loosen_twins(void)
 		if (get_rel_name(key->relation) == NULL)
 			continue;
 		foreach(lc, sv_key_twins(key->relation, key->columns))
-			loosen_key(lfirst(lc), key->relation);
+			(void) loosen_key(lfirst(lc), key->relation);
 	}
 	migration.given_up = NIL;
 }
@@ -1545,6 +1580,7 @@ replace_drop(HTAB *doomed)
 	List	   *others = NIL;
 	List	   *foreign_keys = NIL;
 	List	   *parts = NIL;
+	List	   *equal_nulls;
 	ListCell   *lc;
 
 	for (int i = 0; i < count; i++)
@@ -1563,6 +1599,7 @@ replace_drop(HTAB *doomed)
 	}
 	list_sort(kept, compare_units);
 	list_sort(others, compare_units);
+	equal_nulls = find_equal_nulls(kept);
 
 	/* what does not refer to a retained table any more cannot hold it back */
 	drop_others(foreign_keys);
@@ -1581,7 +1618,7 @@ replace_drop(HTAB *doomed)
 	migration.dropping = true;
 	drop_others(others);
 	migration.dropping = false;
-	loosen_keys(kept);
+	loosen_keys(kept, equal_nulls);
 }
 
 /*

@@ -13,17 +13,22 @@
  *
  * Rules kept here:
  *
+ * - An exclusion constraint has the mark in its predicate: an operator class
+ *	 for it would have to be installed.
+ * - Where a key takes nulls for equal, so that a mark of null is a duplicate as
+ *	 well, marks are numbers: 0 in the first row, and one of its own in others.
  * - Where its columns have changed their type before, the keys over those that
  *	 they were are loosened with it.
  * - Rows have a mark by its default, so older versions are held to the key
  *	 among all marked rows, as ever.  For what the newest version writes a pair
- *	 of sync.c computes the mark, by schemaver.is_first().
- * - The planner is told that ON CONFLICT (a, b) means (a, b, mark) where no
- *	 other key is over these columns, in sessions of versions that know the key.
+ *	 of sync.c computes the mark, by schemaver.is_first(): see first.c, which
+ *	 also tells the planner that ON CONFLICT (a, b) means (a, b, mark).
  * - The server cannot add a column to an index, so this makes another one,
  *	 and contracts are linked to that.  For a large table a job does it beside
  *	 the application's traffic; the key is as it was until then.  It stays so
- *	 where more stands on it, or rows are in several tables.
+ *	 where more stands on it.
+ * - On a partitioned table each partition's index is made anew with it, and
+ *	 takes the name of the one before.
  * - The way back is the same: where no supported version writes what the key
  *	 would reject, and no row is without its mark, the key is made anew without
  *	 it.  Otherwise it stays loosened, under its name if the current version
@@ -44,6 +49,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/index.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -65,15 +71,19 @@
 #include "rewrite/rewriteManip.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-static planner_hook_type next_planner = NULL;
-
-PG_FUNCTION_INFO_V1(schemaver_is_first);
+/* an index of a table or of one of its partitions, by its name */
+typedef struct Named
+{
+	Oid			table;
+	char	   *name;
+} Named;
 
 /*
  * Keys
@@ -90,20 +100,6 @@ sv_key_index(Oid class_id, Oid object)
 }
 
 /*
- * The mark of a loosened key by its index, InvalidAttrNumber if it is none.
- */
-AttrNumber
-sv_key_mark(Relation index)
-{
-	Form_pg_index form = index->rd_index;
-	AttrNumber	last = form->indkey.values[form->indnkeyatts - 1];
-
-	return form->indisunique && form->indnkeyatts > 1 && last > 0 &&
-		sv_contract_is_mark(form->indrelid, last) ? last :
-		InvalidAttrNumber;
-}
-
-/*
  * Is a unique constraint or index loosened?
  */
 bool
@@ -115,25 +111,9 @@ sv_key_is_loose(Oid class_id, Oid object)
 
 	if (index == NULL)
 		return false;
-	loose = sv_key_mark(index) != InvalidAttrNumber;
+	loose = sv_contract_index_mark(index) != InvalidAttrNumber;
 	relation_close(index, AccessShareLock);
 	return loose;
-}
-
-/* the columns of an index, without its mark and without expressions */
-static List *
-index_columns(Relation index, AttrNumber mark)
-{
-	Form_pg_index form = index->rd_index;
-	List	   *columns = NIL;
-
-	for (int i = 0; i < form->indnkeyatts - (mark ? 1 : 0); i++)
-	{
-		if (form->indkey.values[i] != 0)
-			columns = list_append_unique_int(columns, form->indkey.values[i]);
-	}
-	list_sort(columns, list_int_cmp);
-	return columns;
 }
 
 /* does anything but a part of it, or what goes along, depend on it? */
@@ -152,40 +132,28 @@ is_stood_on(Oid class_id, Oid object)
 	return false;
 }
 
-/* a plain table that inherits nothing and has no heirs */
+/*
+ * Can a table have a mark?  Its partitions and heirs get it along with it; a
+ * foreign table's other end would not.
+ */
 static bool
-stands_alone(Oid relation)
+can_be_marked(Oid relation)
 {
-	return get_rel_relkind(relation) == RELKIND_RELATION &&
-		!get_rel_relispartition(relation) && !has_superclass(relation) &&
-		list_length(find_all_inheritors(relation, NoLock, NULL)) == 1;
-}
-
-/* does an expression or predicate of an index mention a hidden column? */
-static bool
-speaks_of_hidden(Relation index)
-{
+	char		relkind = get_rel_relkind(relation);
 	ListCell   *lc;
 
-	if (RelationGetIndexExpressions(index) == NIL &&
-		RelationGetIndexPredicate(index) == NIL)
+	if ((relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
+		get_rel_relispartition(relation) || has_superclass(relation))
 		return false;
-	foreach(lc, sv_catalog_references(RelationRelationId,
-									  RelationGetRelid(index)))
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
 	{
-		Form_pg_depend form = lfirst(lc);
-
-		if (form->refclassid == RelationRelationId &&
-			form->refobjid == index->rd_index->indrelid &&
-			form->refobjsubid > 0 &&
-			sv_is_hidden(get_attname(form->refobjid, form->refobjsubid,
-									 false)))
-			return true;
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+			return false;
 	}
-	return false;
+	return true;
 }
 
-/* is a hidden column computed from what the newest version writes? */
+/* is a hidden column computed from what other versions write? */
 static bool
 is_followed(Oid relation, const char *column)
 {
@@ -195,38 +163,86 @@ is_followed(Oid relation, const char *column)
 	{
 		SvSyncPair *pair = lfirst(lc);
 
-		if (strcmp(pair->old_column, column) == 0 &&
-			pair->new_column[0] != '\0' && pair->down[0] != '\0')
+		if (pair->new_column[0] == '\0' || pair->old_column[0] == '\0')
+			continue;
+		if ((strcmp(pair->old_column, column) == 0 && pair->down[0] != '\0') ||
+			(strcmp(pair->new_column, column) == 0 && pair->up[0] != '\0'))
+			return true;
+	}
+	return false;
+}
+
+/* the columns that the expressions and the predicate of an index mention */
+static List *
+mentioned_columns(Relation index)
+{
+	List	   *trees = list_concat(list_copy(RelationGetIndexExpressions(index)),
+									RelationGetIndexPredicate(index));
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, pull_var_clause((Node *) trees, 0))
+		columns = list_append_unique_int(columns,
+										 ((Var *) lfirst(lc))->varattno);
+	return columns;
+}
+
+/* does what an index computes change along with what other versions write? */
+static bool
+follows_others(Relation index)
+{
+	Oid			relation = index->rd_index->indrelid;
+	ListCell   *lc;
+
+	foreach(lc, mentioned_columns(index))
+	{
+		char	   *name = get_attname(relation, lfirst_int(lc), false);
+
+		if (sv_is_hidden(name) && is_followed(relation, name))
 			return true;
 	}
 	return false;
 }
 
 /*
- * A hidden column that nothing follows is NULL in what the newest writes;
- * others may be in the key only if the caller can do with that.
+ * Is a column of a key NULL in all that others write, who are not held by it
+ * then?  That is a hidden one that nothing computes.  The caller may not be
+ * able to do with one that is.
  */
 static bool
-can_loosen(Relation index, Oid class_id, Oid object, bool may_follow)
+is_null_to_others(Relation index, bool may_follow)
 {
 	Form_pg_index form = index->rd_index;
 
-	if (!form->indisunique || !form->indisvalid || form->indisprimary ||
-		form->indisexclusion || form->indisreplident ||
-		form->indnullsnotdistinct || form->indnkeyatts >= INDEX_MAX_KEYS ||
-		index->rd_rel->relam != BTREE_AM_OID || !stands_alone(form->indrelid))
-		return false;
-	for (int i = 0; i < form->indnkeyatts; i++)
+	for (int i = 0; i < form->indnkeyatts && !form->indnullsnotdistinct; i++)
 	{
 		AttrNumber	number = form->indkey.values[i];
 		char	   *name = number > 0 ?
 		get_attname(form->indrelid, number, false) : NULL;
 
 		if (name && sv_is_hidden(name) &&
+			get_attgenerated(form->indrelid, number) == '\0' &&
 			!(may_follow && is_followed(form->indrelid, name)))
-			return false;
+			return true;
 	}
-	return !speaks_of_hidden(index) && !is_stood_on(class_id, object) &&
+	return false;
+}
+
+static bool
+can_loosen(Relation index, Oid class_id, Oid object, bool may_follow)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (!form->indisvalid || form->indisprimary || form->indisreplident ||
+		!can_be_marked(form->indrelid) ||
+		is_null_to_others(index, may_follow) ||
+		(!may_follow && follows_others(index)))
+		return false;
+	if (!form->indisexclusion &&
+		(!form->indisunique || index->rd_rel->relam != BTREE_AM_OID ||
+		 form->indnkeyatts >= INDEX_MAX_KEYS))
+		return false;
+	return !is_stood_on(class_id, object) &&
 		!is_stood_on(RelationRelationId, RelationGetRelid(index));
 }
 
@@ -251,35 +267,132 @@ clone_statement(Relation index)
 	return statement;
 }
 
+/* the index of a table in the tree that begins with that of the whole */
+static Oid
+index_in_tree(Oid root, Oid table)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(root, AccessShareLock, NULL))
+	{
+		if (IndexGetRelation(lfirst_oid(lc), true) == table)
+			return lfirst_oid(lc);
+	}
+	return InvalidOid;
+}
+
+/* the mark as a condition */
+static Node *
+mark_condition(Oid relation, const char *mark)
+{
+	AttrNumber	number = get_attnum(relation, mark);
+
+	return (Node *) makeRelabelType((Expr *) makeVar(1, number,
+													 get_atttype(relation, number),
+													 -1, InvalidOid, 0),
+									BOOLOID, -1, InvalidOid,
+									COERCE_IMPLICIT_CAST);
+}
+
+/* a column more at the end, or in what is excluded a condition more */
 static void
-append_mark(IndexStmt *statement, const char *mark)
+add_mark(IndexStmt *statement, Oid relation, const char *mark)
 {
 	IndexElem  *element = makeNode(IndexElem);
 
+	if (statement->excludeOpNames != NIL)
+	{
+		statement->whereClause =
+			make_and_qual(mark_condition(relation, mark),
+						  statement->whereClause);
+		return;
+	}
 	element->name = pstrdup(mark);
 	statement->indexParams = lappend(statement->indexParams, element);
 }
 
+static void
+remove_mark(IndexStmt *statement, Oid relation, AttrNumber mark)
+{
+	List	   *conditions;
+	List	   *left = NIL;
+	ListCell   *lc;
+
+	if (statement->excludeOpNames == NIL)
+	{
+		statement->indexParams = list_delete_last(statement->indexParams);
+		return;
+	}
+	conditions = make_ands_implicit((Expr *) statement->whereClause);
+	foreach(lc, conditions)
+	{
+		if (!equal(strip_implicit_coercions(lfirst(lc)),
+				   strip_implicit_coercions(mark_condition(relation,
+														   get_attname(relation, mark, false)))))
+			left = lappend(left, lfirst(lc));
+	}
+	statement->whereClause = left == NIL ? NULL :
+		(Node *) make_ands_explicit(left);
+}
+
 /*
- * The statement that makes an index like that with a mark at its end, of which
- * no constraint is made, for the caller to complete.  In the current memory
- * context; locks the index in AccessShareLock until the transaction ends, the
- * caller its table.
+ * The statement that makes an index like that of a key, or of the partition
+ * "table" in its tree, with a mark, of which no constraint is made, for the
+ * caller to complete.  In the current memory context; locks the index in
+ * AccessShareLock until the transaction ends, the caller its table.
  */
 IndexStmt *
-sv_key_statement(Oid index_id, const char *mark)
+sv_key_statement(Oid index_id, Oid table, const char *mark)
 {
-	Relation	index = relation_open(index_id, AccessShareLock);
+	Relation	index = relation_open(index_in_tree(index_id, table),
+									  AccessShareLock);
 	IndexStmt  *statement = clone_statement(index);
 
+	statement->relation = makeRangeVar(get_namespace_name(get_rel_namespace(table)),
+									   get_rel_name(table), -1);
+	add_mark(statement, table, mark);
 	statement->isconstraint = false;
 	statement->deferrable = statement->initdeferred = false;
-	statement->relation =
-		makeRangeVar(get_namespace_name(RelationGetNamespace(index)),
-					 get_rel_name(index->rd_index->indrelid), -1);
-	append_mark(statement, mark);
+	statement->excludeOpNames = NIL;
 	relation_close(index, NoLock);
 	return statement;
+}
+
+/* the names of an index and of those of partitions: a list of Named */
+static List *
+names_in_tree(Oid root)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(root, AccessExclusiveLock, NULL))
+	{
+		Named	   *named = palloc(sizeof(Named));
+
+		named->table = IndexGetRelation(lfirst_oid(lc), false);
+		named->name = get_rel_name(lfirst_oid(lc));
+		names = lappend(names, named);
+	}
+	return names;
+}
+
+/* the successors of indexes take their names */
+static void
+name_tree(Oid root, List *names)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		Named	   *named = lfirst(lc);
+		Oid			index = index_in_tree(root, named->table);
+
+		if (OidIsValid(index) && strcmp(get_rel_name(index), named->name) != 0)
+		{
+			RenameRelationInternal(index, named->name, true, true);
+			CommandCounterIncrement();
+		}
+	}
 }
 
 /* drop a key whose place another one takes at once */
@@ -296,7 +409,8 @@ drop_key(Oid class_id, Oid object)
 
 /* make the key in the place of another one that contracts know */
 static Oid
-make_key(Oid relation, IndexStmt *statement, Oid class_id, Oid former)
+make_key(Oid relation, IndexStmt *statement, List *names, Oid class_id,
+		 Oid former)
 {
 	ObjectAddress made;
 	Oid			object;
@@ -304,6 +418,7 @@ make_key(Oid relation, IndexStmt *statement, Oid class_id, Oid former)
 	made = DefineIndex(relation, statement, InvalidOid, InvalidOid,
 					   InvalidOid, false, false, false, false, true);
 	CommandCounterIncrement();
+	name_tree(made.objectId, names);
 	object = class_id == ConstraintRelationId ?
 		get_index_constraint(made.objectId) : made.objectId;
 	sv_contract_move_constraint(former, object);
@@ -321,7 +436,8 @@ sv_key_fits(Oid class_id, Oid object, Oid index_id)
 									AccessShareLock);
 	Relation	index = relation_open(index_id, AccessShareLock);
 	int			nkeys = key->rd_index->indnkeyatts;
-	bool		fits = index->rd_index->indnkeyatts == nkeys + 1 &&
+	int			nmarks = key->rd_index->indisexclusion ? 0 : 1;
+	bool		fits = index->rd_index->indnkeyatts == nkeys + nmarks &&
 		index->rd_index->indrelid == key->rd_index->indrelid;
 
 	for (int i = 0; fits && i < nkeys; i++)
@@ -332,56 +448,150 @@ sv_key_fits(Oid class_id, Oid object, Oid index_id)
 	return fits;
 }
 
-/* what is said of when a constraint is checked */
-static const char *
-deferring_text(Oid constraint)
+/* what a unique or exclusion constraint is, but for its columns */
+static Constraint *
+read_constraint(Oid constraint)
 {
 	HeapTuple	tuple = SearchSysCache1(CONSTROID,
 										ObjectIdGetDatum(constraint));
-	Form_pg_constraint form;
-	const char *text;
+	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+	Constraint *key = makeNode(Constraint);
 
-	if (!HeapTupleIsValid(tuple))
-		return "";
-	form = (Form_pg_constraint) GETSTRUCT(tuple);
-	text = form->condeferred ? " DEFERRABLE INITIALLY DEFERRED" :
-		form->condeferrable ? " DEFERRABLE" : "";
+	key->contype = form->contype == CONSTRAINT_EXCLUSION ? CONSTR_EXCLUSION :
+		CONSTR_UNIQUE;
+	key->deferrable = form->condeferrable;
+	key->initdeferred = form->condeferred;
 	ReleaseSysCache(tuple);
-	return text;
+	return key;
+}
+
+/* a plain index is from now on that of an exclusion constraint */
+static void
+exclude_by(Oid index)
+{
+	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID,
+											ObjectIdGetDatum(index));
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+	form->indisexclusion = true;
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	CacheInvalidateRelcacheByRelid(form->indrelid);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
 }
 
 /*
- * Let an index that was built for it take the place of a unique constraint or
- * index.  Returns the new one.  The caller has locked the table in
+ * Make an exclusion constraint of an index, which the server does with none
+ * that is there.  All rows keep to it, since the one before has held for them
+ * until now; "model" is what that said.
+ */
+static void
+make_exclusion(Oid index_id, const Constraint *key, const IndexInfo *model)
+{
+	Relation	index = index_open(index_id, AccessExclusiveLock);
+	Relation	table = relation_open(index->rd_index->indrelid, NoLock);
+	IndexInfo  *info = BuildIndexInfo(index);
+	bits16		flags = INDEX_CONSTR_CREATE_UPDATE_INDEX |
+	(key->deferrable ? INDEX_CONSTR_CREATE_DEFERRABLE : 0) |
+	(key->initdeferred ? INDEX_CONSTR_CREATE_INIT_DEFERRED : 0);
+
+	info->ii_ExclusionOps = model->ii_ExclusionOps;
+	info->ii_ExclusionProcs = model->ii_ExclusionProcs;
+	info->ii_ExclusionStrats = model->ii_ExclusionStrats;
+	(void) index_constraint_create(table, index_id, InvalidOid, info,
+								   RelationGetRelationName(index),
+								   CONSTRAINT_EXCLUSION, flags, false, false);
+	relation_close(table, NoLock);
+	index_close(index, NoLock);
+	CommandCounterIncrement();
+	exclude_by(index_id);
+}
+
+/* make the constraint of an index that has its name already */
+static void
+make_constraint(Oid index, const Constraint *key, const IndexInfo *model)
+{
+	Oid			relation = IndexGetRelation(index, false);
+	const char *name = quote_identifier(get_rel_name(index));
+
+	if (key->contype == CONSTR_EXCLUSION)
+		make_exclusion(index, key, model);
+	else if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
+		sv_tree_make_key(index, key);
+	else
+		sv_retain_run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s%s",
+							   sv_catalog_relation_name(relation), name, name,
+							   key->initdeferred ? " DEFERRABLE INITIALLY DEFERRED" :
+							   key->deferrable ? " DEFERRABLE" : ""));
+	CommandCounterIncrement();
+}
+
+static IndexInfo *
+describe_index(Oid index_id)
+{
+	Relation	index = index_open(index_id, AccessShareLock);
+	IndexInfo  *info = BuildIndexInfo(index);
+
+	index_close(index, NoLock);
+	return info;
+}
+
+/*
+ * Let an index that was built for it take the place of a key.  Returns the
+ * new one.  The caller has locked the table, and its partitions, in
  * AccessExclusiveLock, and contracts are collecting.
  */
 Oid
 sv_key_exchange(Oid class_id, Oid object, Oid index)
 {
+	bool		is_constraint = class_id == ConstraintRelationId;
+	Oid			former = sv_key_index(class_id, object);
+	List	   *names = names_in_tree(former);
+	IndexInfo  *model = describe_index(former);
+	Constraint *key = is_constraint ? read_constraint(object) : NULL;
 	Oid			relation = IndexGetRelation(index, false);
-	char	   *name = get_rel_name(sv_key_index(class_id, object));
-	const char *deferring = class_id == ConstraintRelationId ?
-	deferring_text(object) : "";
+	Oid			made;
 	SvIdentity	identity;
-	Oid			made = index;
 
 	sv_catalog_become_owner(&identity);
 	drop_key(class_id, object);
-	if (class_id == ConstraintRelationId)
-		sv_retain_run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s%s",
-							   sv_catalog_relation_name(relation),
-							   quote_identifier(name),
-							   quote_identifier(get_rel_name(index)),
-							   deferring));
-	else
-		RenameRelationInternal(index, name, true, true);
+	RenameRelationInternal(index, ((Named *) linitial(names))->name, true,
+						   true);
 	CommandCounterIncrement();
-	if (class_id == ConstraintRelationId)
-		made = get_relation_constraint_oid(relation, name, false);
+	if (is_constraint)
+		make_constraint(index, key, model);
+	name_tree(index, names);
 	sv_catalog_become_caller(&identity);
+	made = is_constraint ? get_index_constraint(index) : index;
 	sv_contract_move_constraint(object, made);
 	sv_contract_touch(RelationRelationId, relation);
 	return made;
+}
+
+/*
+ * The expression for a mark: of rows that the key is not over all are first.
+ * Marks of keys that take nulls for equal are numbers, 0 in the first row.
+ */
+static char *
+mark_text(Relation index)
+{
+	int			nestlevel = sv_contract_enter();
+	List	   *predicate = RelationGetIndexPredicate(index);
+	char	   *text = psprintf("%s.is_first(%s)", SV_SCHEMA,
+								pg_get_indexdef_columns_extended(RelationGetRelid(index),
+																 RULE_INDEXDEF_KEYS_ONLY));
+
+	if (predicate != NIL)
+		text = psprintf("CASE WHEN (%s) IS TRUE THEN %s ELSE true END",
+						sv_contract_expression_text((Node *) make_ands_explicit(predicate),
+													index->rd_index->indrelid),
+						text);
+	if (index->rd_index->indnullsnotdistinct)
+		text = psprintf("CASE WHEN %s THEN 0 ELSE %s.place_apart() END", text,
+						SV_SCHEMA);
+	sv_contract_leave(nestlevel);
+	return text;
 }
 
 /* what computes the mark of rows by versions that do not know the key */
@@ -392,16 +602,11 @@ make_pair(const SvProduct *product, const SvRelease *current,
 {
 	SvSyncPair *pair = palloc0(sizeof(SvSyncPair));
 	Oid			relation = index->rd_index->indrelid;
-	int			nestlevel = sv_contract_enter();
-	char	   *columns =
-		pg_get_indexdef_columns_extended(RelationGetRelid(index),
-										 RULE_INDEXDEF_KEYS_ONLY);
-	char	   *text = psprintf("%s.is_first(%s)", SV_SCHEMA, columns);
+	char	   *text = sv_sync_check(relation, mark_text(index),
+									 get_atttype(relation,
+												 get_attnum(relation, mark)),
+									 -1, NULL);
 
-	sv_contract_leave(nestlevel);
-	text = sv_sync_check(relation, text,
-						 get_atttype(relation, get_attnum(relation, mark)),
-						 -1, NULL);
 	pair->old_column = is_newer ? "" : pstrdup(mark);
 	pair->new_column = is_newer ? pstrdup(mark) : "";
 	pair->up = is_newer ? text : "";
@@ -413,19 +618,21 @@ make_pair(const SvProduct *product, const SvRelease *current,
 	return pair;
 }
 
-/* does an index have the column that a pair computes for older versions? */
+/* does a key mention the column that a pair computes for older versions? */
 static bool
 is_over_old(Relation index, const SvSyncPair *pair)
 {
 	AttrNumber	number = pair->new_column[0] == '\0' ? InvalidAttrNumber :
 	get_attnum(index->rd_index->indrelid, pair->old_column);
 
-	for (int i = 0; number > 0 && i < index->rd_index->indnkeyatts; i++)
+	if (number <= 0)
+		return false;
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 	{
 		if (index->rd_index->indkey.values[i] == number)
 			return true;
 	}
-	return false;
+	return list_member_int(mentioned_columns(index), number);
 }
 
 /*
@@ -484,9 +691,11 @@ add_mark_column(const SvProduct *product, const SvRelease *current,
 	sv_retain_hidden_column(relation, sv_is_hidden(name) ?
 							name + strlen(SV_HIDDEN_PREFIX) : name);
 
-	sv_retain_run(psprintf("ALTER TABLE %s ADD COLUMN %s %s.first DEFAULT true",
+	sv_retain_run(psprintf("ALTER TABLE %s ADD COLUMN %s %s.%s",
 						   sv_catalog_relation_name(relation),
-						   quote_identifier(mark), SV_SCHEMA));
+						   quote_identifier(mark), SV_SCHEMA,
+						   index->rd_index->indnullsnotdistinct ?
+						   "place DEFAULT 0" : "first DEFAULT true"));
 	sv_sync_set(relation, add_pair(sv_sync_pairs(relation),
 								   make_pair(product, current, last, is_newer,
 											 index, mark), index));
@@ -499,7 +708,7 @@ static void
 exempt_newest(Relation index)
 {
 	Oid			relation = index->rd_index->indrelid;
-	char	   *mark = get_attname(relation, sv_key_mark(index), false);
+	char	   *mark = get_attname(relation, sv_contract_index_mark(index), false);
 	List	   *pairs = sv_sync_pairs(relation);
 	ListCell   *lc;
 
@@ -514,6 +723,53 @@ exempt_newest(Relation index)
 			return;
 		}
 	}
+}
+
+static bool
+knows_key(const SvRelease *release, Oid relation, Oid key)
+{
+	SvEntry    *entry = sv_catalog_entry_of(release, relation);
+	ListCell   *lc;
+
+	foreach(lc, entry ? entry->constraints : NIL)
+	{
+		if (((SvPart *) lfirst(lc))->object == key)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * On the way back to an older release: the newest below the oldest of those
+ * from there on that know a key, so that it holds for those after it.
+ */
+const SvRelease *
+sv_key_last_without(const SvProduct *product, const SvRelease *from,
+					const SvRelease *to, Oid relation, Oid key)
+{
+	List	   *releases = sv_catalog_releases(product, true);
+	const SvRelease *first = from;
+	const SvRelease *last = to;
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		if (knows_key(release, relation, key) &&
+			sv_version_compare(release->version, last->version) > 0 &&
+			sv_version_compare(release->version, first->version) < 0)
+			first = release;
+	}
+	foreach(lc, releases)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		if (sv_version_compare(release->version, last->version) > 0 &&
+			sv_version_compare(release->version, first->version) < 0)
+			last = release;
+	}
+	return last;
 }
 
 /*
@@ -533,14 +789,15 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 									  AccessExclusiveLock);
 	Oid			relation = index->rd_index->indrelid;
 	char	   *name = pstrdup(RelationGetRelationName(index));
-	bool		at_once = sv_defer_is_inline(relation);
+	bool		at_once = sv_defer_is_done_now(relation);
 	SvIdentity	identity;
 	IndexStmt  *statement;
+	List	   *names;
 	char	   *mark;
 
-	if (sv_key_mark(index) && current == NULL && !is_newer)
+	if (sv_contract_index_mark(index) && current == NULL && !is_newer)
 		exempt_newest(index);
-	if (sv_key_mark(index) ||
+	if (sv_contract_index_mark(index) ||
 		!can_loosen(index, class_id, *object, current == NULL && !is_newer) ||
 		(!at_once && (is_newer || !sv_defer_is_left(relation) ||
 					  has_job(relation, name))))
@@ -551,12 +808,13 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 	sv_catalog_become_owner(&identity);
 	mark = add_mark_column(product, current, last, is_newer, index);
 	statement = at_once ? clone_statement(index) : NULL;
+	names = names_in_tree(RelationGetRelid(index));
 	relation_close(index, NoLock);
 	if (statement)
 	{
-		append_mark(statement, mark);
+		add_mark(statement, relation, mark);
 		drop_key(class_id, *object);
-		*object = make_key(relation, statement, class_id, *object);
+		*object = make_key(relation, statement, names, class_id, *object);
 	}
 	else
 		sv_defer_add(SV_JOB_LOOSEN, relation, name, mark, NULL);
@@ -582,7 +840,7 @@ sv_key_columns(Oid index_id)
 	if (index->rd_index->indisunique &&
 		RelationGetIndexExpressions(index) == NIL &&
 		RelationGetIndexPredicate(index) == NIL)
-		columns = index_columns(index, sv_key_mark(index));
+		columns = sv_contract_index_columns(index);
 	relation_close(index, AccessShareLock);
 	return columns;
 }
@@ -649,7 +907,7 @@ sv_key_twins(Oid relation, List *columns)
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		Oid			constraint = get_index_constraint(lfirst_oid(lc));
 
-		holds |= sv_key_mark(index) == InvalidAttrNumber &&
+		holds |= sv_contract_index_mark(index) == InvalidAttrNumber &&
 			!sv_is_hidden(RelationGetRelationName(index)) &&
 			equal(sv_key_columns(lfirst_oid(lc)), columns);
 		if (is_twin(index, columns))
@@ -664,13 +922,12 @@ sv_key_twins(Oid relation, List *columns)
 	return holds ? NIL : twins;
 }
 
-/* nothing computes the mark any more, and it goes; the key goes with it */
+/* nothing computes the mark any more, and it goes; the key has gone before */
 static void
 drop_mark(Oid relation, AttrNumber number)
 {
 	char	   *mark = get_attname(relation, number, false);
 	List	   *left = NIL;
-	ObjectAddress address;
 	ListCell   *lc;
 
 	foreach(lc, sv_sync_pairs(relation))
@@ -682,10 +939,9 @@ drop_mark(Oid relation, AttrNumber number)
 			left = lappend(left, pair);
 	}
 	sv_sync_set(relation, left);
-	ObjectAddressSubSet(address, RelationRelationId, relation, number);
-	performDeletion(&address, DROP_CASCADE, PERFORM_DELETION_INTERNAL |
-					PERFORM_DELETION_QUIETLY);
-	CommandCounterIncrement();
+	sv_retain_run(psprintf("ALTER TABLE %s DROP COLUMN %s",
+						   sv_catalog_relation_name(relation),
+						   quote_identifier(mark)));
 }
 
 /*
@@ -698,15 +954,14 @@ sv_key_drop(Oid class_id, Oid object)
 	Oid			index_id = sv_key_index(class_id, object);
 	Relation	index = relation_open(index_id, AccessExclusiveLock);
 	Oid			relation = index->rd_index->indrelid;
-	AttrNumber	mark = sv_key_mark(index);
+	AttrNumber	mark = sv_contract_index_mark(index);
 	SvIdentity	identity;
 
 	relation_close(index, NoLock);
 	sv_catalog_become_owner(&identity);
+	drop_key(class_id, object);
 	if (mark)
 		drop_mark(relation, mark);
-	else
-		drop_key(class_id, object);
 	sv_catalog_become_caller(&identity);
 }
 
@@ -728,12 +983,14 @@ remake_key(void *argument)
 												   remade->object),
 									  AccessExclusiveLock);
 	IndexStmt  *statement = clone_statement(index);
+	List	   *names = names_in_tree(RelationGetRelid(index));
 
-	statement->indexParams = list_delete_last(statement->indexParams);
+	remove_mark(statement, remade->relation, remade->mark);
 	relation_close(index, NoLock);
+	drop_key(remade->class_id, remade->object);
 	drop_mark(remade->relation, remade->mark);
-	remade->object = make_key(remade->relation, statement, remade->class_id,
-							  remade->object);
+	remade->object = make_key(remade->relation, statement, names,
+							  remade->class_id, remade->object);
 }
 
 /* nothing is done if rows stand against it */
@@ -742,7 +999,8 @@ try_to_remake_key(Remade *remade)
 {
 	ErrorData  *problem = sv_trial_attempt(remake_key, remade);
 
-	if (problem && problem->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+	if (problem && problem->sqlerrcode != ERRCODE_UNIQUE_VIOLATION &&
+		problem->sqlerrcode != ERRCODE_EXCLUSION_VIOLATION)
 		ReThrowError(problem);
 }
 
@@ -764,11 +1022,11 @@ sv_key_tighten(Oid class_id, Oid object, bool force)
 	SvIdentity	identity;
 
 	if (!OidIsValid(relation) || !sv_key_is_loose(class_id, object) ||
-		!stands_alone(relation))
+		!can_be_marked(relation))
 		return object;
 	LockRelationOid(relation, AccessExclusiveLock);
 	index = relation_open(index_id, AccessExclusiveLock);
-	remade.mark = sv_key_mark(index);
+	remade.mark = sv_contract_index_mark(index);
 	relation_close(index, NoLock);
 	sv_catalog_become_owner(&identity);
 	if (force)
@@ -806,7 +1064,8 @@ sv_key_exempts(Oid class_id, Oid object, List *releases, bool *is_newer)
 {
 	Relation	index = try_relation_open(sv_key_index(class_id, object),
 										  AccessShareLock);
-	AttrNumber	mark = index ? sv_key_mark(index) : InvalidAttrNumber;
+	AttrNumber	mark = index ? sv_contract_index_mark(index) :
+	InvalidAttrNumber;
 	SvSyncPair *pair = mark ? pair_of(index->rd_index->indrelid, mark) : NULL;
 	ListCell   *lc;
 
@@ -832,17 +1091,19 @@ sv_key_has_duplicates(Oid class_id, Oid object)
 	Relation	index = relation_open(sv_key_index(class_id, object),
 									  AccessShareLock);
 	Oid			relation = index->rd_index->indrelid;
-	char	   *mark = get_attname(relation, sv_key_mark(index), false);
+	AttrNumber	mark = sv_contract_index_mark(index);
 	SvIdentity	identity;
 	bool		found;
 
 	relation_close(index, AccessShareLock);
 	sv_catalog_become_owner(&identity);
 	SPI_connect();
-	if (SPI_execute(psprintf("SELECT FROM ONLY %s WHERE %s IS NULL LIMIT 1",
+	if (SPI_execute(psprintf("SELECT FROM %s WHERE %s IS DISTINCT FROM %s LIMIT 1",
 							 sv_catalog_relation_name(relation),
-							 quote_identifier(mark)), false, 1) !=
-		SPI_OK_SELECT)
+							 quote_identifier(get_attname(relation, mark,
+														  false)),
+							 getBaseType(get_atttype(relation, mark)) == BOOLOID ?
+							 "true" : "0"), false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for duplicates");
 	found = SPI_processed > 0;
 	SPI_finish();
@@ -870,7 +1131,7 @@ sv_key_violated(const SvRelease *release)
 			SvPart	   *key = lfirst(lc);
 			Oid			class_id = sv_contract_key_class(key);
 
-			if (strchr("pui", key->flavour) &&
+			if (sv_contract_is_key(key) &&
 				sv_key_is_loose(class_id, key->object) &&
 				sv_key_has_duplicates(class_id, key->object))
 				return key->name;
@@ -905,7 +1166,7 @@ sv_key_tighten_all(const SvRelease *current, List *supported, bool any_size)
 			Oid			object;
 			bool		is_newer;
 
-			if (strchr("pui", key->flavour) == NULL ||
+			if (!sv_contract_is_key(key) ||
 				sv_key_exempts(class_id, key->object, supported, &is_newer))
 				continue;
 			object = sv_key_tighten(class_id, key->object, false);
@@ -918,302 +1179,4 @@ sv_key_tighten_all(const SvRelease *current, List *supported, bool any_size)
 		}
 	}
 	return tightened;
-}
-
-/*
- * Is it the first one?
- */
-
-/* the key of a table with that mark, NULL if there is none */
-static Relation
-open_key(Relation table, AttrNumber mark)
-{
-	ListCell   *lc;
-
-	foreach(lc, RelationGetIndexList(table))
-	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-
-		if (sv_key_mark(index) == mark)
-			return index;
-		index_close(index, AccessShareLock);
-	}
-	return NULL;
-}
-
-static void
-set_scan_key(ScanKey key, Relation index, int column, Datum value)
-{
-	Oid			type = index->rd_opcintype[column];
-	Oid			operator = get_opfamily_member(index->rd_opfamily[column],
-											   type, type,
-											   BTEqualStrategyNumber);
-
-	ScanKeyEntryInitialize(key, 0, column + 1, BTEqualStrategyNumber,
-						   InvalidOid, index->rd_indcollation[column],
-						   get_opcode(operator), value);
-}
-
-/* wait for whoever has not ended yet what the scan has found */
-static void
-wait_for_other(Relation table, const SnapshotData *dirty, TransactionId other,
-			   ItemPointer tid)
-{
-	if (dirty->speculativeToken)
-		SpeculativeInsertionWait(dirty->xmin, dirty->speculativeToken);
-	else
-		XactLockTableWait(other, table, tid, XLTW_InsertIndex);
-}
-
-/*
- * Is there a row with these values and the mark, but the one at "self"?  Waits
- * for the end of a transaction that is about to make or delete one, as an
- * insertion into a unique index does.
- */
-static bool
-is_there(Relation table, Relation index, ScanKey keys, int nkeys,
-		 ItemPointer self)
-{
-	TupleTableSlot *slot = table_slot_create(table, NULL);
-	SnapshotData dirty;
-	IndexScanDesc scan;
-	bool		found = false;
-
-	InitDirtySnapshot(dirty);
-	scan = index_beginscan(table, index, &dirty, nkeys, 0);
-	index_rescan(scan, keys, nkeys, NULL, 0);
-	while (!found && index_getnext_slot(scan, ForwardScanDirection, slot))
-	{
-		TransactionId other = TransactionIdIsValid(dirty.xmin) ? dirty.xmin :
-			dirty.xmax;
-
-		if (ItemPointerIsValid(self) &&
-			ItemPointerEquals(self, &slot->tts_tid))
-			continue;
-		found = !TransactionIdIsValid(other);
-		if (!found)
-		{
-			ItemPointerData tid = slot->tts_tid;
-
-			ExecClearTuple(slot);
-			wait_for_other(table, &dirty, other, &tid);
-			index_rescan(scan, keys, nkeys, NULL, 0);
-		}
-	}
-	index_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	return found;
-}
-
-/* the values of a key, and the mark; false if one is null */
-static bool
-set_scan_keys(ScanKey keys, Relation index, FunctionCallInfo fcinfo)
-{
-	int			nvalues = index->rd_index->indnkeyatts - 1;
-
-	if (PG_NARGS() != nvalues)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("schemaver.is_first() has %d values for the %d columns of key \"%s\"",
-						PG_NARGS(), nvalues,
-						RelationGetRelationName(index))));
-	for (int i = 0; i < nvalues; i++)
-	{
-		if (PG_ARGISNULL(i))
-			return false;
-		set_scan_key(&keys[i], index, i, PG_GETARG_DATUM(i));
-	}
-	set_scan_key(&keys[nvalues], index, nvalues, BoolGetDatum(true));
-	return true;
-}
-
-/*
- * schemaver.is_first(VARIADIC "any") returns boolean
- *
- * For the mark that schemaver.sync() computes: true if the row is the first
- * one with these values of the key, NULL if there is one already.
- */
-Datum
-schemaver_is_first(PG_FUNCTION_ARGS)
-{
-	const SvSyncComputing *computing = sv_sync_computing();
-	ScanKeyData keys[INDEX_MAX_KEYS];
-	ItemPointerData self;
-	Relation	table;
-	Relation	index;
-	bool		taken;
-
-	if (computing == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schemaver.is_first() must be called by the trigger schemaver.sync()")));
-	self = computing->row;
-	table = table_open(computing->relation, NoLock);
-	index = open_key(table, computing->column);
-	taken = index && set_scan_keys(keys, index, fcinfo) &&
-		is_there(table, index, keys, PG_NARGS() + 1, &self);
-	if (index)
-		index_close(index, AccessShareLock);
-	table_close(table, NoLock);
-	if (taken)
-		PG_RETURN_NULL();
-	PG_RETURN_BOOL(true);
-}
-
-/*
- * Planning
- */
-
-/* the columns that ON CONFLICT is over, and the expressions, as planned */
-static List *
-conflict_columns(const OnConflictExpr *conflict, List **expressions)
-{
-	List	   *columns = NIL;
-	ListCell   *lc;
-
-	*expressions = NIL;
-	foreach(lc, conflict->arbiterElems)
-	{
-		Node	   *node = ((InferenceElem *) lfirst(lc))->expr;
-
-		if (IsA(node, Var))
-			columns = list_append_unique_int(columns, ((Var *) node)->varattno);
-		else
-		{
-			node = eval_const_expressions(NULL, copyObject(node));
-			fix_opfuncids(node);
-			*expressions = lappend(*expressions, node);
-		}
-	}
-	list_sort(columns, list_int_cmp);
-	return columns;
-}
-
-/* the condition behind what ON CONFLICT is over, as planned */
-static List *
-conflict_condition(const OnConflictExpr *conflict)
-{
-	Node	   *node = eval_const_expressions(NULL,
-											  copyObject(conflict->arbiterWhere));
-
-	fix_opfuncids(node);
-	return make_ands_implicit(canonicalize_qual((Expr *) node, false));
-}
-
-/* is the index over these columns and expressions, of that relation's rows? */
-static bool
-is_over(Relation index, AttrNumber mark, List *columns, List *expressions,
-		int varno)
-{
-	List	   *own;
-
-	if (!index->rd_index->indisunique ||
-		!equal(columns, index_columns(index, mark)))
-		return false;
-	own = RelationGetIndexExpressions(index);
-	ChangeVarNodes((Node *) own, 1, varno, 0);
-	return list_difference(own, expressions) == NIL &&
-		list_difference(expressions, own) == NIL;
-}
-
-/* has the index all rows that the condition is true of? */
-static bool
-has_all_of(Relation index, List *condition, int varno)
-{
-	List	   *own = RelationGetIndexPredicate(index);
-
-	ChangeVarNodes((Node *) own, 1, varno, 0);
-	return predicate_implied_by(own, condition, false);
-}
-
-/* is the mark of a key the session's own, so that it knows the key? */
-static bool
-knows_mark(Relation table, AttrNumber mark)
-{
-	Oid			relation = RelationGetRelid(table);
-
-	return !sv_sync_is_computed(relation, get_attname(relation, mark, false));
-}
-
-/*
- * The mark of the loosened key that ON CONFLICT means, InvalidAttrNumber if
- * there is none, or another key that it may mean.  Versions may have keys over
- * the same columns, each of its own.
- */
-static AttrNumber
-find_mark(Relation table, const OnConflictExpr *conflict, int varno)
-{
-	AttrNumber	found = InvalidAttrNumber;
-	List	   *expressions;
-	List	   *columns = conflict_columns(conflict, &expressions);
-	List	   *condition = conflict_condition(conflict);
-	ListCell   *lc;
-
-	foreach(lc, RelationGetIndexList(table))
-	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		AttrNumber	mark = sv_key_mark(index);
-		bool		fits = is_over(index, mark, columns, expressions, varno) &&
-		has_all_of(index, condition, varno);
-		bool		immediate = index->rd_index->indimmediate;
-
-		index_close(index, NoLock);
-		if (fits && mark == InvalidAttrNumber && immediate)
-			return InvalidAttrNumber;
-		if (fits && knows_mark(table, mark))
-			found = mark;
-	}
-	return found;
-}
-
-/* add the mark to what ON CONFLICT is over */
-static void
-add_mark(Query *query)
-{
-	OnConflictExpr *conflict = query->onConflict;
-	RangeTblEntry *target;
-	Relation	table;
-	AttrNumber	mark = InvalidAttrNumber;
-
-	if (query->commandType != CMD_INSERT || conflict == NULL ||
-		conflict->arbiterElems == NIL)
-		return;
-	target = rt_fetch(query->resultRelation, query->rtable);
-	table = table_open(target->relid, NoLock);
-	if (table->trigdesc && table->trigdesc->trig_insert_before_row)
-		mark = find_mark(table, conflict, query->resultRelation);
-
-	if (mark)
-	{
-		InferenceElem *element = makeNode(InferenceElem);
-
-		element->expr = (Node *)
-			makeVar(query->resultRelation, mark,
-					get_atttype(target->relid, mark), -1, InvalidOid, 0);
-		conflict->arbiterElems = lappend(conflict->arbiterElems, element);
-	}
-	table_close(table, NoLock);
-}
-
-static PlannedStmt *
-plan_query(Query *query, const char *text, int options, ParamListInfo params)
-{
-	ListCell   *lc;
-
-	add_mark(query);
-	foreach(lc, query->cteList)
-		add_mark(castNode(Query,
-						  ((CommonTableExpr *) lfirst(lc))->ctequery));
-	return next_planner ? next_planner(query, text, options, params) :
-		standard_planner(query, text, options, params);
-}
-
-/*
- * Have ON CONFLICT find loosened keys.
- */
-void
-sv_key_init(void)
-{
-	next_planner = planner_hook;
-	planner_hook = plan_query;
 }

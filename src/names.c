@@ -422,12 +422,33 @@ written_expressions(Relation index)
 	return isnull ? NIL : (List *) stringToNode(TextDatumGetCString(source));
 }
 
+/* how many columns a key has, without its mark */
+static int
+count_columns(Relation index)
+{
+	Form_pg_index form = index->rd_index;
+
+	return form->indnkeyatts -
+		(form->indisunique && sv_contract_index_mark(index) ? 1 : 0);
+}
+
+/* what the server shows of the mark of a key, behind its other values */
+static const char *
+shown_mark(Relation index)
+{
+	int			last = index->rd_index->indnkeyatts - 1;
+
+	if (count_columns(index) > last)
+		return "";
+	return index->rd_opcintype[last] == BOOLOID ? ", t" : ", 0";
+}
+
 /* what a key is over, without its mark, as the version calls it */
 static const char *
 shown_key(const Seen *seen, Relation index)
 {
 	Form_pg_index form = index->rd_index;
-	int			nkeys = form->indnkeyatts - (sv_key_mark(index) ? 1 : 0);
+	int			nkeys = count_columns(index);
 	List	   *expressions = written_expressions(index);
 	ListCell   *next = list_head(expressions);
 	StringInfoData text;
@@ -453,7 +474,7 @@ index_columns(const Seen *seen, Relation index)
 	Form_pg_index form = index->rd_index;
 	List	   *columns = NIL;
 
-	for (int i = 0; i < form->indnkeyatts - (sv_key_mark(index) ? 1 : 0); i++)
+	for (int i = 0; i < count_columns(index); i++)
 	{
 		if (form->indkey.values[i] == 0)
 			return NIL;
@@ -697,8 +718,7 @@ tell_unique(ErrorData *error, const Seen *seen)
 	if (index == NULL)
 		return;
 	key = pg_get_indexdef_columns(RelationGetRelid(index), true);
-	key = psprintf(sv_key_mark(index) ? "(%s)=(" UNKNOWN ", t)" :
-				   "(%s)=(" UNKNOWN ")", key);
+	key = psprintf("(%s)=(" UNKNOWN "%s)", key, shown_mark(index));
 	if (find_unknown(error->detail, psprintf(model, key), found))
 		error->detail = psprintf(model,
 								 psprintf("(%s)=(%s)", shown_key(seen, index),

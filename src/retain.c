@@ -404,18 +404,15 @@ child_constraints(Oid constraint)
 	return children;
 }
 
-/* is the last column of an index a mark, which key.c has added? */
-static bool
-has_mark(Oid index)
+/* the mark of an index, which key.c has added, if any */
+static AttrNumber
+mark_of(Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
-	bool		found =
-		sv_contract_is_mark(form->indrelid,
-							form->indkey.values[form->indnkeyatts - 1]);
+	Relation	index = relation_open(oid, AccessShareLock);
+	AttrNumber	mark = sv_contract_index_mark(index);
 
-	ReleaseSysCache(tuple);
-	return found;
+	relation_close(index, NoLock);
+	return mark;
 }
 
 /*
@@ -435,7 +432,7 @@ sv_retain_change_key(Oid constraint, bool primary)
 	ListCell   *lc;
 
 	if (form->contype != (primary ? CONSTRAINT_UNIQUE : CONSTRAINT_PRIMARY) ||
-		(primary && has_mark(form->conindid)))
+		(primary && mark_of(form->conindid) != InvalidAttrNumber))
 		return false;
 	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
 	form->contype = primary ? CONSTRAINT_PRIMARY : CONSTRAINT_UNIQUE;
@@ -615,18 +612,34 @@ has_repeating_default(Oid relation, AttrNumber number)
 	return expression && !contain_volatile_functions(expression);
 }
 
-/* NULL is no conflict where a hidden column is a part of a key */
-static void
-make_nulls_distinct(Oid index)
+/*
+ * Does a unique index take nulls for equal?
+ */
+bool
+sv_retain_has_equal_nulls(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	bool		result = ((Form_pg_index) GETSTRUCT(tuple))->indnullsnotdistinct;
+
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * Let a unique index take nulls for equal, or not.  What it has is not looked
+ * at.  The caller has locked its table in ACCESS EXCLUSIVE mode.
+ */
+void
+sv_retain_set_nulls(Oid index, bool equal)
 {
 	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
 	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID,
 											ObjectIdGetDatum(index));
 	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
 
-	if (form->indnullsnotdistinct)
+	if (form->indnullsnotdistinct != equal)
 	{
-		form->indnullsnotdistinct = false;
+		form->indnullsnotdistinct = equal;
 		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
 		CacheInvalidateRelcacheByRelid(form->indrelid);
 		CommandCounterIncrement();
@@ -678,7 +691,10 @@ is_kept_apart(Relation table, Form_pg_index key, AttrNumber number)
 	return false;
 }
 
-/* relax the unique and exclusion keys over a column; true if there are any */
+/*
+ * Relax the unique and exclusion keys over a column, but loosened ones; true
+ * if there are any.
+ */
 static bool
 relax_keys(Oid relation, AttrNumber number)
 {
@@ -697,10 +713,11 @@ relax_keys(Oid relation, AttrNumber number)
 		for (int i = 0; i < form->indnkeyatts; i++)
 			over |= form->indkey.values[i] == number &&
 				(form->indisunique || form->indisexclusion);
-		over = over && !is_kept_apart(table, form, number);
+		over = over && !is_kept_apart(table, form, number) &&
+			mark_of(lfirst_oid(lc)) == InvalidAttrNumber;
 		ReleaseSysCache(tuple);
 		if (over)
-			make_nulls_distinct(lfirst_oid(lc));
+			sv_retain_set_nulls(lfirst_oid(lc), false);
 		found |= over;
 	}
 	relation_close(table, NoLock);
@@ -1985,14 +2002,10 @@ is_mark_needed(Oid relation, AttrNumber number, List *releases)
 	{
 		Oid			index = lfirst_oid(lc);
 		Oid			constraint = get_index_constraint(index);
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID,
-											ObjectIdGetDatum(index));
-		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
 
-		needed |= form->indkey.values[form->indnkeyatts - 1] == number &&
+		needed |= mark_of(index) == number &&
 			is_part_needed(OidIsValid(constraint) ? constraint : index,
 						   releases);
-		ReleaseSysCache(tuple);
 	}
 	relation_close(table, AccessShareLock);
 	return needed;

@@ -30,7 +30,7 @@ _PG_init(void)
 	sv_lock_init();
 	sv_guard_init();
 	sv_defer_init();
-	sv_key_init();
+	sv_first_init();
 	sv_names_init();
 	sv_require_init();
 	sv_expand_init();

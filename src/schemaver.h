@@ -596,6 +596,9 @@ extern void sv_contract_move_trigger(Oid from, Oid to, const char *name);
 extern void sv_contract_move_constraint(Oid from, Oid to);
 extern List *sv_contract_triggered_tables(const char *function_name);
 extern bool sv_contract_is_mark(Oid relation, AttrNumber number);
+extern AttrNumber sv_contract_index_mark(Relation index);
+extern List *sv_contract_index_columns(Relation index);
+extern bool sv_contract_is_key(const SvPart *part);
 extern List *sv_contract_constraint_columns(HeapTuple tuple,
 											AttrNumber attribute);
 extern List *sv_contract_marked_tables(void);
@@ -799,6 +802,8 @@ extern void sv_retain_soften(List *objects);
 extern void sv_retain_loosen(Oid class_id, Oid object, Oid relation,
 							 AttrNumber number);
 extern bool sv_retain_is_filled(Oid relation, AttrNumber number);
+extern bool sv_retain_has_equal_nulls(Oid index);
+extern void sv_retain_set_nulls(Oid index, bool equal);
 extern void sv_retain_hide_column(Oid relation, AttrNumber number);
 extern void sv_retain_relax_column(Oid relation, AttrNumber number,
 								   bool filled);
@@ -878,6 +883,7 @@ typedef struct SvSyncComputing
 	Oid			relation;
 	AttrNumber	column;
 	ItemPointerData row;		/* where an UPDATE has found it, or invalid */
+	bool		held;			/* a mark, by who is held to its key */
 } SvSyncComputing;
 
 extern List *sv_sync_tables(void);
@@ -977,6 +983,7 @@ extern void sv_defer_end(void);
 extern void sv_defer_forget(void);
 extern bool sv_defer_is_inline(Oid relation);
 extern bool sv_defer_is_left(Oid relation);
+extern bool sv_defer_is_done_now(Oid relation);
 extern bool sv_defer_can(Oid relation, const char *column);
 extern bool sv_defer_needs_index(Oid relation, const char *name);
 extern bool sv_defer_conflicts(Node *statement, Oid relation, bool pending);
@@ -1061,21 +1068,50 @@ extern void sv_require_free(const SvProduct *product, Oid relation,
 							List *gaps);
 
 /*-------------------------------------------------------------------------
+ * tree.c: partitioned tables and their indexes, as jobs build them
+ *-------------------------------------------------------------------------
+ */
+extern bool sv_tree_has(Oid relation, Oid table);
+extern char *sv_tree_default(Oid relation, const char *column);
+extern List *sv_tree_lacking(Oid index);
+extern bool sv_tree_complete(Oid index);
+extern char *sv_tree_index_name(Oid index);
+extern void sv_tree_name_children(Oid index);
+extern void sv_tree_name_heir(Oid partition);
+extern void sv_tree_make_key(Oid index, const Constraint *key);
+
+/*-------------------------------------------------------------------------
+ * first.c: loosened keys while rows are written
+ *-------------------------------------------------------------------------
+ */
+
+/*
+ * A claim: ExclusiveLock of USER_LOCKMETHOD at session level on a
+ * LOCKTAG_USERLOCK tag with the fields database, index, hash of the values,
+ * SV_LOCK_CLAIM, until the row is written.
+ */
+#define SV_LOCK_CLAIM		0x5359
+
+extern void sv_first_init(void);
+
+/*-------------------------------------------------------------------------
  * key.c: unique keys that only older versions still have
  *-------------------------------------------------------------------------
  */
-extern void sv_key_init(void);
 extern Oid	sv_key_index(Oid class_id, Oid object);
-extern AttrNumber sv_key_mark(Relation index);
 extern bool sv_key_is_loose(Oid class_id, Oid object);
 extern bool sv_key_loosen(const SvProduct *product, const SvRelease *current,
 						  const SvRelease *last, bool is_newer,
 						  Oid class_id, Oid *object);
+extern const SvRelease *sv_key_last_without(const SvProduct *product,
+											const SvRelease *from,
+											const SvRelease *to,
+											Oid relation, Oid key);
 extern List *sv_key_columns(Oid index_id);
 extern List *sv_key_twins(Oid relation, List *columns);
 extern char *sv_key_violated(const SvRelease *release);
 extern bool sv_key_has_duplicates(Oid class_id, Oid object);
-extern IndexStmt *sv_key_statement(Oid index, const char *mark);
+extern IndexStmt *sv_key_statement(Oid index, Oid table, const char *mark);
 extern bool sv_key_fits(Oid class_id, Oid object, Oid index_id);
 extern Oid	sv_key_exchange(Oid class_id, Oid object, Oid index);
 extern Oid	sv_key_tighten(Oid class_id, Oid object, bool force);
@@ -1367,19 +1403,6 @@ extern void sv_build_fill(const AlterTableStmt *alter,
 						  const SvScript *script);
 extern PlannedStmt *sv_build_split(PlannedStmt *pstmt, const SvScript *script,
 								   const char *query, ParamListInfo params);
-
-/*-------------------------------------------------------------------------
- * tree.c: partitioned tables and their indexes, as jobs build them
- *-------------------------------------------------------------------------
- */
-extern bool sv_tree_has(Oid relation, Oid table);
-extern char *sv_tree_default(Oid relation, const char *column);
-extern List *sv_tree_lacking(Oid index);
-extern bool sv_tree_complete(Oid index);
-extern char *sv_tree_index_name(Oid index);
-extern void sv_tree_name_children(Oid index);
-extern void sv_tree_name_heir(Oid partition);
-extern void sv_tree_make_key(Oid index, const Constraint *key);
 
 /*-------------------------------------------------------------------------
  * plain.c: plain indexes that scripts drop

@@ -1113,7 +1113,7 @@ tighten_keys(const Shift *shift, const Pair *pair)
 		Oid			object = key->object;
 		bool		is_newer;
 
-		if (strchr("pui", key->flavour) == NULL ||
+		if (!sv_contract_is_key(key) ||
 			part_on(pair->now->constraints, object) == NULL ||
 			!sv_key_exempts(sv_contract_key_class(key), object, from, &is_newer) ||
 			!is_newer || sv_require_is_nullable() ||
@@ -1123,36 +1123,6 @@ tighten_keys(const Shift *shift, const Pair *pair)
 		any |= key->object != object;
 	}
 	return any;
-}
-
-/* the newest version below the oldest of those from here on that know a key */
-static const SvRelease *
-last_without(const Shift *shift, Oid relation, Oid key)
-{
-	List	   *releases = sv_catalog_releases(shift->product, true);
-	const SvRelease *first = shift->from;
-	const SvRelease *last = shift->to;
-	ListCell   *lc;
-
-	foreach(lc, releases)
-	{
-		SvRelease  *release = lfirst(lc);
-		SvEntry    *entry = sv_catalog_entry_of(release, relation);
-
-		if (entry && part_on(entry->constraints, key) &&
-			sv_version_compare(release->version, last->version) > 0 &&
-			sv_version_compare(release->version, first->version) < 0)
-			first = release;
-	}
-	foreach(lc, releases)
-	{
-		SvRelease  *release = lfirst(lc);
-
-		if (sv_version_compare(release->version, last->version) > 0 &&
-			sv_version_compare(release->version, first->version) < 0)
-			last = release;
-	}
-	return last;
 }
 
 /* one that was put away does not hold back the version that has none such */
@@ -1168,13 +1138,15 @@ loosen_keys(const Shift *shift, const Pair *pair, bool forward)
 		SvPart	   *now = part_on(pair->now->constraints, key->object);
 
 		if (now == NULL || !sv_is_hidden(now->name) ||
-			strchr("pui", now->flavour) == NULL ||
+			!sv_contract_is_key(now) ||
 			part_on(pair->coming->constraints, key->object))
 			continue;
 		any |= sv_key_loosen(shift->product, shift->to,
 							 forward ? shift->from :
-							 last_without(shift, pair->now->physical,
-										  key->object),
+							 sv_key_last_without(shift->product, shift->from,
+												 shift->to,
+												 pair->now->physical,
+												 key->object),
 							 !forward, sv_contract_key_class(now),
 							 &key->object);
 	}

@@ -93,6 +93,7 @@ typedef struct Direction
 	AttrNumber	source;			/* the pair's other column, 0 if none */
 	AttrNumber	target;			/* the column to compute */
 	bool		is_demanded;	/* that must not be null */
+	bool		is_mark;		/* it marks a loosened key: see first.c */
 	char	   *text;			/* NULL: nothing is computed */
 	CachedExpression *expression;
 	int			ninputs;		/* columns that it mentions */
@@ -152,6 +153,7 @@ typedef struct Step
 	bool		is_across;		/* of this row somebody wrote the other side */
 	bool		is_judged;		/* is the next one known? */
 	bool		is_alien;		/* the writer's version has no such column */
+	bool		is_held;		/* a mark of a key that the writer is held to */
 } Step;
 
 /* a query's use of a plan; hangs on the FmgrInfo, lives as long */
@@ -163,6 +165,7 @@ typedef struct Run
 	int32		release;		/* under which the writer is registered, or 0 */
 	bool		newest_code;	/* but what he runs is the newest's */
 	bool		as_newest;		/* steps are those of the newest version */
+	bool		is_moved;		/* the row comes from another partition */
 	int			nsteps;
 	Step	   *steps;			/* in the order of computing */
 	ExprContext *econtext;
@@ -853,6 +856,8 @@ make_direction(Direction *direction, Relation relation,
 	direction->source = is_up ? old_column : new_column;
 	direction->target = is_up ? new_column : old_column;
 	direction->is_demanded = is_demanded(relation, direction->target);
+	direction->is_mark = direction->target > 0 &&
+		sv_contract_is_mark(RelationGetRelid(relation), direction->target);
 	if (text[0] == '\0')
 		return;
 	nestlevel = enter_pinned();
@@ -1093,6 +1098,18 @@ add_step(Run *run, const Pair *pair, const Direction *forward,
 										NULL);
 }
 
+/* a mark is set by who is held to its key as well */
+static void
+add_held_step(Run *run, const Pair *pair)
+{
+	const Direction *mark = pair->up.text ? &pair->up : &pair->down;
+
+	if (!mark->is_mark)
+		return;
+	add_step(run, pair, mark, pair->up.text ? &pair->down : &pair->up);
+	run->steps[run->nsteps - 1].is_held = true;
+}
+
 /* does a step compute from what another one computes? */
 static bool
 follows(const Step *step, const Step *other)
@@ -1159,15 +1176,21 @@ set_steps(Run *run, bool as_newest)
 	{
 		Pair	   *pair = &plan->pairs[i];
 
-		if (writes_old(run, pair, product, version))
-			add_step(run, pair, &pair->up, &pair->down);
+		if (!writes_old(run, pair, product, version))
+			continue;
+		add_step(run, pair, &pair->up, &pair->down);
+		if (pair->up.text == NULL)
+			add_held_step(run, pair);
 	}
 	for (int i = plan->npairs - 1; i >= 0; i--)
 	{
 		Pair	   *pair = &plan->pairs[i];
 
-		if (!writes_old(run, pair, product, version))
-			add_step(run, pair, &pair->down, &pair->up);
+		if (writes_old(run, pair, product, version))
+			continue;
+		add_step(run, pair, &pair->down, &pair->up);
+		if (pair->down.text == NULL)
+			add_held_step(run, pair);
 	}
 	order_steps(run);
 	MemoryContextSwitchTo(oldcontext);
@@ -1278,6 +1301,7 @@ compute(Run *run, const Step *step, const Direction *direction,
 	run->failing = step;
 	run->direction = direction;
 	computing.column = direction->target;
+	computing.held = step->is_held;
 	value = ExecEvalExprSwitchContext(state, run->econtext, &isnull);
 	if (isnull && keeps)
 		return;
@@ -1322,6 +1346,19 @@ is_left_out(const Run *run, const Step *step)
 		!is_fed(run, step);
 }
 
+/* where a row has moved, other rows are the first ones */
+static void
+compute_marks(Run *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		Step	   *step = &run->steps[i];
+
+		if (step->forward->is_mark)
+			compute(run, step, step->forward, step->forward_state, false);
+	}
+}
+
 /*
  * A new row.  Where the writer's own column is NULL and the other one is not,
  * a default has filled that, and the writer's is computed from it.  Where
@@ -1330,6 +1367,11 @@ is_left_out(const Run *run, const Step *step)
 static void
 compute_insert(Run *run)
 {
+	if (run->is_moved)
+	{
+		compute_marks(run);
+		return;
+	}
 	for (int i = run->nsteps - 1; i >= 0; i--)
 	{
 		Step	   *step = &run->steps[i];
@@ -1920,10 +1962,24 @@ recall_shown(Run *run, const TriggerData *trigdata)
  * The trigger
  */
 
+static bool
+has_marks(const Run *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		if (run->steps[i].forward->is_mark)
+			return true;
+	}
+	return false;
+}
+
 static HeapTuple
 sync_insert(Run *run, TriggerData *trigdata)
 {
-	if (run->nsteps == 0 || is_moved(run->plan, trigdata->tg_trigslot))
+	if (run->nsteps == 0)
+		return trigdata->tg_trigtuple;
+	run->is_moved = is_moved(run->plan, trigdata->tg_trigslot);
+	if (run->is_moved && !has_marks(run))
 		return trigdata->tg_trigtuple;
 	copy_row(run, trigdata->tg_trigslot);
 	compute_row(run, NULL, 0, false);

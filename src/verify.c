@@ -305,7 +305,7 @@ is_loosened(const Verification *verification, const SvPart *key)
 	Oid			class_id = sv_contract_key_class(key);
 	bool		is_newer;
 
-	return strchr("pui", key->flavour) &&
+	return sv_contract_is_key(key) &&
 		sv_key_is_loose(class_id, key->object) &&
 		(!sv_key_exempts(class_id, key->object, verification->releases,
 						 &is_newer) || !is_newer ||
@@ -388,9 +388,13 @@ check_relaxed(Verification *verification, const SvEntry *entry)
 						"Make its columns NOT NULL.");
 		if (constraint && is_loosened(verification, constraint))
 			add_relaxed(verification, entry,
-						psprintf("The unique key %s holds for some versions alone: others may have written duplicates.",
+						psprintf(then->flavour == CONSTRAINT_EXCLUSION ?
+								 "The exclusion constraint %s holds for some versions alone: others may have written what it excludes." :
+								 "The unique key %s holds for some versions alone: others may have written duplicates.",
 								 quote_identifier(then->name)),
-						psprintf("Delete duplicates, then call schemaver.reconcile(%s).",
+						psprintf("Delete %s, then call schemaver.reconcile(%s).",
+								 then->flavour == CONSTRAINT_EXCLUSION ?
+								 "what it excludes" : "duplicates",
 								 quote_literal_cstr(verification->product->name)));
 	}
 }

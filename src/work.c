@@ -126,6 +126,11 @@ typedef enum Found
 	FOUND_DONE
 } Found;
 
+typedef struct Work Work;
+
+/* what is done in a transaction of its own */
+typedef void (*Step) (Work *work);
+
 /* an index to be built, of the job's relation or of a partition */
 typedef struct Build
 {
@@ -133,10 +138,11 @@ typedef struct Build
 	char	   *name;			/* of the index */
 	bool		partitioned;
 	const struct Build *whole;	/* that it is to be a part of, or NULL */
+	Step		create;
 } Build;
 
 /* one run of one job */
-typedef struct Work
+struct Work
 {
 	MemoryContext context;		/* holds all of this */
 	MemoryContext row;			/* holds the job */
@@ -179,9 +185,7 @@ typedef struct Work
 	char	   *end_error;
 	XLogRecPtr	mark;			/* standbys were last known to lack this */
 	TimestampTz marked;			/* written then */
-} Work;
-
-typedef void (*Step) (Work *work);
+};
 
 static int	batch_time = 100;
 static double batch_rest = 3;
@@ -1366,7 +1370,7 @@ step_look_for_index(Work *work)
  * leaves an invalid one, which goes first.
  */
 static void
-build_index(Work *work, const Build *build, Step create)
+build_index(Work *work, const Build *build)
 {
 	ErrorData  *problem;
 
@@ -1378,7 +1382,7 @@ build_index(Work *work, const Build *build, Step create)
 			return;
 		if (work->found == FOUND_BEGUN)
 			run_step(work, step_drop_leftover);
-		problem = try_step(work, create);
+		problem = try_step(work, build->create);
 		if (problem && !is_transient(problem))
 			ReThrowError(problem);
 		if (problem)
@@ -1422,6 +1426,7 @@ step_find_partitions(Work *work)
 		build->partitioned = get_rel_relkind(oid) ==
 			RELKIND_PARTITIONED_TABLE;
 		build->whole = whole;
+		build->create = whole->create;
 		work->builds = lappend(work->builds, build);
 	}
 	MemoryContextSwitchTo(oldcontext);
@@ -1512,7 +1517,7 @@ build_partition(Work *work, const Build *build)
 static void
 build_tree(Work *work, const Build *build)
 {
-	build_index(work, build, step_create_index);
+	build_index(work, build);
 	work->found = FOUND_BEGUN;
 	while (build->partitioned && !work->stopped && work->found != FOUND_DONE)
 	{
@@ -1538,6 +1543,7 @@ do_index(Work *work)
 	build.name = pstrdup(work->job->name);
 	build.partitioned = work->relkind == RELKIND_PARTITIONED_TABLE;
 	build.whole = NULL;
+	build.create = step_create_index;
 	build_tree(work, &build);
 }
 
@@ -1582,14 +1588,17 @@ step_create_loosened(Work *work)
 		return;
 	unlock_row(work);
 	LockRelationOid(work->job->relid, AccessShareLock);
+	LockRelationOid(work->build->table, AccessShareLock);
 	if (!find_key(work, &key))
 		return;
 	oldcontext = MemoryContextSwitchTo(work->context);
 	statement = sv_key_statement(sv_key_index(key.classId, key.objectId),
-								 work->job->text);
+								 work->build->table, work->job->text);
 	statement->idxname = work->build->name;
-	statement->concurrent = true;
-	set_local("lock_timeout", "0");
+	statement->relation->inh = !work->build->partitioned;
+	statement->concurrent = !work->build->partitioned;
+	if (statement->concurrent)
+		set_local("lock_timeout", "0");
 	run_utility(work, (Node *) statement, "");
 	MemoryContextSwitchTo(oldcontext);
 }
@@ -1647,9 +1656,10 @@ do_loosen(Work *work)
 		return;
 	build.table = work->job->relid;
 	build.name = loosened_name(work);
-	build.partitioned = false;
+	build.partitioned = work->relkind == RELKIND_PARTITIONED_TABLE;
 	build.whole = NULL;
-	build_index(work, &build, step_create_loosened);
+	build.create = step_create_loosened;
+	build_tree(work, &build);
 	run_step(work, step_exchange_key);
 }
 

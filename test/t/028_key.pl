@@ -120,14 +120,14 @@ UPDATE reply SET n = n + 1 WHERE recipient = :a AND comment = :b;
 
 sub start_clients
 {
-	my ($version, $file, $seconds, $out) = @_;
+	my ($version, $file, $seconds, $out, $database) = @_;
 
 	local $ENV{PGOPTIONS} = "-c schemaver.app=shop/$version";
 	return IPC::Run::start(
 		[
 			'pgbench', '-n', '-M', 'prepared', '-c', '4', '-T', $seconds,
 			'--max-tries=100', '-f', $node->basedir . "/$file.sql",
-			'-h', $node->host, '-p', $node->port, 'busy'
+			'-h', $node->host, '-p', $node->port, $database // 'busy'
 		],
 		'>', $out, '2>&1');
 }
@@ -223,6 +223,90 @@ is($node->safe_psql('back', 'SELECT schemaver.verify(deep => true)'),
 is($node->safe_psql('back', q{SELECT count(*) FROM pg_attribute
 	WHERE attrelid = 'reply'::regclass AND attname ~ 'schemaver'}), 0,
 	'back again: nothing is left');
+
+# Clients of both versions that write the same values at the same moment: the
+# newest ones are not told of what they are not held to, and of the rows with
+# the same values one is marked.  What does not conflict is marked as well.
+$node->safe_psql('postgres', 'CREATE DATABASE race');
+$node->safe_psql('race', q{CREATE EXTENSION schemaver;
+	SET schemaver.inline_pages = 1000;
+	CREATE TABLE reply (at bigint CONSTRAINT reply_key UNIQUE);
+	CREATE TABLE stay (at int8range, CONSTRAINT stay_key EXCLUDE USING gist (at WITH &&));
+	SELECT schemaver.create_product('shop');
+	SELECT schemaver.baseline('1.0.0');
+	SELECT schemaver.register('1.0.0');
+	SELECT schemaver.unregister();
+	SELECT schemaver.apply('ALTER TABLE reply DROP CONSTRAINT reply_key;
+		ALTER TABLE stay DROP CONSTRAINT stay_key', '2.0.0')});
+my $moment = q{FROM (SELECT (extract(epoch FROM clock_timestamp()) * 10000)::bigint) AS now (t)};
+append_to_file($node->basedir . '/race_new.sql',
+	"INSERT INTO reply SELECT t $moment;
+	INSERT INTO stay SELECT int8range(t, t + 2) $moment;");
+append_to_file($node->basedir . '/race_old.sql',
+	"INSERT INTO reply SELECT t $moment ON CONFLICT (at) DO NOTHING;
+	INSERT INTO stay SELECT int8range(t, t + 2) $moment ON CONFLICT DO NOTHING;");
+my ($race_old_out, $race_new_out) = ('', '');
+my $race_old = start_clients('1.0.0', 'race_old', 8, \$race_old_out, 'race');
+my $race_new = start_clients('2.0.0', 'race_new', 8, \$race_new_out, 'race');
+$_->finish for $race_old, $race_new;
+clients_are_fine($race_old_out, 'race, older version');
+clients_are_fine($race_new_out, 'race, newest version');
+is( $node->safe_psql('race', q{
+		SELECT count(*) > count(DISTINCT at),
+			count(DISTINCT at) - count(schemaver_retained_reply_key) FROM reply;
+		SELECT count(*) FROM stay AS a WHERE schemaver_retained_stay_key IS NULL
+			AND NOT EXISTS (SELECT FROM stay AS b WHERE a.at && b.at
+				AND a.ctid <> b.ctid)}),
+	"t|0\n0", 'race: one of each is marked');
+is($node->safe_psql('race', q{SELECT count(*) FROM pg_locks
+	WHERE locktype = 'userlock'}), 0, 'race: nothing is claimed any more');
+
+# Keys on partitions, exclusion constraints and those that take nulls for equal,
+# through crashes in the middle of their jobs
+my $kinds = q{CREATE TABLE event (id int, at int, CONSTRAINT event_key UNIQUE (at, id))
+		PARTITION BY RANGE (at);
+	CREATE TABLE event_0 PARTITION OF event FOR VALUES FROM (0) TO (500);
+	CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM (500) TO (1000);
+	CREATE TABLE stay (at int4range, CONSTRAINT stay_key EXCLUDE USING gist (at WITH &&));
+	CREATE TABLE word (a int, b int, CONSTRAINT word_key UNIQUE NULLS NOT DISTINCT (a, b))};
+$node->safe_psql('postgres', 'CREATE DATABASE kinds');
+$node->safe_psql('kinds', "CREATE EXTENSION schemaver; $kinds;
+	INSERT INTO event SELECT i, i % 1000 FROM generate_series(1, 60000) AS i;
+	INSERT INTO stay SELECT int4range(i, i + 1) FROM generate_series(1, 20000) AS i;
+	INSERT INTO word SELECT i, NULL FROM generate_series(1, 60000) AS i;
+	SELECT schemaver.create_product('shop');
+	SELECT schemaver.baseline('1.0.0');
+	SELECT schemaver.register('1.0.0');
+	SELECT schemaver.unregister();
+	SELECT schemaver.apply('ALTER TABLE event DROP CONSTRAINT event_key;
+		ALTER TABLE stay DROP CONSTRAINT stay_key;
+		ALTER TABLE word DROP CONSTRAINT word_key', '2.0.0')");
+interrupt_jobs($node, 'kinds', 6, 300000);
+ready('kinds');
+my $twice = q{INSERT INTO event VALUES (1, 1), (600, 600);
+	INSERT INTO stay VALUES ('[1,9)'), ('[1,9)');
+	INSERT INTO word VALUES (1, NULL), (NULL, NULL), (NULL, NULL)};
+is(writes('kinds', '2.0.0', "$twice; SELECT 'written'"),
+	'written', 'kinds: the newest version is not held to them');
+for my $statement (split /;\s*/, $twice)
+{
+	like(writes('kinds', '1.0.0', $statement),
+		qr/duplicate key|conflicting key/, "kinds: the older one is: $statement");
+}
+is($node->safe_psql('kinds', 'SELECT schemaver.verify(deep => true)'),
+	'', 'kinds: nothing is found');
+$node->command_ok(
+	[ 'pg_dump', '-Fc', '-f', $node->basedir . '/kinds', $node->connstr('kinds') ],
+	'kinds: dump');
+$node->safe_psql('postgres', 'CREATE DATABASE kinds_restored');
+$node->command_ok(
+	[ 'pg_restore', '-d', $node->connstr('kinds_restored'),
+		$node->basedir . '/kinds' ],
+	'kinds: restore');
+is(writes('kinds_restored', '2.0.0', "$twice; SELECT 'written'"),
+	'written', 'kinds, restored: the newest version is not held to them');
+like(writes('kinds_restored', '1.0.0', q{INSERT INTO stay VALUES ('[1,9)')}),
+	qr/conflicting key/, 'kinds, restored: the older one is');
 
 $node->stop;
 done_testing();

@@ -350,9 +350,17 @@ my $back_out = '';
 my $back = start_clients('1.0.0', 0, 12, \$back_out, 'back');
 for my $kind ('backfill', 'index')
 {
+	my $reader = $node->background_psql('back');
 	migrate('back');
+	wait_for('back', 'backfill', '%');
+
+	# who reads an older state of the database is waited for by each index
+	$reader->query_until(qr/reads/,
+		"BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT 'reads';\n")
+	  if $kind eq 'index';
 	wait_for('back', $kind, '%');
 	insist('back', q{SELECT schemaver.rollback('1.0.0')});
+	$reader->quit;
 	is( $node->safe_psql('back', q{
 			SELECT count(*) FROM schemaver.jobs WHERE state = 'done'
 				AND kind IN ('attach', 'relax');

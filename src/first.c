@@ -1,0 +1,616 @@
+/*-------------------------------------------------------------------------
+ *
+ * first.c
+ *	  Loosened keys while rows are written: which row is the first one with
+ *	  its values, and which key ON CONFLICT means.
+ *
+ * What such a key is, and how it comes to be, is key.c's business.
+ *
+ * Rules kept here:
+ *
+ * - Who is not held to a key is not held up by it either.  Between the look
+ *	 whether a row is the first and its entry into the index another session
+ *	 may write the same values, and then one of them would be told of a
+ *	 duplicate.  So a row's values are claimed, by a lock of their own, until
+ *	 the session goes on to the next row or the statement ends.
+ * - Nobody waits long for a claim, so no deadlock comes of it: who does not
+ *	 get one marks no row, for the other one is the first.
+ * - Versions that are held to a key claim as well.  The row that they write is
+ *	 marked, and that one too which lost its mark and gets other values.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "schemaver.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/skey.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "common/pg_prng.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
+#include "optimizer/prep.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+/* how often a claim is tried for, with a millisecond between */
+#define CLAIM_TRIES		20
+
+/* what is looked for in an index */
+typedef struct Search
+{
+	Relation	table;
+	Relation	index;
+	int			nkeys;
+	ScanKeyData keys[INDEX_MAX_KEYS];
+	uint32		hash;			/* of the values, 0 where they have none */
+	ItemPointerData self;		/* the row itself, or invalid */
+} Search;
+
+/* the values that the last row written has claimed of an index */
+typedef struct Claim
+{
+	Oid			index;
+	LOCKTAG		tag;
+} Claim;
+
+static List *claims = NIL;		/* of Claim, each index once */
+
+static planner_hook_type next_planner = NULL;
+static ExecutorFinish_hook_type next_finish = NULL;
+static ProcessUtility_hook_type next_utility = NULL;
+
+PG_FUNCTION_INFO_V1(schemaver_is_first);
+PG_FUNCTION_INFO_V1(schemaver_place_apart);
+
+/*
+ * Claims
+ */
+
+static void
+release(Claim *claim)
+{
+	/* pg_advisory_unlock_all() may have been quicker */
+	if (sv_lock_held(&claim->tag, ExclusiveLock))
+		(void) LockRelease(&claim->tag, ExclusiveLock, true);
+	pfree(claim);
+}
+
+static void
+release_all(void)
+{
+	List	   *held = claims;
+	ListCell   *lc;
+
+	claims = NIL;
+	foreach(lc, held)
+		release(lfirst(lc));
+	list_free(held);
+}
+
+/* the row before has been written */
+static void
+release_of(Oid index)
+{
+	ListCell   *lc;
+
+	foreach(lc, claims)
+	{
+		Claim	   *claim = lfirst(lc);
+
+		if (claim->index == index)
+		{
+			claims = foreach_delete_current(claims, lc);
+			release(claim);
+		}
+	}
+}
+
+static bool
+try_to_claim(const Search *search)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(TopMemoryContext);
+	Claim	   *claim = palloc(sizeof(Claim));
+	LOCKTAG    *tag = &claim->tag;
+	bool		taken;
+
+	claims = lappend(claims, claim);
+	MemoryContextSwitchTo(oldcontext);
+	claim->index = RelationGetRelid(search->index);
+	tag->locktag_field1 = MyDatabaseId;
+	tag->locktag_field2 = claim->index;
+	tag->locktag_field3 = search->hash;
+	tag->locktag_field4 = SV_LOCK_CLAIM;
+	tag->locktag_type = LOCKTAG_USERLOCK;
+	tag->locktag_lockmethodid = USER_LOCKMETHOD;
+	taken = LockAcquire(tag, ExclusiveLock, true, true) !=
+		LOCKACQUIRE_NOT_AVAIL;
+	if (!taken)
+	{
+		claims = list_delete_last(claims);
+		pfree(claim);
+	}
+	return taken;
+}
+
+/*
+ * Looking
+ */
+
+/* the key of a table with that mark, NULL if there is none */
+static Relation
+open_key(Relation table, AttrNumber mark)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (sv_contract_index_mark(index) == mark)
+			return index;
+		index_close(index, AccessShareLock);
+	}
+	return NULL;
+}
+
+/* add what a value hashes to, if equal ones do to the same by its type */
+static bool
+add_to_hash(Search *search, int column, Datum value)
+{
+	Relation	index = search->index;
+	Oid			type = index->rd_opcintype[column];
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR |
+											  TYPECACHE_HASH_PROC_FINFO);
+
+	if (!OidIsValid(entry->hash_proc) ||
+		get_opfamily_member(index->rd_opfamily[column], type, type,
+							BTEqualStrategyNumber) != entry->eq_opr)
+		return false;
+	search->hash = hash_combine(search->hash,
+								DatumGetUInt32(FunctionCall1Coll(&entry->hash_proc_finfo,
+																 index->rd_indcollation[column],
+																 value)));
+	return true;
+}
+
+static void
+add_equal(Search *search, int column, Datum value, bool isnull)
+{
+	Relation	index = search->index;
+	Oid			type = index->rd_opcintype[column];
+	Oid			operator = get_opfamily_member(index->rd_opfamily[column],
+											   type, type,
+											   BTEqualStrategyNumber);
+
+	ScanKeyEntryInitialize(&search->keys[search->nkeys++],
+						   isnull ? SK_ISNULL | SK_SEARCHNULL : 0, column + 1,
+						   isnull ? InvalidStrategy : BTEqualStrategyNumber,
+						   InvalidOid, index->rd_indcollation[column],
+						   isnull ? InvalidOid : get_opcode(operator), value);
+}
+
+/* rows that are equal, and marked; false if a null keeps them apart */
+static bool
+look_for_equals(Search *search, FunctionCallInfo fcinfo)
+{
+	Form_pg_index form = search->index->rd_index;
+	int			last = form->indnkeyatts - 1;
+	bool		hashes = true;
+
+	for (int i = 0; i < last; i++)
+	{
+		bool		isnull = PG_ARGISNULL(i);
+
+		if (isnull && !form->indnullsnotdistinct)
+			return false;
+		add_equal(search, i, PG_GETARG_DATUM(i), isnull);
+		hashes = hashes &&
+			(isnull || add_to_hash(search, i, PG_GETARG_DATUM(i)));
+	}
+	add_equal(search, last, search->index->rd_opcintype[last] == BOOLOID ?
+			  BoolGetDatum(true) : Int64GetDatum(0), false);
+	if (!hashes)
+		search->hash = 0;
+	return true;
+}
+
+/* rows that an exclusion constraint excludes, all of which are marked */
+static bool
+look_for_excluded(Search *search, FunctionCallInfo fcinfo)
+{
+	Relation	index = search->index;
+	Oid		   *operators;
+	Oid		   *procedures;
+	uint16	   *strategies;
+
+	RelationGetExclusionInfo(index, &operators, &procedures, &strategies);
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		if (PG_ARGISNULL(i))
+			return false;
+		ScanKeyEntryInitialize(&search->keys[search->nkeys++], 0, i + 1,
+							   strategies[i], InvalidOid,
+							   index->rd_indcollation[i], procedures[i],
+							   PG_GETARG_DATUM(i));
+	}
+	return true;
+}
+
+/* false if no other row can stand against it */
+static bool
+prepare_search(Search *search, FunctionCallInfo fcinfo)
+{
+	Form_pg_index form = search->index->rd_index;
+	int			nvalues = form->indnkeyatts - (form->indisunique ? 1 : 0);
+
+	if (PG_NARGS() != nvalues)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("schemaver.is_first() has %d values for the %d columns of key \"%s\"",
+						PG_NARGS(), nvalues,
+						RelationGetRelationName(search->index))));
+	return form->indisexclusion ? look_for_excluded(search, fcinfo) :
+		look_for_equals(search, fcinfo);
+}
+
+/* where the index cannot tell by itself: do the values conflict? */
+static bool
+is_conflict(const Search *search, TupleTableSlot *slot)
+{
+	EState	   *estate = CreateExecutorState();
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
+	bool		conflict = true;
+
+	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
+	FormIndexDatum(BuildIndexInfo(search->index), slot, estate, values,
+				   isnull);
+	for (int i = 0; conflict && i < search->nkeys; i++)
+	{
+		ScanKey		key = unconstify(ScanKeyData *, &search->keys[i]);
+
+		conflict = !isnull[i] &&
+			DatumGetBool(FunctionCall2Coll(&key->sk_func, key->sk_collation,
+										   values[i], key->sk_argument));
+	}
+	FreeExecutorState(estate);
+	return conflict;
+}
+
+/* wait for whoever has not ended yet what the scan has found */
+static void
+wait_for_other(Relation table, const SnapshotData *dirty, TransactionId other,
+			   ItemPointer tid)
+{
+	if (dirty->speculativeToken)
+		SpeculativeInsertionWait(dirty->xmin, dirty->speculativeToken);
+	else
+		XactLockTableWait(other, table, tid, XLTW_InsertIndex);
+}
+
+/*
+ * Is there a row like that, but the row itself?  Waits for the end of a
+ * transaction that is about to make or delete one, as an insertion into a
+ * unique index does.
+ */
+static bool
+is_there(Search *search)
+{
+	TupleTableSlot *slot = table_slot_create(search->table, NULL);
+	SnapshotData dirty;
+	IndexScanDesc scan;
+	bool		found = false;
+
+	InitDirtySnapshot(dirty);
+	scan = index_beginscan(search->table, search->index, &dirty,
+						   search->nkeys, 0);
+	index_rescan(scan, search->keys, search->nkeys, NULL, 0);
+	while (!found && index_getnext_slot(scan, ForwardScanDirection, slot))
+	{
+		TransactionId other = TransactionIdIsValid(dirty.xmin) ? dirty.xmin :
+			dirty.xmax;
+
+		if ((ItemPointerIsValid(&search->self) &&
+			 ItemPointerEquals(&search->self, &slot->tts_tid)) ||
+			(scan->xs_recheck && !is_conflict(search, slot)))
+			continue;
+		found = !TransactionIdIsValid(other);
+		if (!found)
+		{
+			ItemPointerData tid = slot->tts_tid;
+
+			ExecClearTuple(slot);
+			wait_for_other(search->table, &dirty, other, &tid);
+			index_rescan(scan, search->keys, search->nkeys, NULL, 0);
+		}
+	}
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	return found;
+}
+
+/*
+ * Is the row to be marked?  One of a version that is held to the key is in any
+ * case.  What an exclusion constraint compares has no hash, so all rows share
+ * a claim there: another one's says nothing of the values.
+ */
+static bool
+is_to_be_marked(Search *search, bool held)
+{
+	release_of(RelationGetRelid(search->index));
+	for (int tries = 1; !try_to_claim(search); tries++)
+	{
+		if (!held && is_there(search))
+			return false;
+		if (tries == CLAIM_TRIES)
+			return held || search->index->rd_index->indisexclusion;
+		sv_lock_pause(1);
+	}
+	if (held || !is_there(search))
+		return true;
+	release_of(RelationGetRelid(search->index));
+	return false;
+}
+
+/*
+ * schemaver.is_first(VARIADIC "any") returns boolean
+ *
+ * For the mark that schemaver.sync() computes: true if the row is the first
+ * one with these values of the key, or its writer is held to the key, else
+ * NULL.
+ */
+Datum
+schemaver_is_first(PG_FUNCTION_ARGS)
+{
+	const SvSyncComputing *computing = sv_sync_computing();
+	Search		search = {0};
+	bool		marked;
+
+	if (computing == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schemaver.is_first() must be called by the trigger schemaver.sync()")));
+	search.self = computing->row;
+	search.table = table_open(computing->relation, NoLock);
+	search.index = open_key(search.table, computing->column);
+	marked = search.index == NULL || !prepare_search(&search, fcinfo) ||
+		is_to_be_marked(&search, computing->held);
+	if (search.index)
+		index_close(search.index, AccessShareLock);
+	table_close(search.table, NoLock);
+	if (marked)
+		PG_RETURN_BOOL(true);
+	PG_RETURN_NULL();
+}
+
+/*
+ * schemaver.place_apart() returns bigint
+ *
+ * For a key that takes nulls for equal: in the place of a mark that is null, a
+ * number that no other row has, by all odds.
+ */
+Datum
+schemaver_place_apart(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	PG_RETURN_INT64((int64) (pg_prng_uint64(&pg_global_prng_state) >> 1 | 1));
+}
+
+/*
+ * Planning
+ */
+
+/* the columns that ON CONFLICT is over, and the expressions, as planned */
+static List *
+conflict_columns(const OnConflictExpr *conflict, List **expressions)
+{
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	*expressions = NIL;
+	foreach(lc, conflict->arbiterElems)
+	{
+		Node	   *node = ((InferenceElem *) lfirst(lc))->expr;
+
+		if (IsA(node, Var))
+			columns = list_append_unique_int(columns, ((Var *) node)->varattno);
+		else
+		{
+			node = eval_const_expressions(NULL, copyObject(node));
+			fix_opfuncids(node);
+			*expressions = lappend(*expressions, node);
+		}
+	}
+	list_sort(columns, list_int_cmp);
+	return columns;
+}
+
+/* the condition behind what ON CONFLICT is over, as planned */
+static List *
+conflict_condition(const OnConflictExpr *conflict)
+{
+	Node	   *node = eval_const_expressions(NULL,
+											  copyObject(conflict->arbiterWhere));
+
+	fix_opfuncids(node);
+	return make_ands_implicit(canonicalize_qual((Expr *) node, false));
+}
+
+/* is the index over these columns and expressions, of that relation's rows? */
+static bool
+is_over(Relation index, List *columns, List *expressions, int varno)
+{
+	List	   *own;
+
+	if (!index->rd_index->indisunique ||
+		!equal(columns, sv_contract_index_columns(index)))
+		return false;
+	own = RelationGetIndexExpressions(index);
+	ChangeVarNodes((Node *) own, 1, varno, 0);
+	return list_difference(own, expressions) == NIL &&
+		list_difference(expressions, own) == NIL;
+}
+
+/* has the index all rows that the condition is true of? */
+static bool
+has_all_of(Relation index, List *condition, int varno)
+{
+	List	   *own = RelationGetIndexPredicate(index);
+
+	ChangeVarNodes((Node *) own, 1, varno, 0);
+	return predicate_implied_by(own, condition, false);
+}
+
+/* is the mark of a key the session's own, so that it knows the key? */
+static bool
+knows_mark(Relation table, AttrNumber mark)
+{
+	Oid			relation = RelationGetRelid(table);
+
+	return !sv_sync_is_computed(relation, get_attname(relation, mark, false));
+}
+
+/*
+ * The mark of the loosened key that ON CONFLICT means, InvalidAttrNumber if
+ * there is none, or another key that it may mean.  Versions may have keys over
+ * the same columns, each of its own.
+ */
+static AttrNumber
+find_mark(Relation table, const OnConflictExpr *conflict, int varno)
+{
+	AttrNumber	found = InvalidAttrNumber;
+	List	   *expressions;
+	List	   *columns = conflict_columns(conflict, &expressions);
+	List	   *condition = conflict_condition(conflict);
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		AttrNumber	mark = sv_contract_index_mark(index);
+		bool		fits = is_over(index, columns, expressions, varno) &&
+		has_all_of(index, condition, varno);
+		bool		immediate = index->rd_index->indimmediate;
+
+		index_close(index, NoLock);
+		if (fits && mark == InvalidAttrNumber && immediate)
+			return InvalidAttrNumber;
+		if (fits && knows_mark(table, mark))
+			found = mark;
+	}
+	return found;
+}
+
+/* add the mark to what ON CONFLICT is over */
+static void
+add_mark(Query *query)
+{
+	OnConflictExpr *conflict = query->onConflict;
+	RangeTblEntry *target;
+	Relation	table;
+	AttrNumber	mark = InvalidAttrNumber;
+
+	if (query->commandType != CMD_INSERT || conflict == NULL ||
+		conflict->arbiterElems == NIL)
+		return;
+	target = rt_fetch(query->resultRelation, query->rtable);
+	table = table_open(target->relid, NoLock);
+	if (table->trigdesc && table->trigdesc->trig_insert_before_row)
+		mark = find_mark(table, conflict, query->resultRelation);
+
+	if (mark)
+	{
+		InferenceElem *element = makeNode(InferenceElem);
+
+		element->expr = (Node *)
+			makeVar(query->resultRelation, mark,
+					get_atttype(target->relid, mark), -1, InvalidOid, 0);
+		conflict->arbiterElems = lappend(conflict->arbiterElems, element);
+	}
+	table_close(table, NoLock);
+}
+
+static PlannedStmt *
+plan_query(Query *query, const char *text, int options, ParamListInfo params)
+{
+	ListCell   *lc;
+
+	add_mark(query);
+	foreach(lc, query->cteList)
+		add_mark(castNode(Query,
+						  ((CommonTableExpr *) lfirst(lc))->ctequery));
+	return next_planner ? next_planner(query, text, options, params) :
+		standard_planner(query, text, options, params);
+}
+
+/*
+ * The end of a statement
+ */
+
+/* what was claimed has been written */
+static void
+finish_query(QueryDesc *queryDesc)
+{
+	if (next_finish)
+		next_finish(queryDesc);
+	else
+		standard_ExecutorFinish(queryDesc);
+	release_all();
+}
+
+/* COPY writes without a query */
+static void
+run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+			ProcessUtilityContext context, ParamListInfo params,
+			QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	ProcessUtility_hook_type next = next_utility ? next_utility :
+	standard_ProcessUtility;
+	bool		copies = IsA(pstmt->utilityStmt, CopyStmt);
+
+	next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+	if (copies)
+		release_all();
+}
+
+static void
+end_transaction(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		event == XACT_EVENT_PREPARE)
+		release_all();
+}
+
+/*
+ * Have ON CONFLICT find loosened keys, and claims end with what they are for.
+ */
+void
+sv_first_init(void)
+{
+	next_planner = planner_hook;
+	planner_hook = plan_query;
+	next_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = finish_query;
+	next_utility = ProcessUtility_hook;
+	ProcessUtility_hook = run_utility;
+	RegisterXactCallback(end_transaction, NULL);
+}
