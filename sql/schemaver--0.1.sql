@@ -318,7 +318,7 @@ CREATE TABLE schemaver.db_job (
 	version_id	integer NOT NULL,
 	kind		text NOT NULL CHECK (kind IN
 				('backfill', 'notnull', 'index', 'attach', 'relax', 'replace',
-				 'loosen', 'validate', 'refresh')),
+				 'loosen', 'tighten', 'validate', 'refresh')),
 	state		text NOT NULL DEFAULT 'queued' CHECK (state IN
 				('queued', 'running', 'done', 'failed', 'cancelled')),
 	schema		text NOT NULL,

@@ -1259,7 +1259,7 @@ finish(Migration *migration)
 	report_deferred(migration);
 
 	/* versions that have given way may have been the last to need that */
-	if (sv_key_tighten_all(release, supported, false) != NIL)
+	if (sv_key_tighten_all(release, supported, false, NULL) != NIL)
 		sv_contract_look_again();
 	leave_jobs(migration, release);
 

@@ -43,8 +43,8 @@ static int	inline_pages = 1000;
 /* the order in which jobs are to be done */
 static const char *const kinds[] = {
 	SV_JOB_BACKFILL, SV_JOB_NOTNULL, SV_JOB_INDEX, SV_JOB_ATTACH,
-	SV_JOB_RELAX, SV_JOB_REPLACE, SV_JOB_LOOSEN, SV_JOB_VALIDATE,
-	SV_JOB_REFRESH
+	SV_JOB_RELAX, SV_JOB_REPLACE, SV_JOB_LOOSEN, SV_JOB_TIGHTEN,
+	SV_JOB_VALIDATE, SV_JOB_REFRESH
 };
 
 /* the migration that runs, NULL product if none */
@@ -285,8 +285,8 @@ sv_defer_is_left(Oid relation)
 bool
 sv_defer_is_done_now(Oid relation)
 {
-	return sv_defer_is_inline(relation) ||
-		(deferring.script && !sv_defer_is_left(relation));
+	return sv_defer_is_inline(relation) || deferring.at_once ||
+		!is_deferrable(relation);
 }
 
 /*
@@ -742,7 +742,8 @@ is_obsolete(const SvJob *job)
 		name = get_rel_name(index);
 		return name == NULL || sv_is_hidden(name);
 	}
-	if (strcmp(job->kind, SV_JOB_LOOSEN) == 0)
+	if (strcmp(job->kind, SV_JOB_LOOSEN) == 0 ||
+		strcmp(job->kind, SV_JOB_TIGHTEN) == 0)
 		return !OidIsValid(get_relname_relid(job->name,
 											 get_rel_namespace(job->relid)));
 	return strcmp(job->kind, SV_JOB_VALIDATE) != 0 &&

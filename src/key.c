@@ -68,6 +68,7 @@
 #include "optimizer/prep.h"
 #include "parser/parse_utilcmd.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -155,7 +156,7 @@ can_be_marked(Oid relation)
 
 /* is a hidden column computed from what other versions write? */
 static bool
-is_followed(Oid relation, const char *column)
+is_followed(Oid relation, const char *column, bool by_newest)
 {
 	ListCell   *lc;
 
@@ -165,52 +166,163 @@ is_followed(Oid relation, const char *column)
 
 		if (pair->new_column[0] == '\0' || pair->old_column[0] == '\0')
 			continue;
-		if ((strcmp(pair->old_column, column) == 0 && pair->down[0] != '\0') ||
-			(strcmp(pair->new_column, column) == 0 && pair->up[0] != '\0'))
+		if (((!by_newest || pair->newest_is_new) && pair->down[0] != '\0' &&
+			 strcmp(pair->old_column, column) == 0) ||
+			((!by_newest || !pair->newest_is_new) && pair->up[0] != '\0' &&
+			 strcmp(pair->new_column, column) == 0))
 			return true;
 	}
 	return false;
 }
 
-/* the columns that the expressions and the predicate of an index mention */
+/* what the generated columns among those of an index are computed by */
+static List *
+generation_expressions(Relation index)
+{
+	Form_pg_index form = index->rd_index;
+	Relation	table = relation_open(form->indrelid, NoLock);
+	List	   *expressions = NIL;
+
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber	number = form->indkey.values[i];
+
+		if (number > 0 &&
+			get_attgenerated(form->indrelid, number) != '\0')
+			expressions = lappend(expressions,
+								  build_column_default(table, number));
+	}
+	relation_close(table, NoLock);
+	return expressions;
+}
+
+/*
+ * The columns that an index mentions in expressions, in its predicate, and by
+ * the generated columns that it is over.
+ */
 static List *
 mentioned_columns(Relation index)
 {
-	List	   *trees = list_concat(list_copy(RelationGetIndexExpressions(index)),
-									RelationGetIndexPredicate(index));
+	List	   *trees = list_concat(generation_expressions(index),
+									RelationGetIndexExpressions(index));
 	List	   *columns = NIL;
 	ListCell   *lc;
 
+	trees = list_concat(trees, RelationGetIndexPredicate(index));
 	foreach(lc, pull_var_clause((Node *) trees, 0))
 		columns = list_append_unique_int(columns,
 										 ((Var *) lfirst(lc))->varattno);
 	return columns;
 }
 
-/* does what an index computes change along with what other versions write? */
-static bool
-follows_others(Relation index)
+/* the newest column that a column has become */
+static AttrNumber
+successor_of(Oid relation, AttrNumber number)
 {
-	Oid			relation = index->rd_index->indrelid;
 	ListCell   *lc;
 
-	foreach(lc, mentioned_columns(index))
+	foreach(lc, sv_sync_pairs(relation))
 	{
-		char	   *name = get_attname(relation, lfirst_int(lc), false);
+		SvSyncPair *pair = lfirst(lc);
 
-		if (sv_is_hidden(name) && is_followed(relation, name))
+		if (pair->new_column[0] != '\0' && pair->old_column[0] != '\0' &&
+			get_attnum(relation, pair->old_column) == number)
+			return successor_of(relation,
+								get_attnum(relation, pair->new_column));
+	}
+	return number;
+}
+
+static List *
+successors_of(Oid relation, List *columns)
+{
+	List	   *successors = NIL;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+		successors = list_append_unique_int(successors,
+											successor_of(relation,
+														 lfirst_int(lc)));
+	list_sort(successors, list_int_cmp);
+	return successors;
+}
+
+static bool
+knows_key(const SvRelease *release, Oid relation, Oid key)
+{
+	SvEntry    *entry = sv_catalog_entry_of(release, relation);
+	ListCell   *lc;
+
+	foreach(lc, entry ? entry->constraints : NIL)
+	{
+		if (((SvPart *) lfirst(lc))->object == key)
 			return true;
 	}
 	return false;
 }
 
+/* what a key is made of, by the newest columns that its own have become */
+static List *
+footprint(Relation index)
+{
+	Form_pg_index form = index->rd_index;
+	List	   *columns = mentioned_columns(index);
+	ListCell   *lc;
+
+	foreach(lc, sv_contract_index_columns(index))
+	{
+		if (get_attgenerated(form->indrelid, lfirst_int(lc)) == '\0')
+			columns = list_append_unique_int(columns, lfirst_int(lc));
+	}
+	return successors_of(form->indrelid, columns);
+}
+
+/* do two keys of a table say the same of what is computed from each other? */
+static bool
+are_counterparts(Relation key, Relation other)
+{
+	return other->rd_index->indisvalid &&
+		other->rd_index->indisunique == key->rd_index->indisunique &&
+		other->rd_index->indisexclusion == key->rd_index->indisexclusion &&
+		(RelationGetIndexPredicate(other) == NIL) ==
+		(RelationGetIndexPredicate(key) == NIL) &&
+		equal(footprint(other), footprint(key));
+}
+
 /*
- * Is a column of a key NULL in all that others write, who are not held by it
- * then?  That is a hidden one that nothing computes.  The caller may not be
- * able to do with one that is.
+ * Has a release a key that says the same?  Then it is held to nothing more by
+ * that of another version.
  */
 static bool
-is_null_to_others(Relation index, bool may_follow)
+has_counterpart(Relation key, const SvRelease *release)
+{
+	Relation	table = relation_open(key->rd_index->indrelid, NoLock);
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Oid			constraint = get_index_constraint(lfirst_oid(lc));
+		Relation	other;
+
+		if (lfirst_oid(lc) == RelationGetRelid(key) ||
+			!knows_key(release, RelationGetRelid(table),
+					   OidIsValid(constraint) ? constraint : lfirst_oid(lc)))
+			continue;
+		other = index_open(lfirst_oid(lc), AccessShareLock);
+		found |= are_counterparts(key, other);
+		index_close(other, NoLock);
+	}
+	relation_close(table, NoLock);
+	return found;
+}
+
+/*
+ * Is a column of a key NULL in all that others write, who are not held by it
+ * then?  That is a hidden one that nothing computes.
+ */
+static bool
+is_null_to_others(Relation index, bool to_newest)
 {
 	Form_pg_index form = index->rd_index;
 
@@ -222,21 +334,22 @@ is_null_to_others(Relation index, bool may_follow)
 
 		if (name && sv_is_hidden(name) &&
 			get_attgenerated(form->indrelid, number) == '\0' &&
-			!(may_follow && is_followed(form->indrelid, name)))
+			!is_followed(form->indrelid, name, to_newest))
 			return true;
 	}
 	return false;
 }
 
+/* "current" is as for sv_key_loosen() */
 static bool
-can_loosen(Relation index, Oid class_id, Oid object, bool may_follow)
+can_loosen(Relation index, Oid class_id, Oid object, const SvRelease *current)
 {
 	Form_pg_index form = index->rd_index;
 
 	if (!form->indisvalid || form->indisprimary || form->indisreplident ||
 		!can_be_marked(form->indrelid) ||
-		is_null_to_others(index, may_follow) ||
-		(!may_follow && follows_others(index)))
+		is_null_to_others(index, current == NULL) ||
+		(current && has_counterpart(index, current)))
 		return false;
 	if (!form->indisexclusion &&
 		(!form->indisunique || index->rd_rel->relam != BTREE_AM_OID ||
@@ -337,9 +450,10 @@ remove_mark(IndexStmt *statement, Oid relation, AttrNumber mark)
 
 /*
  * The statement that makes an index like that of a key, or of the partition
- * "table" in its tree, with a mark, of which no constraint is made, for the
- * caller to complete.  In the current memory context; locks the index in
- * AccessShareLock until the transaction ends, the caller its table.
+ * "table" in its tree, with a mark, or with NULL without the one that it has.
+ * No constraint is made of it; the caller completes it.  In the current memory
+ * context; locks the index in AccessShareLock until the transaction ends, the
+ * caller its table.
  */
 IndexStmt *
 sv_key_statement(Oid index_id, Oid table, const char *mark)
@@ -350,7 +464,10 @@ sv_key_statement(Oid index_id, Oid table, const char *mark)
 
 	statement->relation = makeRangeVar(get_namespace_name(get_rel_namespace(table)),
 									   get_rel_name(table), -1);
-	add_mark(statement, table, mark);
+	if (mark)
+		add_mark(statement, table, mark);
+	else
+		remove_mark(statement, table, sv_contract_index_mark(index));
 	statement->isconstraint = false;
 	statement->deferrable = statement->initdeferred = false;
 	statement->excludeOpNames = NIL;
@@ -427,7 +544,8 @@ make_key(Oid relation, IndexStmt *statement, List *names, Oid class_id,
 }
 
 /*
- * Was an index built for that key?  Another one may have got its name since.
+ * Was an index built for that key, to loosen or to tighten it?  Another one may
+ * have got its name since.
  */
 bool
 sv_key_fits(Oid class_id, Oid object, Oid index_id)
@@ -436,11 +554,12 @@ sv_key_fits(Oid class_id, Oid object, Oid index_id)
 									AccessShareLock);
 	Relation	index = relation_open(index_id, AccessShareLock);
 	int			nkeys = key->rd_index->indnkeyatts;
-	int			nmarks = key->rd_index->indisexclusion ? 0 : 1;
+	int			nmarks = key->rd_index->indisexclusion ? 0 :
+	sv_contract_index_mark(key) == InvalidAttrNumber ? 1 : -1;
 	bool		fits = index->rd_index->indnkeyatts == nkeys + nmarks &&
 		index->rd_index->indrelid == key->rd_index->indrelid;
 
-	for (int i = 0; fits && i < nkeys; i++)
+	for (int i = 0; fits && i < Min(nkeys, nkeys + nmarks); i++)
 		fits = index->rd_index->indkey.values[i] ==
 			key->rd_index->indkey.values[i];
 	relation_close(index, NoLock);
@@ -527,6 +646,38 @@ make_constraint(Oid index, const Constraint *key, const IndexInfo *model)
 	CommandCounterIncrement();
 }
 
+/* nothing computes the mark any more, and it goes; the key has gone before */
+static void
+drop_mark(Oid relation, AttrNumber number)
+{
+	char	   *mark = get_attname(relation, number, false);
+	List	   *left = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->old_column, mark) != 0 &&
+			strcmp(pair->new_column, mark) != 0)
+			left = lappend(left, pair);
+	}
+	sv_sync_set(relation, left);
+	sv_retain_run(psprintf("ALTER TABLE %s DROP COLUMN %s",
+						   sv_catalog_relation_name(relation),
+						   quote_identifier(mark)));
+}
+
+static AttrNumber
+mark_of(Oid index_id)
+{
+	Relation	index = index_open(index_id, AccessShareLock);
+	AttrNumber	mark = sv_contract_index_mark(index);
+
+	index_close(index, NoLock);
+	return mark;
+}
+
 static IndexInfo *
 describe_index(Oid index_id)
 {
@@ -538,8 +689,8 @@ describe_index(Oid index_id)
 }
 
 /*
- * Let an index that was built for it take the place of a key.  Returns the
- * new one.  The caller has locked the table, and its partitions, in
+ * Let an index that was built for it take the place of a key, whose mark goes
+ * if it has one.  Returns the new one.  The caller has locked the table, and its partitions, in
  * AccessExclusiveLock, and contracts are collecting.
  */
 Oid
@@ -551,6 +702,7 @@ sv_key_exchange(Oid class_id, Oid object, Oid index)
 	IndexInfo  *model = describe_index(former);
 	Constraint *key = is_constraint ? read_constraint(object) : NULL;
 	Oid			relation = IndexGetRelation(index, false);
+	AttrNumber	mark = mark_of(former);
 	Oid			made;
 	SvIdentity	identity;
 
@@ -562,6 +714,8 @@ sv_key_exchange(Oid class_id, Oid object, Oid index)
 	if (is_constraint)
 		make_constraint(index, key, model);
 	name_tree(index, names);
+	if (mark)
+		drop_mark(relation, mark);
 	sv_catalog_become_caller(&identity);
 	made = is_constraint ? get_index_constraint(index) : index;
 	sv_contract_move_constraint(object, made);
@@ -725,20 +879,6 @@ exempt_newest(Relation index)
 	}
 }
 
-static bool
-knows_key(const SvRelease *release, Oid relation, Oid key)
-{
-	SvEntry    *entry = sv_catalog_entry_of(release, relation);
-	ListCell   *lc;
-
-	foreach(lc, entry ? entry->constraints : NIL)
-	{
-		if (((SvPart *) lfirst(lc))->object == key)
-			return true;
-	}
-	return false;
-}
-
 /*
  * On the way back to an older release: the newest below the oldest of those
  * from there on that know a key, so that it holds for those after it.
@@ -798,8 +938,8 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 	if (sv_contract_index_mark(index) && current == NULL && !is_newer)
 		exempt_newest(index);
 	if (sv_contract_index_mark(index) ||
-		!can_loosen(index, class_id, *object, current == NULL && !is_newer) ||
-		(!at_once && (is_newer || !sv_defer_is_left(relation) ||
+		!can_loosen(index, class_id, *object, current) ||
+		(!at_once && ((is_newer && current == NULL) ||
 					  has_job(relation, name))))
 	{
 		relation_close(index, NoLock);
@@ -845,38 +985,6 @@ sv_key_columns(Oid index_id)
 	return columns;
 }
 
-/* the newest column that a column has become */
-static AttrNumber
-successor_of(Oid relation, AttrNumber number)
-{
-	ListCell   *lc;
-
-	foreach(lc, sv_sync_pairs(relation))
-	{
-		SvSyncPair *pair = lfirst(lc);
-
-		if (pair->new_column[0] != '\0' && pair->old_column[0] != '\0' &&
-			get_attnum(relation, pair->old_column) == number)
-			return successor_of(relation,
-								get_attnum(relation, pair->new_column));
-	}
-	return number;
-}
-
-static List *
-successors_of(Oid relation, List *columns)
-{
-	List	   *successors = NIL;
-	ListCell   *lc;
-
-	foreach(lc, columns)
-		successors = list_append_unique_int(successors,
-											successor_of(relation,
-														 lfirst_int(lc)));
-	list_sort(successors, list_int_cmp);
-	return successors;
-}
-
 /* is a key over what these columns were? */
 static bool
 is_twin(Relation index, List *columns)
@@ -920,28 +1028,6 @@ sv_key_twins(Oid relation, List *columns)
 	}
 	relation_close(table, NoLock);
 	return holds ? NIL : twins;
-}
-
-/* nothing computes the mark any more, and it goes; the key has gone before */
-static void
-drop_mark(Oid relation, AttrNumber number)
-{
-	char	   *mark = get_attname(relation, number, false);
-	List	   *left = NIL;
-	ListCell   *lc;
-
-	foreach(lc, sv_sync_pairs(relation))
-	{
-		SvSyncPair *pair = lfirst(lc);
-
-		if (strcmp(pair->old_column, mark) != 0 &&
-			strcmp(pair->new_column, mark) != 0)
-			left = lappend(left, pair);
-	}
-	sv_sync_set(relation, left);
-	sv_retain_run(psprintf("ALTER TABLE %s DROP COLUMN %s",
-						   sv_catalog_relation_name(relation),
-						   quote_identifier(mark)));
 }
 
 /*
@@ -1141,13 +1227,29 @@ sv_key_violated(const SvRelease *release)
 }
 
 /*
+ * Leave it to a job to make a loosened key hold for all again.  Rows may stand
+ * against it, and then the job fails, so nobody waits for it.
+ */
+void
+sv_key_leave(Oid class_id, Oid object)
+{
+	Oid			index = sv_key_index(class_id, object);
+	Oid			relation = IndexGetRelation(index, false);
+
+	sv_defer_add_late(SV_JOB_TIGHTEN, relation, get_rel_name(index),
+					  get_attname(relation, mark_of(index), false));
+}
+
+/*
  * Make all keys hold for all again that the current version knows, whose rows
- * allow it, and that none of the supported releases needs loosened; those of
- * large tables if any size will do.  Returns the OIDs of the indexes that
- * were made for them.  Locks their tables in AccessExclusiveLock.
+ * allow it, and that none of the supported releases needs loosened.  Returns
+ * the OIDs of the indexes that were made for them.  Those of large tables are
+ * made if any size will do; else *left, if it is not NULL, gets them, SvPart,
+ * as far as jobs can do it.  Locks tables in AccessExclusiveLock.
  */
 List *
-sv_key_tighten_all(const SvRelease *current, List *supported, bool any_size)
+sv_key_tighten_all(const SvRelease *current, List *supported, bool any_size,
+				   List **left)
 {
 	List	   *tightened = NIL;
 	ListCell   *lt;
@@ -1155,8 +1257,8 @@ sv_key_tighten_all(const SvRelease *current, List *supported, bool any_size)
 
 	foreach(lt, sv_contract_marked_tables())
 	{
-		SvEntry    *entry = any_size || sv_defer_is_inline(lfirst_oid(lt)) ?
-		sv_catalog_entry_of(current, lfirst_oid(lt)) : NULL;
+		bool		now = any_size || sv_defer_is_inline(lfirst_oid(lt));
+		SvEntry    *entry = sv_catalog_entry_of(current, lfirst_oid(lt));
 
 		foreach(lc, entry ? entry->constraints : NIL)
 		{
@@ -1167,8 +1269,15 @@ sv_key_tighten_all(const SvRelease *current, List *supported, bool any_size)
 			bool		is_newer;
 
 			if (!sv_contract_is_key(key) ||
+				!sv_key_is_loose(class_id, key->object) ||
 				sv_key_exempts(class_id, key->object, supported, &is_newer))
 				continue;
+			if (!now)
+			{
+				if (left && key->flavour != CONSTRAINT_EXCLUSION)
+					*left = lappend(*left, key);
+				continue;
+			}
 			object = sv_key_tighten(class_id, key->object, false);
 			if (object == key->object)
 				continue;

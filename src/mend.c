@@ -68,7 +68,7 @@ mend_keys(const SvProduct *product)
 	sv_contract_collect_begin();
 	current = sv_catalog_release(product, product->current);
 	indexes = sv_key_tighten_all(current, sv_catalog_releases(product, true),
-								 true);
+								 true, NULL);
 	mended = list_length(indexes);
 	if (indexes != NIL)
 		mended += sv_shift_restore_references(product, current, indexes);

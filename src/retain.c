@@ -1891,7 +1891,8 @@ is_left_to_job(Oid index)
 			 strcmp(job->name, name) == 0) ||
 			(strcmp(job->kind, SV_JOB_ATTACH) == 0 && job->condition &&
 			 strcmp(job->condition, name) == 0) ||
-			(strcmp(job->kind, SV_JOB_LOOSEN) == 0 &&
+			((strcmp(job->kind, SV_JOB_LOOSEN) == 0 ||
+			  strcmp(job->kind, SV_JOB_TIGHTEN) == 0) &&
 			 strcmp(psprintf(SV_JOB_NAME "_%d", job->id), name) == 0))
 			return true;
 	}

@@ -331,6 +331,7 @@ typedef struct SvHistory
 #define SV_JOB_ATTACH		"attach"
 #define SV_JOB_RELAX		"relax"
 #define SV_JOB_LOOSEN		"loosen"
+#define SV_JOB_TIGHTEN		"tighten"
 #define SV_JOB_REPLACE		"replace"
 #define SV_JOB_VALIDATE		"validate"
 #define SV_JOB_REFRESH		"refresh"	/* a materialized view */
@@ -1113,12 +1114,13 @@ extern char *sv_key_violated(const SvRelease *release);
 extern bool sv_key_has_duplicates(Oid class_id, Oid object);
 extern IndexStmt *sv_key_statement(Oid index, Oid table, const char *mark);
 extern bool sv_key_fits(Oid class_id, Oid object, Oid index_id);
+extern void sv_key_leave(Oid class_id, Oid object);
 extern Oid	sv_key_exchange(Oid class_id, Oid object, Oid index);
 extern Oid	sv_key_tighten(Oid class_id, Oid object, bool force);
 extern bool sv_key_exempts(Oid class_id, Oid object, List *releases,
 						   bool *is_newer);
 extern List *sv_key_tighten_all(const SvRelease *current, List *supported,
-								bool any_size);
+								bool any_size, List **left);
 extern void sv_key_drop(Oid class_id, Oid object);
 
 /*-------------------------------------------------------------------------

@@ -1095,10 +1095,43 @@ return_parts(const Pair *pair)
 	}
 }
 
+/* is it waited for by a foreign key of the release that is not there? */
+static bool
+is_awaited(const Shift *shift, const SvPart *key)
+{
+	Oid			index = sv_key_index(sv_contract_key_class(key), key->object);
+
+	for (int i = 0; i < shift->to->nentries; i++)
+	{
+		SvEntry    *entry = sv_catalog_entry(shift->to->entries[i]);
+		ListCell   *lc;
+
+		foreach(lc, sv_contract_is_table(entry->kind) ? entry->constraints : NIL)
+		{
+			if (sv_lost_awaits(shift->product, entry, lfirst(lc), index))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A key of a large table is to hold for all again.  It stays loosened until
+ * reconcile() where more than itself is to be restored then, and where the
+ * server can only do it under the table's lock.
+ */
+static void
+leave_key(const Shift *shift, const SvPart *key)
+{
+	if (key->flavour != CONSTRAINT_EXCLUSION && !is_awaited(shift, key))
+		sv_key_leave(sv_contract_key_class(key), key->object);
+}
+
 /*
  * A unique key that only newer versions know is back under its name, and holds
  * for older ones as when the script added it.  Where rows have been written
- * that it does not allow, that is an error, as it was in the script.
+ * that it does not allow, that is an error, as it was in the script, or the job
+ * fails that is to build it.
  */
 static bool
 tighten_keys(const Shift *shift, const Pair *pair)
@@ -1116,9 +1149,13 @@ tighten_keys(const Shift *shift, const Pair *pair)
 		if (!sv_contract_is_key(key) ||
 			part_on(pair->now->constraints, object) == NULL ||
 			!sv_key_exempts(sv_contract_key_class(key), object, from, &is_newer) ||
-			!is_newer || sv_require_is_nullable() ||
-			!sv_defer_is_inline(pair->now->physical))
+			!is_newer || sv_require_is_nullable())
 			continue;
+		if (!sv_defer_is_inline(pair->now->physical))
+		{
+			leave_key(shift, key);
+			continue;
+		}
 		key->object = sv_key_tighten(sv_contract_key_class(key), object, true);
 		any |= key->object != object;
 	}
@@ -2576,6 +2613,7 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 	Shift		shift = {product, NULL, current, NIL, NIL, NIL,
 	sv_swap_pending(product, current), gaps};
 	List	   *others = others_than(current, staying);
+	List	   *left = NIL;
 	ListCell   *lc;
 
 	shift.coming = entries_of_current(current, retired);
@@ -2583,7 +2621,9 @@ sv_shift_restore(const SvProduct *product, const SvRelease *current,
 	restore_columns(&shift, others);
 
 	/* before the foreign keys that refer to them */
-	(void) sv_key_tighten_all(current, others, false);
+	(void) sv_key_tighten_all(current, others, false, &left);
+	foreach(lc, left)
+		leave_key(&shift, lfirst(lc));
 	foreach(lc, make_pairs(&shift, shift.coming))
 	{
 		Pair	   *pair = lfirst(lc);

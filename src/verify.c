@@ -386,7 +386,8 @@ check_relaxed(Verification *verification, const SvEntry *entry)
 						psprintf("The primary key %s is only a unique constraint, whose columns may be null.",
 								 quote_identifier(then->name)),
 						"Make its columns NOT NULL.");
-		if (constraint && is_loosened(verification, constraint))
+		if (constraint && is_loosened(verification, constraint) &&
+			!is_pending(SV_JOB_TIGHTEN, now->physical, then->name))
 			add_relaxed(verification, entry,
 						psprintf(then->flavour == CONSTRAINT_EXCLUSION ?
 								 "The exclusion constraint %s holds for some versions alone: others may have written what it excludes." :
@@ -633,7 +634,7 @@ check_indexes(Verification *verification)
 							 "WHERE NOT x.indisvalid"
 							 "  AND m.nspname = ANY ($2)"
 							 "  AND NOT EXISTS (SELECT FROM schemaver.jobs AS j"
-							 "    WHERE j.kind IN ('index', 'loosen')"
+							 "    WHERE j.kind IN ('index', 'loosen', 'tighten')"
 							 "      AND j.state IN ('queued', 'running')"
 							 "      AND j.relation = format('%I.%I', m.nspname,"
 							 "        (SELECT relname FROM pg_class WHERE oid ="

@@ -1548,12 +1548,18 @@ do_index(Work *work)
 }
 
 /*
- * Keys that do not hold for all
+ * Keys that do not hold for all, or are to do so again
  */
+
+static bool
+tightens(const Work *work)
+{
+	return strcmp(work->job->kind, SV_JOB_TIGHTEN) == 0;
+}
 
 /* the index that will take the key's place */
 static char *
-loosened_name(const Work *work)
+successor_name(const Work *work)
 {
 	return psprintf(SV_JOB_NAME "_%d", work->job->id);
 }
@@ -1563,7 +1569,7 @@ static bool
 find_key(const Work *work, ObjectAddress *key)
 {
 	return find_predecessor(work, key) &&
-		!sv_key_is_loose(key->classId, key->objectId);
+		sv_key_is_loose(key->classId, key->objectId) == tightens(work);
 }
 
 static void
@@ -1578,7 +1584,7 @@ step_look_for_key(Work *work)
 
 /* as step_create_index(), of a statement like the key's own */
 static void
-step_create_loosened(Work *work)
+step_create_successor(Work *work)
 {
 	MemoryContext oldcontext;
 	IndexStmt  *statement;
@@ -1593,7 +1599,8 @@ step_create_loosened(Work *work)
 		return;
 	oldcontext = MemoryContextSwitchTo(work->context);
 	statement = sv_key_statement(sv_key_index(key.classId, key.objectId),
-								 work->build->table, work->job->text);
+								 work->build->table,
+								 tightens(work) ? NULL : work->job->text);
 	statement->idxname = work->build->name;
 	statement->relation->inh = !work->build->partitioned;
 	statement->concurrent = !work->build->partitioned;
@@ -1613,6 +1620,24 @@ lock_views(const Work *work, List *releases, const SvProduct *product)
 		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 }
 
+/* the current version may have it as its primary key */
+static void
+promote_key(const Work *work, const SvProduct *product, Oid object)
+{
+	SvRelease  *current = sv_catalog_release(product, product->current);
+	SvEntry    *entry = current ?
+	sv_catalog_entry_of(current, work->job->relid) : NULL;
+	ListCell   *lc;
+
+	foreach(lc, entry ? entry->constraints : NIL)
+	{
+		SvPart	   *part = lfirst(lc);
+
+		if (part->object == object && part->flavour == CONSTRAINT_PRIMARY)
+			sv_retain_return_unique(work->job->relid, part);
+	}
+}
+
 /* views of older versions name the key by its index */
 static void
 step_exchange_key(Work *work)
@@ -1621,6 +1646,7 @@ step_exchange_key(Work *work)
 	List	   *releases;
 	ObjectAddress key;
 	Oid			index;
+	Oid			made;
 
 	if (!read_row(work))
 		return;
@@ -1631,23 +1657,25 @@ step_exchange_key(Work *work)
 	releases = sv_catalog_releases(product, true);
 	lock_views(work, releases, product);
 	begin_change(work);
-	index = get_relname_relid(loosened_name(work),
+	index = get_relname_relid(successor_name(work),
 							  get_rel_namespace(work->job->relid));
 	if (OidIsValid(index) && find_key(work, &key) &&
 		sv_key_fits(key.classId, key.objectId, index))
 	{
-		(void) sv_key_exchange(key.classId, key.objectId, index);
+		made = sv_key_exchange(key.classId, key.objectId, index);
+		if (tightens(work))
+			promote_key(work, product, made);
 		(void) sv_compat_reconcile(product, releases);
 	}
 	end_change();
 }
 
 /*
- * Build the index with the mark beside the one that holds for all, which gives
- * way to it.
+ * Build the index with the mark beside the one that holds for all, or the other
+ * way round, which gives way to it.
  */
 static void
-do_loosen(Work *work)
+do_exchange(Work *work)
 {
 	Build		build;
 
@@ -1655,10 +1683,10 @@ do_loosen(Work *work)
 	if (work->stopped || work->found == FOUND_DONE)
 		return;
 	build.table = work->job->relid;
-	build.name = loosened_name(work);
+	build.name = successor_name(work);
 	build.partitioned = work->relkind == RELKIND_PARTITIONED_TABLE;
 	build.whole = NULL;
-	build.create = step_create_loosened;
+	build.create = step_create_successor;
 	build_tree(work, &build);
 	run_step(work, step_exchange_key);
 }
@@ -2311,7 +2339,8 @@ static const struct
 	{SV_JOB_ATTACH, do_attach},
 	{SV_JOB_RELAX, do_relax},
 	{SV_JOB_REPLACE, do_replace},
-	{SV_JOB_LOOSEN, do_loosen},
+	{SV_JOB_LOOSEN, do_exchange},
+	{SV_JOB_TIGHTEN, do_exchange},
 	{SV_JOB_VALIDATE, do_validate},
 	{SV_JOB_REFRESH, do_refresh}
 };

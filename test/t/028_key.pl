@@ -171,6 +171,16 @@ sub writes
 	return $out . $err;
 }
 
+# what is said of jobs that fail
+sub run_jobs
+{
+	my ($database) = @_;
+	my ($status, $out, $err) =
+	  $node->psql($database, "SET client_min_messages = error; CALL schemaver.run_jobs()");
+
+	return $err;
+}
+
 my $upsert = 'INSERT INTO reply (recipient, comment) VALUES (7, 7)
 	ON CONFLICT (recipient, comment) DO UPDATE SET n = 42
 	RETURNING recipient, n';
@@ -208,21 +218,59 @@ is(writes('back', '2.0.0', $insert), '7', 'forward: a duplicate');
 is(writes('back', '1.0.0', $upsert), '7|42', 'forward: ON CONFLICT');
 check('back', 'forward');
 
-# What large tables hold can be made unique again when somebody asks for it
+# What nobody needs loosened any more a job makes unique again; duplicates that
+# are there it tells of
 $node->safe_psql('back', q{SELECT schemaver.rollback('1.0.0')});
 like($node->safe_psql('back', 'SELECT schemaver.verify()'),
 	qr/reply_key holds for some versions alone/, 'back again: it is told');
 is(writes('back', '1.0.0', $upsert), '7|42', 'back again: ON CONFLICT');
-$node->safe_psql('back', 'DELETE FROM reply WHERE recipient = 7 AND comment = 7;
-	SELECT schemaver.retire(\'2.0.0\')');
+$node->safe_psql('back', q{SELECT schemaver.retire('2.0.0')});
+like(run_jobs('back'), qr/Key \(recipient, comment\)=\(7, 7\) is duplicated/,
+	'retired: a job tells of the duplicates');
 like($node->safe_psql('back', 'SELECT schemaver.verify()'),
-	qr/reply_key holds for some versions alone/, 'retired: it is still told');
-$node->safe_psql('back', 'SELECT schemaver.reconcile()');
+	qr/"job failed".*tighten reply_key/, 'retired: it is still told');
+$node->safe_psql('back', q{
+	DELETE FROM reply WHERE recipient = 7 AND comment = 7;
+	SELECT schemaver.retry(job) FROM schemaver.jobs WHERE state = 'failed'});
+is(run_jobs('back'), '', 'retired: without them it is done');
 is($node->safe_psql('back', 'SELECT schemaver.verify(deep => true)'),
-	'', 'back again: nothing is found');
+	'', 'retired: nothing is found');
 is($node->safe_psql('back', q{SELECT count(*) FROM pg_attribute
 	WHERE attrelid = 'reply'::regclass AND attname ~ 'schemaver'}), 0,
-	'back again: nothing is left');
+	'retired: nothing is left');
+
+# A key that only a newer version has does not hold those who went back
+fresh('added');
+$node->safe_psql('added', q{
+	SELECT schemaver.apply('ALTER TABLE reply ADD CONSTRAINT reply_id UNIQUE (recipient, id);
+		ALTER TABLE reply ADD code int UNIQUE; CREATE UNIQUE INDEX reply_n ON reply (n) WHERE n <> 0',
+		'2.0.0')});
+run_jobs('added');
+ready('added');
+my $same = q{INSERT INTO reply (recipient, comment, n) VALUES (1, -1, 5)};
+is(writes('added', '2.0.0', "$same RETURNING 'written'"),
+	'written', 'added: the newest version writes a value');
+is(writes('added', '1.0.0', q{INSERT INTO reply (recipient, comment) VALUES (1, -2)
+	RETURNING 'written'}), 'written', 'added: the older one another');
+like(writes('added', '1.0.0', $same =~ s/-1/-3/r), qr/duplicate key/,
+	'added: both are held to the key');
+$node->safe_psql('added', q{SELECT schemaver.rollback('1.0.0')});
+is(run_jobs('added'), '', 'added, back: jobs');
+is(writes('added', '1.0.0', ($same =~ s/-1/-4/r) . q{ RETURNING 'written'}),
+	'written', 'added, back: the older version is not held to it');
+like(writes('added', '2.0.0', $same =~ s/-1/-5/r), qr/duplicate key/,
+	'added, back: the newer one is');
+$node->safe_psql('added', q{SELECT schemaver.apply(script, version)
+	FROM schemaver.history WHERE version::text = '2.0.0' AND action = 'apply'});
+like(run_jobs('added'), qr/is duplicated/, 'added, forward: a job tells of it');
+$node->safe_psql('added', q{
+	DELETE FROM reply WHERE comment = -4;
+	SELECT schemaver.retry(job) FROM schemaver.jobs WHERE state = 'failed'});
+is(run_jobs('added'), '', 'added, forward: jobs');
+like(writes('added', '1.0.0', $same =~ s/-1/-6/r), qr/duplicate key/,
+	'added, forward: both are held to it');
+is($node->safe_psql('added', 'SELECT schemaver.verify(deep => true)'),
+	'', 'added, forward: nothing is found');
 
 # Clients of both versions that write the same values at the same moment: the
 # newest ones are not told of what they are not held to, and of the rows with
