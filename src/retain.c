@@ -582,7 +582,9 @@ is_never_null(Node *expression)
 }
 
 /*
- * Does the default of a column give every row that leaves it out a value?
+ * Does the default of a column give every row that leaves it out a value?  What
+ * a column is generated from may be null one day, or take its expression to
+ * fail.
  */
 bool
 sv_retain_is_filled(Oid relation, AttrNumber number)
@@ -592,7 +594,7 @@ sv_retain_is_filled(Oid relation, AttrNumber number)
 		TupleDescAttr(RelationGetDescr(table), number - 1);
 	Node	   *expression = build_column_default(table, number);
 	bool		filled = attribute->attidentity != '\0' ||
-		attribute->attgenerated != '\0' || is_never_null(expression);
+		(attribute->attgenerated == '\0' && is_never_null(expression));
 
 	relation_close(table, AccessShareLock);
 	return filled;
@@ -790,7 +792,21 @@ sv_retain_hide_column(Oid relation, AttrNumber number)
 	sv_catalog_become_caller(&identity);
 	CommandCounterIncrement();
 	sv_hold_rename(relation, column, rename->newname);
+	sv_tolerate_column(relation, rename->newname);
 	sv_contract_touch(RelationRelationId, relation);
+}
+
+/* by what a column is generated, with tolerate() if that is there */
+static char *
+generation_text(Relation relation, AttrNumber number)
+{
+	int			nestlevel = sv_contract_enter();
+	char	   *text =
+	sv_contract_expression_text(build_column_default(relation, number),
+								RelationGetRelid(relation));
+
+	sv_contract_leave(nestlevel);
+	return text;
 }
 
 /* the text of ADD COLUMN for a column like that of another table */
@@ -805,9 +821,11 @@ add_column_text(Relation from, Form_pg_attribute attribute)
 					 sv_contract_type_text(attribute->atttypid,
 										   attribute->atttypmod,
 										   attribute->attcollation));
-	if (attribute->atthasdef)
-		appendStringInfo(&text, attribute->attgenerated ?
-						 " GENERATED ALWAYS AS (%s) STORED" : " DEFAULT %s",
+	if (attribute->attgenerated)
+		appendStringInfo(&text, " GENERATED ALWAYS AS (%s) STORED",
+						 generation_text(from, attribute->attnum));
+	else if (attribute->atthasdef)
+		appendStringInfo(&text, " DEFAULT %s",
 						 sv_contract_default_text(GetAttrDefaultOid(RelationGetRelid(from),
 																	attribute->attnum)));
 	return text.data;
@@ -825,6 +843,7 @@ sv_retain_prepare_heir(Oid parent, Oid child)
 	TupleDesc	desc = RelationGetDescr(relation);
 	StringInfoData text;
 	List	   *added = NIL;
+	ListCell   *lc;
 
 	initStringInfo(&text);
 	appendStringInfo(&text, "ALTER TABLE %s",
@@ -853,6 +872,8 @@ sv_retain_prepare_heir(Oid parent, Oid child)
 	if (added)
 		sv_retain_run(text.data);
 	CommandCounterIncrement();
+	foreach(lc, added)
+		sv_tolerate_like(parent, child, lfirst(lc));
 	return added;
 }
 
@@ -2500,6 +2521,7 @@ sv_retain_return_column(Oid relation, AttrNumber number, const char *name)
 	(void) renameatt(rename);
 	CommandCounterIncrement();
 	sv_hold_rename(relation, rename->subname, name);
+	sv_tolerate_no_more(relation, name);
 	harden(RelationRelationId, relation);
 	sv_contract_touch(RelationRelationId, relation);
 }

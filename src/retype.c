@@ -549,6 +549,8 @@ note_default(Retype *retype, Oid attrdef)
 	if (column.objectSubId == retype->old_number)
 		return;
 	name = get_attname(column.objectId, column.objectSubId, false);
+	if (sv_is_hidden(name))
+		return;
 	if (!retype->is_split)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -1377,6 +1379,7 @@ split_generated(Retype *retype)
 
 	find_dependents(retype);
 	put_away(retype);
+	sv_retain_relax_column(retype->relation, retype->old_number, false);
 	add_column(retype);
 	copy_properties(retype, get_attnum(retype->relation, retype->name));
 	sv_fill_column(retype->relation, retype->name, retype->generation, false);

@@ -612,6 +612,8 @@ extern AttrNumber sv_contract_checked_column(Relation relation,
 											 const char *check);
 extern char *sv_contract_expression_text(Node *expression, Oid relation);
 extern bool sv_contract_is_not_valid(const char *text);
+extern Node *sv_contract_assign(Node *expression, bool as_call);
+extern Node *sv_contract_generation(Node *expression);
 extern char *sv_contract_default_text(Oid attrdef);
 extern void sv_contract_remember_default(Oid attrdef);
 extern char *sv_contract_type_text(Oid type, int32 typmod, Oid collation);
@@ -787,6 +789,14 @@ extern char *sv_hold_row(Relation relation, const Datum *values,
 						 const bool *isnull, const SvEntry *entry);
 extern void sv_hold_note_taken_out(Oid root, const char *what);
 extern bool sv_hold_was_taken_out(Oid root, const char *what);
+
+/*-------------------------------------------------------------------------
+ * tolerate.c: hidden generated columns fail for those only who know them
+ *-------------------------------------------------------------------------
+ */
+extern void sv_tolerate_column(Oid relation, const char *column);
+extern void sv_tolerate_like(Oid parent, Oid child, const char *column);
+extern void sv_tolerate_no_more(Oid relation, const char *column);
 
 /*-------------------------------------------------------------------------
  * retain.c: what a script drops and a version still needs

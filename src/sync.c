@@ -751,6 +751,18 @@ find_column(Relation relation, const char *name)
 	return number;
 }
 
+/* tableoid, which a hidden generated column mentions, is known here */
+static Node *
+with_tableoid(Node *node, Relation relation)
+{
+	if (node && IsA(node, Var) &&
+		((Var *) node)->varattno == TableOidAttributeNumber)
+		return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+								  ObjectIdGetDatum(RelationGetRelid(relation)),
+								  false, true);
+	return expression_tree_mutator(node, with_tableoid, relation);
+}
+
 /* put the generation expressions in the place of generated columns */
 static Node *
 expand_generated(Relation relation, Node *node)
@@ -768,7 +780,8 @@ expand_generated(Relation relation, Node *node)
 
 		if (TupleDescAttr(desc, number - 1)->attgenerated == '\0')
 			continue;
-		value = build_column_default(relation, number);
+		value = with_tableoid(build_column_default(relation, number),
+							  relation);
 		targets = lappend(targets, makeTargetEntry((Expr *) value, number,
 												   NULL, false));
 	}
