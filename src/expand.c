@@ -2719,14 +2719,21 @@ name_heir(Node *statement)
 		sv_tree_name_heir(partition);
 }
 
-/* retained tables that the session finds through a view of its version */
+/*
+ * Retained tables that the session finds through a view of its version, if it
+ * is the code of that version that runs.
+ */
 static List *
 seen_retained(void)
 {
+	const char *product;
+	const SvVersion *version;
 	List	   *seen = NIL;
 	ListCell   *ls;
 	ListCell   *lv;
 
+	if (!sv_registry_session(&product, &version) || !sv_hold_session(product))
+		return NIL;
 	foreach(ls, sv_registry_schemas())
 	{
 		foreach(lv, sv_catalog_objects_of_schema(lfirst_oid(ls),
@@ -2772,8 +2779,8 @@ let_truncate(const TruncateStmt *statement)
 	}
 	if (statement->behavior == DROP_RESTRICT)
 		sv_refcheck_truncate(relations);
-	sv_retain_let_truncate(relations, statement->behavior == DROP_CASCADE ?
-						   seen_retained() : NIL);
+	sv_retain_let_truncate(relations, seen_retained(),
+						   statement->behavior == DROP_CASCADE);
 }
 
 /* what holds in every session, not in a migration's alone */

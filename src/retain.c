@@ -1412,14 +1412,39 @@ relax_foreign_keys(Oid relation, List *kept)
 	}
 }
 
+/* what the session's version calls a table */
+static const char *
+name_for_session(Oid relation)
+{
+	const SvEntry *entry = sv_hold_entry(relation);
+
+	return entry ? entry->name : get_rel_name(relation);
+}
+
+/* the server's own error, in the names of the version */
+static void
+refuse_truncate(Oid relation, Oid referring)
+{
+	const char *name = name_for_session(referring);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot truncate a table referenced in a foreign key constraint"),
+			 errdetail("Table \"%s\" references \"%s\".", name,
+					   name_for_session(relation)),
+			 errhint("Truncate table \"%s\" at the same time, or use TRUNCATE ... CASCADE.",
+					 name)));
+}
+
 /*
  * Let go of all foreign keys by which retained tables refer to some others,
  * which are to be truncated: the server would refuse that, or take the
  * retained rows along.  "seen" are OIDs of retained tables that the session
- * knows of, whose keys count.
+ * knows of, whose keys count: they are taken along if the statement says
+ * CASCADE, or else are an error.
  */
 void
-sv_retain_let_truncate(List *relations, List *seen)
+sv_retain_let_truncate(List *relations, List *seen, bool cascade)
 {
 	SvIdentity	identity;
 	ListCell   *lr;
@@ -1435,9 +1460,14 @@ sv_retain_let_truncate(List *relations, List *seen)
 
 			if (get_rel_namespace(form->conrelid) != sv_retain_schema() ||
 				list_member_oid(relations, form->conrelid) ||
-				list_member_oid(seen, form->conrelid) ||
 				OidIsValid(form->conparentid))
 				continue;
+			if (list_member_oid(seen, form->conrelid))
+			{
+				if (!cascade)
+					refuse_truncate(lfirst_oid(lr), form->conrelid);
+				continue;
+			}
 			LockRelationOid(form->conrelid, AccessExclusiveLock);
 			sv_retain_drop_constraint(form->oid);
 		}

@@ -837,7 +837,8 @@ extern void sv_retain_return_identity(Oid relation, AttrNumber number,
 									  Oid sequence, char identity);
 extern void sv_retain_disinherit(Oid relation, Oid parent);
 extern void sv_retain_relation(Oid relation, List *kept);
-extern void sv_retain_let_truncate(List *relations, List *seen);
+extern void sv_retain_let_truncate(List *relations, List *seen,
+								   bool cascade);
 extern void sv_retain_home(Oid class_id, Oid object, Oid schema);
 extern void sv_retain_return_unique(Oid relation, const SvPart *part);
 extern void sv_retain_return_indexes(Oid relation);

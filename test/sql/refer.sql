@@ -102,6 +102,23 @@ SELECT schemaver.unregister();
 BEGIN;
 TRUNCATE guardian;
 ROLLBACK;
+-- as well where the key of a table that was dropped is there still
+SELECT schemaver.register('1.1.0');
+SELECT fails('TRUNCATE child');
+SELECT fails('TRUNCATE child, guardian');
+BEGIN;
+TRUNCATE child, toy;
+SELECT (SELECT count(*) FROM child), (SELECT count(*) FROM toy);
+ROLLBACK;
+BEGIN;
+TRUNCATE child CASCADE;
+SELECT (SELECT count(*) FROM child), (SELECT count(*) FROM toy);
+ROLLBACK;
+SELECT schemaver.register('1.2.0');
+BEGIN;
+TRUNCATE child;
+SELECT count(*) FROM schemaver_retained.toy;
+ROLLBACK;
 SELECT schemaver.register('1.0.0');
 -- actions
 UPDATE child SET id = 22 WHERE id = 2;
