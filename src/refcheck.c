@@ -26,6 +26,7 @@
  */
 #include "schemaver.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -484,8 +485,8 @@ fill_known(Known *known, const SvRelease *release, Relation relation,
 
 /*
  * The key that a trigger is for, in the names that its argument of that number
- * begins, for this session's version; NULL if that has not got it under these,
- * or not any more.
+ * begins, for the version that has written; NULL if that has not got it under
+ * these, or not any more.
  */
 static Known *
 look_up_key(const TriggerData *trigdata, int32 release_id, int argument,
@@ -495,6 +496,7 @@ look_up_key(const TriggerData *trigdata, int32 release_id, int argument,
 									{trigdata->tg_trigger->tgoid, release_id,
 									argument});
 	Known	   *known = entry->known;
+	SvProduct  *product;
 	SvRelease  *release;
 
 	if (known && known->is_valid && known->is_read)
@@ -504,7 +506,8 @@ look_up_key(const TriggerData *trigdata, int32 release_id, int argument,
 	/* before anything is read, so that what changes meanwhile is noticed */
 	known->is_valid = true;
 	known->is_parent = is_parent;
-	release = sv_registry_session_release();
+	product = sv_catalog_product(trigdata->tg_trigger->tgargs[0], true);
+	release = product ? sv_catalog_release(product, release_id) : NULL;
 	if (release)
 		fill_known(known, release, trigdata->tg_relation,
 				   trigdata->tg_trigger);
@@ -1037,12 +1040,48 @@ check_key(Known *known, const TriggerData *trigdata)
 	leave_known(known);
 }
 
-/* see to the key of a trigger in each name that this session's version has */
+/* the command of this transaction that has written a row, or taken it away */
+static CommandId
+command_of(const TriggerData *trigdata, bool is_parent)
+{
+	bool		is_update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
+
+	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event) ||
+		(is_parent && is_update))
+		return HeapTupleHeaderGetCmax(trigdata->tg_trigtuple->t_data);
+	return HeapTupleHeaderGetCmin(is_update ?
+								  trigdata->tg_newtuple->t_data :
+								  trigdata->tg_trigtuple->t_data);
+}
+
+/*
+ * The id of the release of the key's product under which a row was written; or
+ * 0.  A check that was deferred may come when the session is not registered
+ * any more, or under another version; what it was then is what counts.
+ */
+static int32
+writer_of(const TriggerData *trigdata, bool is_parent)
+{
+	const char *key_product = trigdata->tg_trigger->tgargs[0];
+	const char *product;
+	const SvVersion *version;
+	int32		id;
+
+	if (!trigdata->tg_trigger->tgdeferrable || !sv_registry_has_changed())
+		return sv_hold_session(key_product);
+	id = sv_registry_session_at(command_of(trigdata, is_parent), &product);
+	if (id == 0 || strcmp(product, key_product) != 0)
+		return 0;
+	return id == sv_registry_session(&product, &version) ?
+		sv_hold_session(key_product) : id;
+}
+
+/* see to the key of a trigger in each name that the writer's version has */
 static void
 check_row(const TriggerData *trigdata, bool is_parent)
 {
 	const Trigger *trigger = trigdata->tg_trigger;
-	int32		release_id = sv_hold_session(trigger->tgargs[0]);
+	int32		release_id = writer_of(trigdata, is_parent);
 
 	for (int i = FIXED_ARGUMENTS;
 		 release_id && i + NAME_ARGUMENTS <= trigger->tgnargs;

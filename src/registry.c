@@ -73,6 +73,7 @@ typedef struct Registration
 typedef struct Change
 {
 	SubTransactionId subid;		/* of whose fate it shares */
+	CommandId	command;		/* the first one that comes after it */
 	Registration *before;		/* NULL: was not registered */
 	Registration *after;		/* NULL: is not registered any more */
 	struct Change *previous;
@@ -399,6 +400,7 @@ push_change(Registration *after)
 											sizeof(Change));
 
 	change->subid = GetCurrentSubTransactionId();
+	change->command = GetCurrentCommandId(false);
 	change->before = session;
 	change->after = after;
 	change->previous = changes;
@@ -806,6 +808,33 @@ sv_registry_session(const char **product, const SvVersion **version)
 	*product = counts ? session->product : NULL;
 	*version = counts ? session->version : NULL;
 	return counts ? session->release_id : 0;
+}
+
+/*
+ * Has this transaction registered the session, or ended its registration?
+ */
+bool
+sv_registry_has_changed(void)
+{
+	return changes != NULL;
+}
+
+/*
+ * What the session was registered under when this transaction ran a command:
+ * the id of the release and its product, 0 and NULL if nothing.  For what is
+ * looked at when the transaction ends; a registration lasts until then, and so
+ * does its lock.
+ */
+int32
+sv_registry_session_at(CommandId command, const char **product)
+{
+	Registration *then = session;
+
+	for (Change *change = changes; change && change->command > command;
+		 change = change->previous)
+		then = change->before;
+	*product = then ? then->product : NULL;
+	return then ? then->release_id : 0;
 }
 
 /*

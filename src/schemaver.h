@@ -685,6 +685,8 @@ extern int	sv_registry_count(const SvRelease *release);
 extern List *sv_registry_schemas(void);
 extern int32 sv_registry_session(const char **product,
 								 const SvVersion **version);
+extern bool sv_registry_has_changed(void);
+extern int32 sv_registry_session_at(CommandId command, const char **product);
 extern SvRelease *sv_registry_session_release(void);
 extern bool sv_registry_set_aside(bool aside);
 extern bool sv_registry_is_set_aside(void);
