@@ -737,7 +737,7 @@ first_keys(Oid relation, const char *table, const char *condition)
 
 static void
 add_missing(Verification *verification, Oid relation, const char *table,
-			const char *column)
+			const char *column, bool is_generated)
 {
 	char	   *condition = psprintf("%s IS NULL", column);
 	char	   *count = ask_as_owner(relation,
@@ -750,6 +750,9 @@ add_missing(Verification *verification, Oid relation, const char *table,
 		psprintf("Rows without a value in column %s, which the version requires and others leave out: %s.%s",
 				 column, count, verification->deep ?
 				 first_keys(relation, table, condition) : ""),
+		is_generated ?
+		psprintf("It is generated from other columns: UPDATE %s SET ... WHERE %s.",
+				 table, condition) :
 		psprintf("UPDATE %s SET %s = ... WHERE %s.", table, column,
 				 condition));
 }
@@ -765,7 +768,8 @@ check_missing(Verification *verification)
 	uint64		rows = query(verification,
 							 "SELECT t.oid::bigint::text AS relation,"
 							 "  format('%I.%I', n.nspname, t.relname)"
-							 "    AS table, quote_ident(a.attname) AS name "
+							 "    AS table, quote_ident(a.attname) AS name,"
+							 "  a.attgenerated <> '' AS generated "
 							 "FROM pg_constraint AS c"
 							 "  JOIN pg_class AS t ON t.oid = c.conrelid"
 							 "  JOIN pg_namespace AS n"
@@ -785,7 +789,9 @@ check_missing(Verification *verification)
 		add_missing(verification,
 					atooid(SPI_getvalue(table->vals[row], table->tupdesc, 1)),
 					SPI_getvalue(table->vals[row], table->tupdesc, 2),
-					SPI_getvalue(table->vals[row], table->tupdesc, 3));
+					SPI_getvalue(table->vals[row], table->tupdesc, 3),
+					strcmp(SPI_getvalue(table->vals[row], table->tupdesc, 4),
+						   "t") == 0);
 }
 
 /*

@@ -99,8 +99,9 @@ SELECT * FROM generated('public.item');
 SELECT * FROM item ORDER BY id;
 INSERT INTO item (id, code) VALUES (31, 'x');
 INSERT INTO item (id, code) VALUES (31, 'long');
-SELECT version, severity, finding, detail FROM schemaver.verify();
-UPDATE item SET code = id;
+SELECT version, severity, finding, detail, hint FROM schemaver.verify();
+UPDATE public.item SET code = id WHERE number IS NULL OR number < 0;
+SELECT count(*) FROM item WHERE number IS NULL;
 SELECT schemaver.apply('ALTER TABLE item DROP number, DROP label, DROP tag,
 	DROP size, DROP next, DROP shown', '1.1.0');
 INSERT INTO item (id, code) VALUES (32, 'x');
