@@ -123,6 +123,9 @@ is_to_soften(Form_pg_depend form, const ObjectAddress *object, Oid whole)
 	return form->deptype == DEPENDENCY_NORMAL &&
 		(object->objectSubId == 0 || form->objsubid == object->objectSubId) &&
 		form->refclassid != NamespaceRelationId &&
+		!(form->refclassid == ProcedureRelationId &&
+		  object->classId == AttrDefaultRelationId &&
+		  sv_tolerate_is_function(form->refobjid)) &&
 		!(form->refclassid == RelationRelationId && form->refobjid == whole &&
 		  object->classId != TriggerRelationId &&
 		  object->classId != AttrDefaultRelationId);
@@ -2539,6 +2542,7 @@ void
 sv_retain_return_column(Oid relation, AttrNumber number, const char *name)
 {
 	RenameStmt *rename = makeNode(RenameStmt);
+	ListCell   *lc;
 
 	if (sv_catalog_is_inherited(relation, number))
 		return;
@@ -2552,7 +2556,15 @@ sv_retain_return_column(Oid relation, AttrNumber number, const char *name)
 	CommandCounterIncrement();
 	sv_hold_rename(relation, rename->subname, name);
 	sv_tolerate_no_more(relation, name);
-	harden(RelationRelationId, relation);
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+	{
+		Oid			heir = lfirst_oid(lc);
+
+		/* what was softened there is what its column is made by */
+		if (heir == relation ||
+			OidIsValid(GetAttrDefaultOid(heir, get_attnum(heir, name))))
+			harden(RelationRelationId, heir);
+	}
 	sv_contract_touch(RelationRelationId, relation);
 }
 

@@ -796,6 +796,7 @@ extern bool sv_hold_was_taken_out(Oid root, const char *what);
  * tolerate.c: hidden generated columns fail for those only who know them
  *-------------------------------------------------------------------------
  */
+extern bool sv_tolerate_is_function(Oid function);
 extern void sv_tolerate_column(Oid relation, const char *column);
 extern void sv_tolerate_like(Oid parent, Oid child, const char *column);
 extern void sv_tolerate_no_more(Oid relation, const char *column);

@@ -430,6 +430,16 @@ tolerate_function(void)
 															  false)));
 }
 
+/*
+ * Is it tolerate()?  To drop that takes hidden columns along, which is not to
+ * go unsaid.
+ */
+bool
+sv_tolerate_is_function(Oid function)
+{
+	return function == tolerate_function();
+}
+
 static Node *
 tolerated(Node *expression, const char *column)
 {

@@ -176,6 +176,33 @@ SELECT schemaver.rollback('1.0.0', 'parted');
 SELECT relid, g.* FROM pg_partition_tree('parted.t'), generated(relid) AS g;
 
 --
+-- a child table, and a function that stands in the way of nobody meanwhile
+--
+CREATE SCHEMA heir;
+SELECT schemaver.create_product('heir', '{heir}');
+CREATE FUNCTION heir.number(text) RETURNS int LANGUAGE sql IMMUTABLE
+	AS 'SELECT $1::int';
+CREATE TABLE heir.t (id int, code text,
+	number int GENERATED ALWAYS AS (heir.number(code)) STORED);
+CREATE TABLE heir.c (more int) INHERITS (heir.t);
+CREATE VIEW needs AS SELECT classid::regclass AS class, deptype, count(*)
+FROM pg_depend JOIN pg_proc AS p ON refclassid = 'pg_proc'::regclass
+	AND refobjid = p.oid
+WHERE proname IN ('number', 'tolerate') GROUP BY 1, 2;
+SELECT schemaver.baseline('1.0.0', 'heir');
+SELECT schemaver.register('1.0.0', 'heir');
+SELECT schemaver.apply('ALTER TABLE heir.t DROP number;
+DROP FUNCTION heir.number(text)', '1.1.0', 'heir');
+INSERT INTO c (id, code) VALUES (1, 'x');
+SELECT schemaver.unregister();
+INSERT INTO heir.t VALUES (1, 'x');
+INSERT INTO heir.c (id, code) VALUES (2, 'x'), (3, '3');
+SELECT tableoid::regclass, * FROM heir.t ORDER BY id;
+SELECT * FROM needs ORDER BY 1, 2;
+SELECT schemaver.rollback('1.0.0', 'heir');
+SELECT * FROM needs ORDER BY 1, 2;
+
+--
 -- what it is made of changes, goes, or has others made of it
 --
 CREATE SCHEMA made;
