@@ -13,7 +13,8 @@
  * The script runs as the caller, statement by statement, with the base
  * schemas in front of the search_path whatever the session is registered
  * under.  What it did is judged by its result, against the contracts of the
- * supported versions.
+ * supported versions.  If it fails, it is run once more without what is done
+ * for versions that nobody has ever used: these give way.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,6 +50,7 @@ PG_FUNCTION_INFO_V1(schemaver_apply);
 typedef struct Migration
 {
 	SvScript   *script;
+	SvScript	heeded;			/* without directives that are for nobody */
 	SvScript	settled;		/* with the directives not yet seen to */
 	SvProduct  *product;
 	SvVersion  *version;		/* asked for, or NULL: to be derived */
@@ -63,6 +65,8 @@ typedef struct Migration
 	bool		nullable;		/* older ones may leave NULL and duplicates */
 	SvStatement *statement;		/* the one that runs, for error messages */
 	const char *undone;			/* version whose rollback section it is of */
+	ErrorData  *obstacle;		/* what unused versions give way to, or NULL */
+	List	   *yielding;		/* these versions */
 	bool		forward;		/* to a version that was rolled back */
 	const SvRehearsal *rehearsal;	/* NULL if it is in earnest */
 	SvVersion  *reached;		/* the result */
@@ -916,9 +920,10 @@ static void
 refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 {
 	SvFinding  *finding = first_finding(findings, release, SV_FATAL);
+	bool		yields = list_member_ptr(migration->yielding, release);
 	bool		live;
 
-	if (finding == NULL)
+	if (finding == NULL && !yields)
 		return;
 	live = !sv_registry_lock_release(release);
 	if (live || was_registered(release))
@@ -938,13 +943,36 @@ refuse_or_retire(Migration *migration, SvRelease *release, List *findings)
 						 psprintf(", or call schemaver.retire(%s, %s) when nobody needs it any more",
 								  quote_literal_cstr(release->label),
 								  quote_literal_cstr(migration->product->name)))));
-	ereport(NOTICE,
-			(errmsg("version %s of product \"%s\" gives way to %s",
-					release->label, migration->product->name,
-					finding->change),
-			 errdetail("No instance has ever registered under it.")));
+	if (!yields)
+		ereport(NOTICE,
+				(errmsg("version %s of product \"%s\" gives way to %s",
+						release->label, migration->product->name,
+						finding->change),
+				 errdetail("No instance has ever registered under it.")));
 	sv_compat_retire(migration->product, list_make1(release), NIL, NIL, NULL,
 					 &migration->needed);
+}
+
+/* tell of versions that have given way since the script failed with them */
+static void
+report_yielding(const Migration *migration, List *findings)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration->yielding)
+	{
+		SvRelease  *release = lfirst(lc);
+		SvFinding  *finding = first_finding(findings, release, SV_FATAL);
+
+		if (finding == NULL)
+			finding = first_finding(findings, release, SV_NOTICED);
+		ereport(NOTICE,
+				(errmsg("version %s of product \"%s\" gives way to %s",
+						release->label, migration->product->name,
+						finding ? finding->change : "the script"),
+				 errdetail("No instance has ever registered under it. For its sake the script would fail: %s",
+						   migration->obstacle->message)));
+	}
 }
 
 /*
@@ -1091,6 +1119,35 @@ retire_forgotten(Migration *migration)
 	sv_compat_retire(migration->product, forgotten, supported, NIL, NULL,
 					 &migration->needed);
 	restore_for(migration, forgotten, supported);
+}
+
+/*
+ * The releases whose needs the script is to see to.  Where it has failed with
+ * all of them, those that nobody ever registered under are left out: they are
+ * retired when it has run.
+ */
+static List *
+choose_served(Migration *migration)
+{
+	List	   *served = NIL;
+	ListCell   *lc;
+
+	migration->yielding = NIL;
+	foreach(lc, migration->releases)
+	{
+		SvRelease  *release = lfirst(lc);
+
+		if (migration->obstacle && !release->registered &&
+			sv_registry_lock_release(release) && !was_registered(release))
+			migration->yielding = lappend(migration->yielding, release);
+		else
+			served = lappend(served, release);
+	}
+	migration->heeded = *migration->script;
+	if (served == NIL)
+		migration->heeded.down = NIL;
+	migration->settled = migration->heeded;
+	return served;
 }
 
 static void
@@ -1278,6 +1335,7 @@ finish(Migration *migration)
 	/* a restore point would stay in the WAL */
 	if (migration->rehearsal == NULL)
 		record(migration);
+	report_yielding(migration, findings);
 	sv_contract_leave(nestlevel);
 }
 
@@ -1369,6 +1427,7 @@ attempt(void *argument)
 	Migration  *migration = argument;
 	int			nestlevel = NewGUCNestLevel();
 	ErrorContextCallback callback;
+	List	   *served;
 
 	/* a try before may have got further than the database has */
 	migration->product->current = migration->from ? migration->from->id : 0;
@@ -1379,15 +1438,15 @@ attempt(void *argument)
 		sv_contract_touch_all();
 	set_local("search_path", script_path(migration->product));
 	retire_forgotten(migration);
+	served = choose_served(migration);
 	check_jobs(migration->product, migration->script, NULL);
 	callback.callback = statement_context;
 	callback.arg = migration;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	lock_relations(migration);
-	migration->settled = *migration->script;
-	sv_expand_begin(migration->product, migration->from, NULL,
-					migration->releases, migration->script);
+	sv_expand_begin(migration->product, migration->from, NULL, served,
+					&migration->heeded);
 	run_statements(migration);
 	sv_directive_settle(migration->product, migration->from,
 						&migration->settled);
@@ -1693,11 +1752,109 @@ foretell_forward(const Migration *migration)
 	return "goes forward again to the version that was rolled back: what was put away comes back, and statements that only change data run again";
 }
 
+/* how far the script has come, 0 if it does not run */
+static int
+number_reached(const Migration *migration)
+{
+	return migration->statement ? migration->statement->number : 0;
+}
+
 /*
- * Do all that apply() does, once, in the caller's subtransaction, which he
- * must roll back whatever comes of it.  Returns the version that it leads to;
- * *before tells that the script was applied before, and nothing was done.
- * Throws what apply() would throw, and 55P03 where it would try again.
+ * May an error come of what is done for a version?  Outside of the script's
+ * statements, where directives and the result are judged, only if it is about
+ * values, or about what is not supported.
+ */
+static bool
+may_be_for_version(const Migration *migration, const ErrorData *problem)
+{
+	bool		in_script = number_reached(migration) > 0;
+
+	switch (ERRCODE_TO_CATEGORY(problem->sqlerrcode))
+	{
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+			return false;
+		case ERRCODE_FEATURE_NOT_SUPPORTED:
+		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
+			return true;
+		case ERRCODE_DATA_EXCEPTION:
+			return in_script ||
+				problem->sqlerrcode != ERRCODE_INVALID_PARAMETER_VALUE;
+		default:
+			return in_script &&
+				problem->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE;
+	}
+}
+
+/* is one of the versions one that nobody ever registered under? */
+static bool
+is_any_unused(List *releases)
+{
+	ListCell   *lc;
+
+	foreach(lc, releases)
+	{
+		if (!was_registered(lfirst(lc)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Try all of it; where that fails, once more without what is done for versions
+ * that nobody ever registered under.  If that fails too, the first error is
+ * what there is to say, unless the script has come further without them.
+ */
+static void
+migrate(Migration *migration, ErrorData *(*try) (Migration *migration))
+{
+	const SvRehearsal *rehearsal = migration->rehearsal;
+	ErrorData  *problem = try(migration);
+	ErrorData  *again;
+	int			reached = number_reached(migration);
+
+	if (problem == NULL)
+		return;
+	if (!may_be_for_version(migration, problem) ||
+		!is_any_unused(migration->releases))
+		ReThrowError(problem);
+	migration->obstacle = problem;
+	migration->statement = NULL;
+	if (rehearsal)
+		rehearsal->again(rehearsal->state);
+	again = try(migration);
+	if (again == NULL)
+		return;
+	if (reached > 0 && number_reached(migration) > reached)
+		ReThrowError(again);
+	if (rehearsal)
+		rehearsal->restore(rehearsal->state);
+	ReThrowError(problem);
+}
+
+/* do it once, in a subtransaction */
+static ErrorData *
+try_once(Migration *migration)
+{
+	return sv_trial_attempt(attempt, migration);
+}
+
+/* do it as soon as its locks are to be had */
+static ErrorData *
+try_in_earnest(Migration *migration)
+{
+	return sv_lock_attempt(psprintf("migration of product \"%s\"",
+									migration->product->name),
+						   attempt, migration, &migration->needed);
+}
+
+/*
+ * Do all that apply() does, but for waiting, in the caller's subtransaction,
+ * which he must roll back whatever comes of it.  Returns the version that it
+ * leads to; *before tells that the script was applied before, and nothing was
+ * done.  Throws what apply() would throw, and 55P03 where it would wait and try
+ * again.
  */
 SvVersion *
 sv_apply_rehearse(SvScript *script, SvVersion *version, char *product,
@@ -1719,7 +1876,7 @@ sv_apply_rehearse(SvScript *script, SvVersion *version, char *product,
 		return migration.reached;
 	check_from_and_to(&migration);
 	judge_before(&migration);
-	attempt(&migration);
+	migrate(&migration, try_once);
 	return migration.reached;
 }
 
@@ -1766,8 +1923,6 @@ schemaver_apply(PG_FUNCTION_ARGS)
 	}
 	check_from_and_to(&migration);
 	judge_before(&migration);
-	sv_lock_retry(psprintf("migration of product \"%s\"",
-						   migration.product->name),
-				  attempt, &migration, &migration.needed);
+	migrate(&migration, try_in_earnest);
 	PG_RETURN_DATUM(SvVersionGetDatum(migration.reached));
 }

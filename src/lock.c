@@ -156,19 +156,23 @@ work_with_timeout(void *argument)
 }
 
 /*
- * Do the work once in a subtransaction.  Returns NULL, or the error if it
- * was a lock that could not be had, or a deadlock; other errors are thrown.
+ * Do the work once in a subtransaction.  Returns NULL, or the error that it
+ * ended with.
  */
 static ErrorData *
 try_once(SvTrialWork work, void *argument)
 {
 	TimedWork	timed = {work, argument};
-	ErrorData  *problem = sv_trial_attempt(work_with_timeout, &timed);
 
-	if (problem && problem->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
-		problem->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
-		ReThrowError(problem);
-	return problem;
+	return sv_trial_attempt(work_with_timeout, &timed);
+}
+
+/* an error that says that a lock was not to be had for now */
+static bool
+is_passing(const ErrorData *problem)
+{
+	return problem->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		problem->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
 /*
@@ -190,10 +194,12 @@ sv_lock_pause(long ms)
  * them or schemaver.lock_retry_for is up; then an error that names who holds
  * those of *needed, of which the work keeps the list.  "what" says in that
  * error what the work is.  The work is done from its beginning at each try.
+ * Returns NULL, or any other error that the work ended with, in the caller's
+ * memory context; then nothing of it is left.
  */
-void
-sv_lock_retry(const char *what, SvTrialWork work, void *argument,
-			  List **needed)
+ErrorData *
+sv_lock_attempt(const char *what, SvTrialWork work, void *argument,
+				List **needed)
 {
 	TimestampTz give_up = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													  lock_retry_for);
@@ -201,7 +207,7 @@ sv_lock_retry(const char *what, SvTrialWork work, void *argument,
 	int			tries = 1;
 	ErrorData  *problem;
 
-	while ((problem = try_once(work, argument)) != NULL)
+	while ((problem = try_once(work, argument)) != NULL && is_passing(problem))
 	{
 		char	   *holders;
 
@@ -222,4 +228,18 @@ sv_lock_retry(const char *what, SvTrialWork work, void *argument,
 				 errhint("End the transactions that hold them, or raise schemaver.lock_retry_for."),
 				 problem->context ? errcontext("%s", problem->context) : 0));
 	}
+	return problem;
+}
+
+/*
+ * The same, but the error is thrown.
+ */
+void
+sv_lock_retry(const char *what, SvTrialWork work, void *argument,
+			  List **needed)
+{
+	ErrorData  *problem = sv_lock_attempt(what, work, argument, needed);
+
+	if (problem)
+		ReThrowError(problem);
 }

@@ -126,6 +126,7 @@ typedef struct Rehearsed
 	List	   *seen;			/* of Seen */
 	HTAB	   *before;			/* of Before */
 	List	   *late;			/* notices that came at the end */
+	struct Rehearsed *first;	/* how it went the first time, or NULL */
 } Rehearsed;
 
 static Rehearsed *plan = NULL;		/* the one that is being made */
@@ -174,6 +175,15 @@ stop_deadline(void)
 /*
  * Steps
  */
+
+static void
+add_step(const SvStatement *statement)
+{
+	Step	   *step = palloc0(sizeof(Step));
+
+	step->statement = statement;
+	plan->steps = lappend(plan->steps, step);
+}
 
 static Step *
 step_of(const SvStatement *statement)
@@ -879,8 +889,36 @@ judged(void *state, List *findings)
 	note_findings(llast(plan->steps), findings);
 }
 
+/* from the beginning, with nothing known of the steps */
+static void
+again(void *state)
+{
+	MemoryContext context = MemoryContextSwitchTo(plan->context);
+	Rehearsed  *first = palloc(sizeof(Rehearsed));
+	ListCell   *lc;
+
+	(void) state;
+	stop_deadline();
+	*first = *plan;
+	memset(plan, 0, sizeof(Rehearsed));
+	plan->context = first->context;
+	plan->first = first;
+	foreach(lc, first->steps)
+		add_step(((Step *) lfirst(lc))->statement);
+	look_before();
+	MemoryContextSwitchTo(context);
+}
+
+/* what the first time has shown is the plan after all */
+static void
+restore(void *state)
+{
+	(void) state;
+	*plan = *plan->first;
+}
+
 static const SvRehearsal rehearsal = {
-	NULL, foresee, begin, run, ran, judged
+	NULL, foresee, begin, run, ran, judged, again, restore
 };
 
 /*
@@ -1261,20 +1299,6 @@ put_step(ReturnSetInfo *result, AttInMetadata *meta, Step *step,
 						BuildTupleFromCStrings(meta, values));
 }
 
-static void
-make_steps(const SvScript *script)
-{
-	ListCell   *lc;
-
-	foreach(lc, script->statements)
-	{
-		Step	   *step = palloc0(sizeof(Step));
-
-		step->statement = lfirst(lc);
-		plan->steps = lappend(plan->steps, step);
-	}
-}
-
 /* the plan, in "plan" */
 static void
 make_plan(FunctionCallInfo fcinfo)
@@ -1289,7 +1313,8 @@ make_plan(FunctionCallInfo fcinfo)
 	ErrorData  *problem;
 	ListCell   *lc;
 
-	make_steps(script);
+	foreach(lc, script->statements)
+		add_step(lfirst(lc));
 	look_before();
 	problem = rehearse(script,
 					   PG_ARGISNULL(1) ? NULL : PG_GETARG_SVVERSION(1),

@@ -720,6 +720,8 @@ extern List *sv_lock_need(List *needed, Oid relation, LOCKMODE mode);
 extern char *sv_lock_holders(List *needed);
 extern void sv_lock_pause(long ms);
 extern void sv_lock_take(List *views, List *needed);
+extern ErrorData *sv_lock_attempt(const char *what, SvTrialWork work,
+								  void *argument, List **needed);
 extern void sv_lock_retry(const char *what, SvTrialWork work, void *argument,
 						  List **needed);
 
@@ -1588,6 +1590,10 @@ typedef struct SvRehearsal
 						List *findings);
 	/* the script has run; these are the findings that count */
 	void		(*judged) (void *state, List *findings);
+	/* it has failed: all from the beginning, without versions nobody uses */
+	void		(*again) (void *state);
+	/* that was no better: the first time counts */
+	void		(*restore) (void *state);
 } SvRehearsal;
 
 extern SvVersion *sv_apply_rehearse(SvScript *script, SvVersion *version,

@@ -142,6 +142,8 @@ CREATE TYPE size AS ENUM ('small', 'large');
 CREATE TABLE shirt (id int PRIMARY KEY, size size NOT NULL);
 INSERT INTO shirt VALUES (1, 'small');
 SELECT schemaver.apply('SELECT 1', '3.0');
+SELECT schemaver.register('3.0');
+SELECT schemaver.unregister();
 \set huge 'ALTER TYPE size RENAME TO size_old; CREATE TYPE size AS ENUM (''small'', ''large'', ''huge''); ALTER TABLE shirt ALTER size TYPE size USING size::text::size; DROP TYPE size_old; UPDATE shirt SET size = ''huge'''
 SELECT schemaver.apply(:'huge', '3.1');
 SELECT schemaver.apply($$
