@@ -548,16 +548,44 @@ statement_context(void *argument)
 				   "");
 }
 
-/* base schemas first, then what the session has, without version schemas */
+/* does the session find the base schemas before all but version schemas? */
+static bool
+is_base_in_front(const SvProduct *product)
+{
+	List	   *path = NIL;
+	ListCell   *lc;
+	ListCell   *ls;
+
+	foreach(lc, fetch_search_path(false))
+	{
+		if (!sv_contract_is_version_schema(lfirst_oid(lc)))
+			path = lappend_oid(path, lfirst_oid(lc));
+	}
+	if (list_length(path) < list_length(product->schemas))
+		return false;
+	forboth(ls, product->schemas, lc, path)
+	{
+		if (lfirst_oid(lc) != get_namespace_oid(lfirst(ls), true))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Base schemas first, then what the session has, without version schemas.  If
+ * that is what it has anyway, in its words: a script may read them, and keep
+ * them as a setting of a function.
+ */
 static char *
 script_path(const SvProduct *product)
 {
+	bool		in_front = is_base_in_front(product);
 	List	   *names = NIL;
 	StringInfoData path;
 	ListCell   *lc;
 
 	initStringInfo(&path);
-	foreach(lc, product->schemas)
+	foreach(lc, in_front ? NIL : product->schemas)
 		appendStringInfo(&path, "%s%s", path.len ? ", " : "",
 						 quote_identifier(lfirst(lc)));
 	if (!SplitIdentifierString(pstrdup(namespace_search_path), ',', &names))
@@ -568,7 +596,10 @@ script_path(const SvProduct *product)
 
 		if (OidIsValid(schema) && sv_contract_is_version_schema(schema))
 			continue;
-		appendStringInfo(&path, ", %s", quote_identifier(lfirst(lc)));
+		if (!in_front && sv_catalog_has_text(product->schemas, lfirst(lc)))
+			continue;
+		appendStringInfo(&path, "%s%s", path.len ? ", " : "",
+						 quote_identifier(lfirst(lc)));
 	}
 	return path.data;
 }

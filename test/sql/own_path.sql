@@ -59,5 +59,35 @@ SELECT * FROM everything() AS (id int, owner text, amount int);
 -- who is not registered sees the tables
 SELECT schemaver.unregister();
 SELECT total();
+
+-- FROM CURRENT keeps the caller's path, as it does outside of a script; without
+-- version schemas, and with base schemas that the path does not begin with
+CREATE SCHEMA aside;
+\set seen 'SELECT * INTO seen FROM (SELECT current_setting(''search_path''), current_schemas(true)) AS s;'
+\set make 'CREATE FUNCTION a() RETURNS int LANGUAGE sql SET search_path FROM CURRENT RETURN 1; CREATE FUNCTION b() RETURNS int LANGUAGE sql RETURN 1; ALTER FUNCTION b SET search_path FROM CURRENT; CREATE PROCEDURE c() LANGUAGE sql SET search_path FROM CURRENT AS ''SELECT 1''; SET search_path = aside, public; CREATE FUNCTION d() RETURNS int LANGUAGE sql SET search_path FROM CURRENT RETURN 1'
+\set look 'SELECT s.*, proname, proconfig FROM public.seen AS s, pg_proc WHERE proname IN (''a'', ''b'', ''c'', ''d'') ORDER BY proname'
+SHOW search_path;
+BEGIN;
+SELECT schemaver.apply(:'seen' || :'make', '2.0.0');
+:look;
+ROLLBACK;
+BEGIN;
+:seen
+:make;
+:look;
+ROLLBACK;
+SELECT schemaver.register('1.0.0');
+SHOW search_path;
+BEGIN;
+SELECT schemaver.apply(:'seen' || :'make', '2.0.0');
+:look;
+ROLLBACK;
+SELECT schemaver.unregister();
+SET search_path = missing, aside, "$user", public;
+BEGIN;
+SELECT schemaver.apply(:'seen' || :'make', '2.0.0');
+:look;
+ROLLBACK;
+RESET search_path;
 \c :home
 DROP DATABASE sv_own_path;
