@@ -1767,6 +1767,8 @@ prepare(Migration *migration, SvScript *script, SvVersion *version,
 	migration->from = sv_catalog_release(migration->product,
 										 migration->product->current);
 	migration->reached = applied_before(migration);
+	if (migration->reached == NULL || leads_forward(migration))
+		sv_script_check_level(script);
 }
 
 /* what plan() says of a script that leads to a version that was rolled back */

@@ -176,9 +176,12 @@ typedef struct SvScript
 	List	   *down;
 	char	   *rollback;		/* text after the directive "rollback" */
 	List	   *statements;		/* of SvStatement, without BEGIN and COMMIT */
+	int			isolation;		/* above READ COMMITTED that it asks for, or 0 */
+	const SvStatement *isolating;	/* where */
 } SvScript;
 
 extern SvScript *sv_script_parse(const char *text);
+extern void sv_script_check_level(const SvScript *script);
 
 /*-------------------------------------------------------------------------
  * trial.c: something in a subtransaction, and what it ended with

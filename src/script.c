@@ -25,6 +25,7 @@
  */
 #include "schemaver.h"
 
+#include "access/xact.h"
 #include "commands/defrem.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
@@ -942,10 +943,46 @@ has_option(const SvStatement *at, List *options, const char *name, bool value)
 	return false;
 }
 
-/* READ COMMITTED and READ WRITE are what a migration runs under anyway. */
+/* an isolation level by its name */
+static int
+level_named(const char *name)
+{
+	if (strcmp(name, "serializable") == 0)
+		return XACT_SERIALIZABLE;
+	if (strcmp(name, "repeatable read") == 0)
+		return XACT_REPEATABLE_READ;
+	return XACT_READ_COMMITTED;
+}
+
+static const char *
+words_of_level(int level)
+{
+	switch (level)
+	{
+		case XACT_SERIALIZABLE:
+			return "ISOLATION LEVEL SERIALIZABLE";
+		case XACT_REPEATABLE_READ:
+			return "ISOLATION LEVEL REPEATABLE READ";
+		default:
+			return "ISOLATION LEVEL READ COMMITTED";
+	}
+}
+
+/* what a statement that sets transaction modes is called */
+static const char *
+name_of_setting(const SvStatement *at)
+{
+	return IsA(at->raw->stmt, TransactionStmt) ? at->tag : "SET TRANSACTION";
+}
+
+/*
+ * READ COMMITTED and READ WRITE are what a migration has anyway, DEFERRABLE
+ * means nothing but with READ ONLY.  Whether the level is stronger than the
+ * caller's is asked when the script is applied; rollback() promises none.
+ */
 static void
-check_transaction_modes(const SvStatement *at, const char *command,
-						List *options)
+take_transaction_modes(SvScript *script, const SvStatement *at,
+					   List *options, bool in_rollback)
 {
 	ListCell   *lc;
 
@@ -957,22 +994,45 @@ check_transaction_modes(const SvStatement *at, const char *command,
 
 		if (strcmp(option->defname, "transaction_isolation") == 0)
 		{
-			if (strcmp(strVal(&value->val), "read committed") != 0)
-				mode = psprintf("ISOLATION LEVEL %s",
-								asc_toupper(strVal(&value->val),
-											strlen(strVal(&value->val))));
+			int			level = level_named(strVal(&value->val));
+
+			if (in_rollback && level > XACT_READ_COMMITTED)
+				mode = words_of_level(level);
+			else if (level > Max(script->isolation, XACT_READ_COMMITTED))
+			{
+				script->isolation = level;
+				script->isolating = at;
+			}
 		}
 		else if (strcmp(option->defname, "transaction_read_only") == 0)
 			mode = intVal(&value->val) ? "READ ONLY" : NULL;
-		else
-			mode = intVal(&value->val) ? "DEFERRABLE" : NULL;
-
 		if (mode != NULL)
-			refuse(at, psprintf("%s %s", command, mode),
+			refuse(at, psprintf("%s %s", name_of_setting(at), mode),
 				   ERRCODE_FEATURE_NOT_SUPPORTED,
+				   in_rollback ?
+				   "The section runs in the transaction that calls rollback(), under its options." :
 				   "The script runs in the transaction that calls apply(), under its options.",
 				   psprintf("Take %s out of the script.", mode));
 	}
+}
+
+/*
+ * Refuse a script that asks for a stronger isolation level than the calling
+ * transaction has: 0A000, by statement and line.
+ */
+void
+sv_script_check_level(const SvScript *script)
+{
+	const char *words = words_of_level(script->isolation);
+
+	if (script->isolation > Max(XactIsoLevel, XACT_READ_COMMITTED))
+		refuse(script->isolating,
+			   psprintf("%s %s", name_of_setting(script->isolating), words),
+			   ERRCODE_FEATURE_NOT_SUPPORTED,
+			   psprintf("The script runs in the transaction that calls apply(), and that has %s.",
+						words_of_level(XactIsoLevel)),
+			   psprintf("Call it in a transaction that begins with BEGIN %s, or take that out of the script if it may see what others commit meanwhile.",
+						words));
 }
 
 /* Transaction control other than BEGIN and COMMIT. */
@@ -1130,21 +1190,6 @@ check_global(const SvStatement *at, Node *stmt)
 				   "It would concern the session that calls apply(), not the schema.",
 				   "Take it out of the script; NOTIFY may stay.");
 			break;
-		case T_VariableSetStmt:
-			{
-				VariableSetStmt *set = (VariableSetStmt *) stmt;
-
-				if (set->kind != VAR_SET_MULTI)
-					break;
-				if (strcmp(set->name, "TRANSACTION") == 0)
-					check_transaction_modes(at, "SET TRANSACTION", set->args);
-				else if (strcmp(set->name, "TRANSACTION SNAPSHOT") == 0)
-					refuse(at, "SET TRANSACTION SNAPSHOT",
-						   ERRCODE_FEATURE_NOT_SUPPORTED,
-						   "The script runs in the transaction that calls apply(), with its snapshot.",
-						   "Take it out of the script.");
-				break;
-			}
 		default:
 			break;
 	}
@@ -1220,9 +1265,10 @@ check_statement(const SvStatement *at, Node *stmt)
  * is other transaction control.
  */
 static bool
-take_begin_or_commit(const SvStatement *at, TransactionStmt *stmt,
-					 int *begin_line)
+take_begin_or_commit(SvScript *script, const SvStatement *at, int *begin_line,
+					 bool in_rollback)
 {
+	TransactionStmt *stmt = (TransactionStmt *) at->raw->stmt;
 	const char *hint = "Write both BEGIN and COMMIT, or neither: a script is applied in one transaction.";
 
 	switch (stmt->kind)
@@ -1235,7 +1281,7 @@ take_begin_or_commit(const SvStatement *at, TransactionStmt *stmt,
 						 errmsg("%s in line %d follows BEGIN in line %d without COMMIT between them",
 								at->tag, at->line, *begin_line),
 						 errhint("%s", hint)));
-			check_transaction_modes(at, at->tag, stmt->options);
+			take_transaction_modes(script, at, stmt->options, in_rollback);
 			*begin_line = at->line;
 			return true;
 
@@ -1253,6 +1299,24 @@ take_begin_or_commit(const SvStatement *at, TransactionStmt *stmt,
 		default:
 			return false;
 	}
+}
+
+/* SET TRANSACTION is as well; false if it is another SET */
+static bool
+take_set_transaction(SvScript *script, const SvStatement *at, bool in_rollback)
+{
+	VariableSetStmt *stmt = (VariableSetStmt *) at->raw->stmt;
+
+	if (stmt->kind != VAR_SET_MULTI)
+		return false;
+	if (strcmp(stmt->name, "TRANSACTION SNAPSHOT") == 0)
+		refuse(at, "SET TRANSACTION SNAPSHOT", ERRCODE_FEATURE_NOT_SUPPORTED,
+			   "The script runs in the transaction that calls apply(), with its snapshot.",
+			   "Take it out of the script.");
+	if (strcmp(stmt->name, "TRANSACTION") != 0)
+		return false;
+	take_transaction_modes(script, at, stmt->args, in_rollback);
+	return true;
 }
 
 /*
@@ -1314,8 +1378,11 @@ read_statements(ScriptScan *scan, int start, int end, bool in_rollback)
 		locate_statement(scan, statement, start, end);
 
 		if (IsA(stmt, TransactionStmt) &&
-			take_begin_or_commit(statement, (TransactionStmt *) stmt,
-								 &begin_line))
+			take_begin_or_commit(scan->script, statement, &begin_line,
+								 in_rollback))
+			continue;
+		if (IsA(stmt, VariableSetStmt) &&
+			take_set_transaction(scan->script, statement, in_rollback))
 			continue;
 		check_statement(statement, stmt);
 		statements = lappend(statements, statement);

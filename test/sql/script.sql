@@ -189,13 +189,9 @@ SELECT schemaver.apply($$BEGIN;
 START TRANSACTION;
 CREATE TABLE never ();
 COMMIT;$$);
-SELECT schemaver.apply($$BEGIN ISOLATION LEVEL SERIALIZABLE;
-CREATE TABLE never ();
-COMMIT;$$);
 SELECT schemaver.apply($$START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY;
 CREATE TABLE never ();
 COMMIT;$$);
-SELECT schemaver.apply($$BEGIN READ WRITE DEFERRABLE; CREATE TABLE never (); COMMIT;$$);
 SELECT schemaver.apply($$BEGIN; CREATE TABLE never (); COMMIT AND CHAIN;$$);
 SELECT schemaver.apply($$BEGIN; CREATE TABLE never (); ROLLBACK;$$);
 SELECT schemaver.apply($$BEGIN; CREATE TABLE never (); ABORT AND CHAIN;$$);
@@ -205,7 +201,7 @@ SELECT schemaver.apply($$ROLLBACK TO a;$$);
 SELECT schemaver.apply($$PREPARE TRANSACTION 'a';$$);
 SELECT schemaver.apply($$COMMIT PREPARED 'a';$$);
 SELECT schemaver.apply($$ROLLBACK PREPARED 'a';$$);
-SELECT schemaver.apply($$SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;$$);
+SELECT schemaver.apply($$BEGIN; SET TRANSACTION READ ONLY; CREATE TABLE never (); COMMIT;$$);
 SELECT schemaver.apply($$SET TRANSACTION SNAPSHOT '00000003-0000001B-1';$$);
 
 -- what cannot run inside a transaction
@@ -241,3 +237,50 @@ SELECT schemaver.apply($$LISTEN never$$);
 SELECT schemaver.apply($$UNLISTEN *$$);
 
 SELECT to_regclass('never') AS nothing_ran;
+
+-- the isolation level that a script asks for is the caller's to have
+SELECT current_database() AS home \gset
+CREATE DATABASE sv_script;
+\c sv_script
+CREATE EXTENSION schemaver;
+SELECT schemaver.create_product('app');
+SELECT schemaver.baseline('1.0.0');
+\set serializable 'START TRANSACTION ISOLATION LEVEL SERIALIZABLE; CREATE TABLE t (id int); COMMIT'
+\set repeatable 'BEGIN; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE; CREATE TABLE t (id int); COMMIT'
+\set committed 'BEGIN ISOLATION LEVEL READ UNCOMMITTED, DEFERRABLE; SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE; CREATE TABLE seen AS SELECT current_setting(''transaction_isolation''); COMMIT'
+SELECT schemaver.apply(:'repeatable');
+SELECT schemaver.plan(:'repeatable');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SAVEPOINT s;
+SELECT schemaver.apply(:'serializable', '2.0.0');
+ROLLBACK TO s;
+SELECT statement, text, effect FROM schemaver.plan(:'repeatable');
+SELECT schemaver.apply(:'repeatable', '2.0.0');
+SELECT schemaver.apply(:'committed', '2.0.1');
+TABLE seen;
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT schemaver.apply(:'serializable', '2.0.0');
+SELECT schemaver.apply('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; DROP TABLE t', '2.1.0');
+COMMIT;
+SELECT schemaver.apply(:'committed', '3.0.0');
+TABLE seen;
+-- applied is applied, and rolled back as well
+SELECT schemaver.apply(:'serializable', '2.0.0');
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT schemaver.apply('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; UPDATE seen SET current_setting = 1;
+-- schemaver: rollback
+SET TRANSACTION READ WRITE; UPDATE seen SET current_setting = 0', '3.1.0');
+COMMIT;
+SELECT schemaver.rollback('3.0.0');
+TABLE seen;
+-- going forward again runs it again
+SELECT schemaver.apply('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; UPDATE seen SET current_setting = 1;
+-- schemaver: rollback
+SET TRANSACTION READ WRITE; UPDATE seen SET current_setting = 0', '3.1.0');
+-- rollback() promises no level
+SELECT schemaver.apply('CREATE TABLE q (id int);
+-- schemaver: rollback
+SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; DROP TABLE q', '4.0.0');
+\c :home
+DROP DATABASE sv_script;
