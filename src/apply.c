@@ -759,8 +759,10 @@ is_known(List *findings, const SvFinding *finding)
 	{
 		SvFinding  *known = lfirst(lc);
 
+		/* what something has made good may be so no more */
 		if (known->release->id == finding->release->id &&
-			strcmp(known->change, finding->change) == 0)
+			strcmp(known->change, finding->change) == 0 &&
+			(known->severity == SV_FATAL || finding->severity < SV_FATAL))
 			return true;
 	}
 	return false;

@@ -469,9 +469,31 @@ sv_contract_owning_relation(Oid class_id, Oid object)
 	return owner;
 }
 
+/* what a trigger's function does may be what a version gets by with */
+static void
+touch_triggered(Oid function)
+{
+	ListCell   *lc;
+
+	if (!SearchSysCacheExists1(PROCOID, ObjectIdGetDatum(function)) ||
+		get_func_rettype(function) != TRIGGEROID)
+		return;
+	foreach(lc, sv_catalog_dependents(ProcedureRelationId, function, -1))
+	{
+		Form_pg_depend form = lfirst(lc);
+		Oid			relation = form->classid == TriggerRelationId ?
+		sv_contract_owning_relation(TriggerRelationId, form->objid) :
+		InvalidOid;
+
+		if (OidIsValid(relation))
+			touch_relation(relation);
+	}
+}
+
 /*
  * An object was created or altered.  What is part of a relation counts as
- * the relation; what no contract speaks of is ignored.
+ * the relation, and so does what its triggers do; what no contract speaks of
+ * is ignored.
  */
 void
 sv_contract_touch(Oid class_id, Oid object)
@@ -484,6 +506,9 @@ sv_contract_touch(Oid class_id, Oid object)
 			touch_relation(object);
 			break;
 		case ProcedureRelationId:
+			(void) remember(class_id, object);
+			touch_triggered(object);
+			break;
 		case TypeRelationId:
 			(void) remember(class_id, object);
 			break;

@@ -10,7 +10,8 @@
  * defaults that it drops, and its own UPDATEs of the column.
  *
  * Where a value is known, older versions get it filled in by the trigger of
- * sync.c, before the server looks at NOT NULL.  Where none is,
+ * sync.c, before the server looks at NOT NULL.  Where none is, but a trigger of
+ * the table assigns one, whoever writes, it is left to that.  Else
  * schemaver.on_missing_value decides: the script is refused, or older
  * versions may leave NULL until they are retired.  NOT NULL is then replaced
  * by a hidden CHECK that holds for all others, NOT VALID so that the rows of
@@ -839,12 +840,12 @@ is_checked(Oid relation, AttrNumber column)
 }
 
 /*
- * Do versions that leave a column of a table NULL, or that do not even know
- * it, get by with that?  They do if it is filled in for them, or may be NULL
- * for them.  Newer ones than those that know it have it computed.
+ * Is a column filled in for versions that leave it NULL, or that do not even
+ * know it, or may it be NULL for them?  Newer ones than those that know it have
+ * it computed.
  */
-bool
-sv_require_is_filled(Oid relation, AttrNumber column, bool known)
+static bool
+is_provided(Oid relation, AttrNumber column, bool known)
 {
 	char	   *name = get_attname(relation, column, true);
 	ListCell   *lc;
@@ -869,6 +870,42 @@ sv_require_is_filled(Oid relation, AttrNumber column, bool known)
 	}
 	return is_checked(relation, column) &&
 		!sv_catalog_is_not_null(relation, column);
+}
+
+/*
+ * The trigger that gives a column a value, or the newer one that it is computed
+ * from: its function speaks of that.  NULL if there is none.
+ */
+static char *
+trigger_of(Oid relation, AttrNumber column)
+{
+	char	   *name = get_attname(relation, column, true);
+	char	   *trigger = name ? sv_assign_trigger(relation, column) : NULL;
+	ListCell   *lc;
+
+	foreach(lc, name && trigger == NULL ? sv_sync_pairs(relation) : NIL)
+	{
+		SvSyncPair *pair = lfirst(lc);
+
+		if (strcmp(pair->old_column, name) == 0 && pair->down[0] != '\0' &&
+			pair->new_column[0] != '\0' && trigger == NULL)
+			trigger = sv_assign_trigger(relation,
+										get_attnum(relation,
+												   pair->new_column));
+	}
+	return trigger;
+}
+
+/*
+ * Do versions that leave a column of a table NULL, or that do not even know
+ * it, get by with that?  They do if something here sees to it, or a trigger
+ * gives it a value, whoever writes.
+ */
+bool
+sv_require_is_filled(Oid relation, AttrNumber column, bool known)
+{
+	return is_provided(relation, column, known) ||
+		trigger_of(relation, column) != NULL;
 }
 
 /*
@@ -1010,9 +1047,25 @@ note_relaxed(const Missing *missing)
  * After the script
  */
 
+/* has the script made a column required that is left to a trigger? */
+static bool
+is_left_to_trigger(const SvFinding *finding, const SvRelease *from)
+{
+	Oid			relation = finding->entry->physical;
+	SvEntry    *before = from ? sv_catalog_entry_of(from, relation) : NULL;
+	SvPart	   *column = before ?
+	sv_contract_column_at(before, finding->required) : NULL;
+
+	return finding->severity == SV_KEPT && (column == NULL ||
+											!column->notnull) &&
+		!is_provided(relation, finding->required,
+					 sv_contract_column_at(finding->entry,
+										   finding->required) != NULL);
+}
+
 /* findings on columns that require a value, by column: a list of Missing */
 static List *
-group_findings(List *findings)
+group_findings(List *findings, const SvRelease *from)
 {
 	List	   *groups = NIL;
 	ListCell   *lc;
@@ -1023,7 +1076,8 @@ group_findings(List *findings)
 		SvFinding  *finding = lfirst(lc);
 		Missing    *missing = NULL;
 
-		if (finding->required == 0 || finding->severity != SV_FATAL)
+		if (finding->required == 0 || (finding->severity != SV_FATAL &&
+									   !is_left_to_trigger(finding, from)))
 			continue;
 		foreach(lg, groups)
 		{
@@ -1098,6 +1152,24 @@ warn_of_null(const Missing *missing)
 												  missing->column, false)))));
 }
 
+/* a trigger gives the column a value, as far as its function's text tells */
+static void
+warn_of_trigger(const Missing *missing, const char *trigger)
+{
+	char	   *column = get_attname(missing->relation, missing->column, false);
+
+	ereport(WARNING,
+			(errmsg("column \"%s\" of table \"%s\" is left to trigger \"%s\" for rows that version %s writes",
+					column, get_rel_name(missing->relation), trigger,
+					newest_of(missing->findings)->label),
+			 is_known(missing) ?
+			 errdetail("Rows in which it or an update sets the column to NULL are refused, since that is NOT NULL.") :
+			 errdetail("Rows in which it sets the column to NULL are refused, since that is NOT NULL."),
+			 errhint("To be sure, say with a directive \"-- schemaver: up %s.%s = ...\" which value they get.",
+					 quote_identifier(get_rel_name(missing->relation)),
+					 quote_identifier(column))));
+}
+
 /* tell what older versions' rows get */
 static void
 note_value(const Missing *missing, const char *value, const char *source)
@@ -1108,6 +1180,22 @@ note_value(const Missing *missing, const char *value, const char *source)
 					get_rel_name(missing->relation),
 					get_attname(missing->relation, missing->column, false),
 					value, source);
+}
+
+/* what a trigger gives the column, whoever writes, is all that there is */
+static void
+leave_to_trigger(const Missing *missing)
+{
+	char	   *trigger = trigger_of(missing->relation, missing->column);
+
+	if (trigger == NULL)
+		return;
+	note_value(missing, psprintf("what trigger %s assigns",
+								 quote_identifier(trigger)),
+			   "its function");
+	mend(missing);
+	if (is_used(missing))
+		warn_of_trigger(missing, trigger);
 }
 
 /* fill the column in if a value is known for it, else let it be NULL */
@@ -1157,6 +1245,8 @@ settle_column(const SvProduct *product, const SvRelease *from,
 			directive == NULL && is_used(missing))
 			warn_of_null(missing);
 	}
+	else if (script_state.missing == MISSING_REFUSE)
+		leave_to_trigger(missing);
 	if (!certain && script_state.missing == MISSING_NULLABLE)
 	{
 		note_relaxed(missing);
@@ -1187,7 +1277,7 @@ sv_require_settle(const SvProduct *product, const SvRelease *from,
 {
 	ListCell   *lc;
 
-	foreach(lc, group_findings(findings))
+	foreach(lc, group_findings(findings, from))
 		settle_column(product, from, script, lfirst(lc));
 }
 
@@ -1809,7 +1899,7 @@ sv_require_shift(const SvProduct *product, const SvRelease *from,
 			(is_computed(relation, column->number) &&
 			 demand_computed(relation, column->number)))
 			continue;
-		if (sv_require_is_filled(relation, column->number, true) &&
+		if (is_provided(relation, column->number, true) &&
 			sv_require_demand(relation, column->number))
 			continue;
 		relaxed.versions = versions_without(releases, relation,

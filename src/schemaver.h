@@ -1043,6 +1043,12 @@ extern PlannedStmt *sv_fill_turn(PlannedStmt *pstmt, const char *query,
 								 ParamListInfo params);
 
 /*-------------------------------------------------------------------------
+ * assign.c: triggers that give a column of each new row its value
+ *-------------------------------------------------------------------------
+ */
+extern char *sv_assign_trigger(Oid relation, AttrNumber column);
+
+/*-------------------------------------------------------------------------
  * require.c: columns that the newest version requires and older ones do not
  *-------------------------------------------------------------------------
  */
