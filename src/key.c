@@ -210,8 +210,12 @@ mentioned_columns(Relation index)
 
 	trees = list_concat(trees, RelationGetIndexPredicate(index));
 	foreach(lc, pull_var_clause((Node *) trees, 0))
-		columns = list_append_unique_int(columns,
-										 ((Var *) lfirst(lc))->varattno);
+	{
+		AttrNumber	number = ((Var *) lfirst(lc))->varattno;
+
+		if (number > 0)
+			columns = list_append_unique_int(columns, number);
+	}
 	return columns;
 }
 
