@@ -1056,40 +1056,70 @@ sv_contract_is_mark(Oid relation, AttrNumber number)
 	return false;
 }
 
-/* the mark that the predicate of an exclusion constraint asks for */
+/* the mark that a condition is, InvalidAttrNumber if it is another one */
 static AttrNumber
-mark_in_predicate(Relation index)
+mark_of_condition(Node *condition, Oid relation)
 {
-	List	   *variables = pull_var_clause((Node *) RelationGetIndexPredicate(index),
-											0);
-	ListCell   *lc;
-
-	foreach(lc, variables)
-	{
-		AttrNumber	number = ((Var *) lfirst(lc))->varattno;
-
-		if (sv_contract_is_mark(index->rd_index->indrelid, number))
-			return number;
-	}
-	return InvalidAttrNumber;
+	if (condition && IsA(condition, RelabelType))
+		condition = (Node *) ((RelabelType *) condition)->arg;
+	return condition && IsA(condition, Var) &&
+		sv_contract_is_mark(relation, ((Var *) condition)->varattno) ?
+		((Var *) condition)->varattno : InvalidAttrNumber;
 }
 
 /*
- * The mark of a loosened key by its index, InvalidAttrNumber if it is none:
- * the last column of a unique one, of an exclusion constraint one that its
- * predicate mentions.
+ * The conditions of the rows that an index is over, but the one that they are
+ * marked: a list as the relcache has it.  *mark is that mark, InvalidAttrNumber
+ * if they need not be.
+ */
+List *
+sv_contract_conditions(Relation index, AttrNumber *mark)
+{
+	List	   *conditions = NIL;
+	ListCell   *lc;
+
+	*mark = InvalidAttrNumber;
+	foreach(lc, RelationGetIndexPredicate(index))
+	{
+		AttrNumber	number = mark_of_condition(lfirst(lc),
+											   index->rd_index->indrelid);
+
+		if (number != InvalidAttrNumber)
+			*mark = number;
+		else
+			conditions = lappend(conditions, lfirst(lc));
+	}
+	return conditions;
+}
+
+/*
+ * The mark of a loosened key that is the last one of its columns,
+ * InvalidAttrNumber if it has none there.
  */
 AttrNumber
-sv_contract_index_mark(Relation index)
+sv_contract_mark_column(Relation index)
 {
 	Form_pg_index form = index->rd_index;
 	AttrNumber	last = form->indkey.values[form->indnkeyatts - 1];
 
-	if (form->indisexclusion)
-		return mark_in_predicate(index);
 	return form->indisunique && form->indnkeyatts > 1 && last > 0 &&
 		sv_contract_is_mark(form->indrelid, last) ? last :
 		InvalidAttrNumber;
+}
+
+/*
+ * The mark of a loosened key by its index, as its last column or as a condition
+ * of the rows that it is over; InvalidAttrNumber if it is not loosened.
+ */
+AttrNumber
+sv_contract_index_mark(Relation index)
+{
+	AttrNumber	mark = sv_contract_mark_column(index);
+
+	if (mark == InvalidAttrNumber &&
+		(index->rd_index->indisunique || index->rd_index->indisexclusion))
+		(void) sv_contract_conditions(index, &mark);
+	return mark;
 }
 
 /*
@@ -1102,7 +1132,7 @@ sv_contract_index_columns(Relation index)
 	int			nkeys = form->indnkeyatts;
 	List	   *columns = NIL;
 
-	if (form->indisunique && sv_contract_index_mark(index))
+	if (sv_contract_mark_column(index))
 		nkeys--;
 	for (int i = 0; i < nkeys; i++)
 	{
@@ -1225,6 +1255,18 @@ read_constraints(SvEntry *entry, Oid relation, Oid domain)
 	table_close(catalog, AccessShareLock);
 }
 
+/* but that rows are marked */
+static bool
+has_conditions(Oid oid)
+{
+	Relation	index = index_open(oid, AccessShareLock);
+	AttrNumber	mark;
+	bool		result = sv_contract_conditions(index, &mark) != NIL;
+
+	index_close(index, NoLock);
+	return result;
+}
+
 /* unique indexes that are no constraint's: ON CONFLICT may rely on them */
 static void
 read_unique_indexes(SvEntry *entry, Relation relation)
@@ -1256,7 +1298,8 @@ read_unique_indexes(SvEntry *entry, Relation relation)
 			part->columns = without_mark(RelationGetRelid(relation),
 										 part->columns);
 			/* zero stands for an expression, and here for a predicate */
-			if (!heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
+			if (!heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
+				has_conditions(index))
 				part->columns = lappend_int(part->columns, 0);
 			entry->constraints = lappend(entry->constraints, part);
 		}

@@ -211,22 +211,24 @@ add_equal(Search *search, int column, Datum value, bool isnull)
 static bool
 look_for_equals(Search *search, FunctionCallInfo fcinfo)
 {
-	Form_pg_index form = search->index->rd_index;
-	int			last = form->indnkeyatts - 1;
+	bool		nulls_equal = search->index->rd_index->indnullsnotdistinct;
+	int			nvalues = PG_NARGS();
 	bool		hashes = true;
 
-	for (int i = 0; i < last; i++)
+	for (int i = 0; i < nvalues; i++)
 	{
 		bool		isnull = PG_ARGISNULL(i);
 
-		if (isnull && !form->indnullsnotdistinct)
+		if (isnull && !nulls_equal)
 			return false;
 		add_equal(search, i, PG_GETARG_DATUM(i), isnull);
 		hashes = hashes &&
 			(isnull || add_to_hash(search, i, PG_GETARG_DATUM(i)));
 	}
-	add_equal(search, last, search->index->rd_opcintype[last] == BOOLOID ?
-			  BoolGetDatum(true) : Int64GetDatum(0), false);
+	if (sv_contract_mark_column(search->index))
+		add_equal(search, nvalues,
+				  search->index->rd_opcintype[nvalues] == BOOLOID ?
+				  BoolGetDatum(true) : Int64GetDatum(0), false);
 	if (!hashes)
 		search->hash = 0;
 	return true;
@@ -259,7 +261,8 @@ static bool
 prepare_search(Search *search, FunctionCallInfo fcinfo)
 {
 	Form_pg_index form = search->index->rd_index;
-	int			nvalues = form->indnkeyatts - (form->indisunique ? 1 : 0);
+	int			nvalues = form->indnkeyatts -
+	(sv_contract_mark_column(search->index) ? 1 : 0);
 
 	if (PG_NARGS() != nvalues)
 		ereport(ERROR,
@@ -473,7 +476,8 @@ is_over(Relation index, List *columns, List *expressions, int varno)
 static bool
 has_all_of(Relation index, List *condition, int varno)
 {
-	List	   *own = RelationGetIndexPredicate(index);
+	AttrNumber	mark;
+	List	   *own = sv_contract_conditions(index, &mark);
 
 	ChangeVarNodes((Node *) own, 1, varno, 0);
 	return predicate_implied_by(own, condition, false);
@@ -490,11 +494,13 @@ knows_mark(Relation table, AttrNumber mark)
 
 /*
  * The mark of the loosened key that ON CONFLICT means, InvalidAttrNumber if
- * there is none, or another key that it may mean.  Versions may have keys over
+ * there is none, or another key that it may mean; and whether it is a column of
+ * the key or a condition of what that is over.  Versions may have keys over
  * the same columns, each of its own.
  */
 static AttrNumber
-find_mark(Relation table, const OnConflictExpr *conflict, int varno)
+find_mark(Relation table, const OnConflictExpr *conflict, int varno,
+		  bool *is_column)
 {
 	AttrNumber	found = InvalidAttrNumber;
 	List	   *expressions;
@@ -509,14 +515,37 @@ find_mark(Relation table, const OnConflictExpr *conflict, int varno)
 		bool		fits = is_over(index, columns, expressions, varno) &&
 		has_all_of(index, condition, varno);
 		bool		immediate = index->rd_index->indimmediate;
+		bool		has_column = sv_contract_mark_column(index);
 
 		index_close(index, NoLock);
 		if (fits && mark == InvalidAttrNumber && immediate)
 			return InvalidAttrNumber;
-		if (fits && knows_mark(table, mark))
-			found = mark;
+		if (!fits || !knows_mark(table, mark))
+			continue;
+		found = mark;
+		*is_column = has_column;
 	}
 	return found;
+}
+
+/* the columns that ON CONFLICT is over, or its condition, with the mark */
+static void
+name_mark(OnConflictExpr *conflict, Var *mark, bool is_column)
+{
+	InferenceElem *element;
+
+	if (is_column)
+	{
+		element = makeNode(InferenceElem);
+		element->expr = (Node *) mark;
+		conflict->arbiterElems = lappend(conflict->arbiterElems, element);
+	}
+	else
+		conflict->arbiterWhere =
+			make_and_qual((Node *) makeRelabelType((Expr *) mark, BOOLOID, -1,
+												   InvalidOid,
+												   COERCE_IMPLICIT_CAST),
+						  conflict->arbiterWhere);
 }
 
 /* add the mark to what ON CONFLICT is over */
@@ -527,6 +556,7 @@ add_mark(Query *query)
 	RangeTblEntry *target;
 	Relation	table;
 	AttrNumber	mark = InvalidAttrNumber;
+	bool		is_column;
 
 	if (query->commandType != CMD_INSERT || conflict == NULL ||
 		conflict->arbiterElems == NIL)
@@ -534,17 +564,11 @@ add_mark(Query *query)
 	target = rt_fetch(query->resultRelation, query->rtable);
 	table = table_open(target->relid, NoLock);
 	if (table->trigdesc && table->trigdesc->trig_insert_before_row)
-		mark = find_mark(table, conflict, query->resultRelation);
-
+		mark = find_mark(table, conflict, query->resultRelation, &is_column);
 	if (mark)
-	{
-		InferenceElem *element = makeNode(InferenceElem);
-
-		element->expr = (Node *)
-			makeVar(query->resultRelation, mark,
-					get_atttype(target->relid, mark), -1, InvalidOid, 0);
-		conflict->arbiterElems = lappend(conflict->arbiterElems, element);
-	}
+		name_mark(conflict, makeVar(query->resultRelation, mark,
+									get_atttype(target->relid, mark), -1,
+									InvalidOid, 0), is_column);
 	table_close(table, NoLock);
 }
 

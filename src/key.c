@@ -13,10 +13,13 @@
  *
  * Rules kept here:
  *
- * - An exclusion constraint has the mark in its predicate: an operator class
- *	 for it would have to be installed.
- * - Where a key takes nulls for equal, so that a mark of null is a duplicate as
- *	 well, marks are numbers: 0 in the first row, and one of its own in others.
+ * - An exclusion constraint has the mark as a condition: an operator class for
+ *	 it would have to be installed.  So has an index with expressions or other
+ *	 conditions, which may fail for what the newest version writes; then the
+ *	 row has no mark.
+ * - Where a constraint takes nulls for equal, so that a mark of null would be a
+ *	 duplicate as well, marks are numbers: 0 in the first row, and one of its
+ *	 own in others.
  * - Where its columns have changed their type before, the keys over those that
  *	 they were are loosened with it.
  * - Rows have a mark by its default, so older versions are held to the key
@@ -205,10 +208,11 @@ mentioned_columns(Relation index)
 {
 	List	   *trees = list_concat(generation_expressions(index),
 									RelationGetIndexExpressions(index));
+	AttrNumber	mark;
 	List	   *columns = NIL;
 	ListCell   *lc;
 
-	trees = list_concat(trees, RelationGetIndexPredicate(index));
+	trees = list_concat(trees, sv_contract_conditions(index, &mark));
 	foreach(lc, pull_var_clause((Node *) trees, 0))
 	{
 		AttrNumber	number = ((Var *) lfirst(lc))->varattno;
@@ -285,11 +289,13 @@ footprint(Relation index)
 static bool
 are_counterparts(Relation key, Relation other)
 {
+	AttrNumber	mark;
+
 	return other->rd_index->indisvalid &&
 		other->rd_index->indisunique == key->rd_index->indisunique &&
 		other->rd_index->indisexclusion == key->rd_index->indisexclusion &&
-		(RelationGetIndexPredicate(other) == NIL) ==
-		(RelationGetIndexPredicate(key) == NIL) &&
+		(sv_contract_conditions(other, &mark) == NIL) ==
+		(sv_contract_conditions(key, &mark) == NIL) &&
 		equal(footprint(other), footprint(key));
 }
 
@@ -411,13 +417,31 @@ mark_condition(Oid relation, const char *mark)
 									COERCE_IMPLICIT_CAST);
 }
 
-/* a column more at the end, or in what is excluded a condition more */
+/* is the mark of a key a condition of what it is over, or a column of it? */
+static bool
+marks_by_condition(Relation index)
+{
+	if (index->rd_index->indisexclusion)
+		return true;
+	return !OidIsValid(get_index_constraint(RelationGetRelid(index))) &&
+		(RelationGetIndexExpressions(index) != NIL ||
+		 RelationGetIndexPredicate(index) != NIL);
+}
+
+/* are marks numbers, since null is no other value than null? */
+static bool
+marks_by_number(Relation index)
+{
+	return index->rd_index->indnullsnotdistinct && !marks_by_condition(index);
+}
+
+/* a column more at the end, or a condition more */
 static void
-add_mark(IndexStmt *statement, Oid relation, const char *mark)
+add_mark(IndexStmt *statement, Oid relation, const char *mark, bool condition)
 {
 	IndexElem  *element = makeNode(IndexElem);
 
-	if (statement->excludeOpNames != NIL)
+	if (condition)
 	{
 		statement->whereClause =
 			make_and_qual(mark_condition(relation, mark),
@@ -429,27 +453,19 @@ add_mark(IndexStmt *statement, Oid relation, const char *mark)
 }
 
 static void
-remove_mark(IndexStmt *statement, Oid relation, AttrNumber mark)
+remove_mark(IndexStmt *statement, Relation index)
 {
+	AttrNumber	mark;
 	List	   *conditions;
-	List	   *left = NIL;
-	ListCell   *lc;
 
-	if (statement->excludeOpNames == NIL)
+	if (sv_contract_mark_column(index))
 	{
 		statement->indexParams = list_delete_last(statement->indexParams);
 		return;
 	}
-	conditions = make_ands_implicit((Expr *) statement->whereClause);
-	foreach(lc, conditions)
-	{
-		if (!equal(strip_implicit_coercions(lfirst(lc)),
-				   strip_implicit_coercions(mark_condition(relation,
-														   get_attname(relation, mark, false)))))
-			left = lappend(left, lfirst(lc));
-	}
-	statement->whereClause = left == NIL ? NULL :
-		(Node *) make_ands_explicit(left);
+	conditions = sv_contract_conditions(index, &mark);
+	statement->whereClause = conditions == NIL ? NULL :
+		(Node *) make_ands_explicit(conditions);
 }
 
 /*
@@ -469,9 +485,9 @@ sv_key_statement(Oid index_id, Oid table, const char *mark)
 	statement->relation = makeRangeVar(get_namespace_name(get_rel_namespace(table)),
 									   get_rel_name(table), -1);
 	if (mark)
-		add_mark(statement, table, mark);
+		add_mark(statement, table, mark, marks_by_condition(index));
 	else
-		remove_mark(statement, table, sv_contract_index_mark(index));
+		remove_mark(statement, index);
 	statement->isconstraint = false;
 	statement->deferrable = statement->initdeferred = false;
 	statement->excludeOpNames = NIL;
@@ -558,8 +574,8 @@ sv_key_fits(Oid class_id, Oid object, Oid index_id)
 									AccessShareLock);
 	Relation	index = relation_open(index_id, AccessShareLock);
 	int			nkeys = key->rd_index->indnkeyatts;
-	int			nmarks = key->rd_index->indisexclusion ? 0 :
-	sv_contract_index_mark(key) == InvalidAttrNumber ? 1 : -1;
+	int			nmarks = sv_contract_mark_column(key) ? -1 :
+	sv_contract_mark_column(index) ? 1 : 0;
 	bool		fits = index->rd_index->indnkeyatts == nkeys + nmarks &&
 		index->rd_index->indrelid == key->rd_index->indrelid;
 
@@ -745,7 +761,7 @@ mark_text(Relation index)
 						sv_contract_expression_text((Node *) make_ands_explicit(predicate),
 													index->rd_index->indrelid),
 						text);
-	if (index->rd_index->indnullsnotdistinct)
+	if (marks_by_number(index))
 		text = psprintf("CASE WHEN %s THEN 0 ELSE %s.place_apart() END", text,
 						SV_SCHEMA);
 	sv_contract_leave(nestlevel);
@@ -852,7 +868,7 @@ add_mark_column(const SvProduct *product, const SvRelease *current,
 	sv_retain_run(psprintf("ALTER TABLE %s ADD COLUMN %s %s.%s",
 						   sv_catalog_relation_name(relation),
 						   quote_identifier(mark), SV_SCHEMA,
-						   index->rd_index->indnullsnotdistinct ?
+						   marks_by_number(index) ?
 						   "place DEFAULT 0" : "first DEFAULT true"));
 	sv_sync_set(relation, add_pair(sv_sync_pairs(relation),
 								   make_pair(product, current, last, is_newer,
@@ -937,6 +953,7 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 	SvIdentity	identity;
 	IndexStmt  *statement;
 	List	   *names;
+	bool		condition;
 	char	   *mark;
 
 	if (sv_contract_index_mark(index) && current == NULL && !is_newer)
@@ -953,10 +970,11 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 	mark = add_mark_column(product, current, last, is_newer, index);
 	statement = at_once ? clone_statement(index) : NULL;
 	names = names_in_tree(RelationGetRelid(index));
+	condition = marks_by_condition(index);
 	relation_close(index, NoLock);
 	if (statement)
 	{
-		add_mark(statement, relation, mark);
+		add_mark(statement, relation, mark, condition);
 		drop_key(class_id, *object);
 		*object = make_key(relation, statement, names, class_id, *object);
 	}
@@ -1075,7 +1093,7 @@ remake_key(void *argument)
 	IndexStmt  *statement = clone_statement(index);
 	List	   *names = names_in_tree(RelationGetRelid(index));
 
-	remove_mark(statement, remade->relation, remade->mark);
+	remove_mark(statement, index);
 	relation_close(index, NoLock);
 	drop_key(remade->class_id, remade->object);
 	drop_mark(remade->relation, remade->mark);

@@ -426,10 +426,8 @@ written_expressions(Relation index)
 static int
 count_columns(Relation index)
 {
-	Form_pg_index form = index->rd_index;
-
-	return form->indnkeyatts -
-		(form->indisunique && sv_contract_index_mark(index) ? 1 : 0);
+	return index->rd_index->indnkeyatts -
+		(sv_contract_mark_column(index) ? 1 : 0);
 }
 
 /* what the server shows of the mark of a key, behind its other values */

@@ -600,6 +600,8 @@ extern void sv_contract_move_trigger(Oid from, Oid to, const char *name);
 extern void sv_contract_move_constraint(Oid from, Oid to);
 extern List *sv_contract_triggered_tables(const char *function_name);
 extern bool sv_contract_is_mark(Oid relation, AttrNumber number);
+extern List *sv_contract_conditions(Relation index, AttrNumber *mark);
+extern AttrNumber sv_contract_mark_column(Relation index);
 extern AttrNumber sv_contract_index_mark(Relation index);
 extern List *sv_contract_index_columns(Relation index);
 extern bool sv_contract_is_key(const SvPart *part);
@@ -802,6 +804,8 @@ extern bool sv_hold_was_taken_out(Oid root, const char *what);
  *-------------------------------------------------------------------------
  */
 extern bool sv_tolerate_is_function(Oid function);
+extern bool sv_tolerate_may_fail(Node *expression);
+extern bool sv_tolerate_is_about_value(int sqlerrcode);
 extern void sv_tolerate_column(Oid relation, const char *column);
 extern void sv_tolerate_like(Oid parent, Oid child, const char *column);
 extern void sv_tolerate_no_more(Oid relation, const char *column);

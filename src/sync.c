@@ -94,6 +94,7 @@ typedef struct Direction
 	AttrNumber	target;			/* the column to compute */
 	bool		is_demanded;	/* that must not be null */
 	bool		is_mark;		/* it marks a loosened key: see first.c */
+	bool		may_fail;		/* for others than are held to that */
 	char	   *text;			/* NULL: nothing is computed */
 	CachedExpression *expression;
 	int			ninputs;		/* columns that it mentions */
@@ -154,6 +155,7 @@ typedef struct Step
 	bool		is_judged;		/* is the next one known? */
 	bool		is_alien;		/* the writer's version has no such column */
 	bool		is_held;		/* a mark of a key that the writer is held to */
+	MemoryContext renewed;		/* of what was made anew after it failed */
 } Step;
 
 /* a query's use of a plan; hangs on the FmgrInfo, lives as long */
@@ -878,6 +880,7 @@ make_direction(Direction *direction, Relation relation,
 	node = expand_generated(relation, node);
 	leave_pinned(nestlevel);
 	direction->text = pstrdup(text);
+	direction->may_fail = direction->is_mark && sv_tolerate_may_fail(node);
 	set_inputs(direction, node);
 
 	/* planning may inline functions, whose names are the writer's to find */
@@ -1302,26 +1305,80 @@ is_null(const Run *run, AttrNumber number)
 	return run->row->tts_isnull[number - 1];
 }
 
+/* one evaluation */
+typedef struct Evaluation
+{
+	Run		   *run;
+	ExprState  *state;
+	Datum		value;
+	bool		isnull;
+} Evaluation;
+
+static void
+evaluate(void *argument)
+{
+	Evaluation *evaluation = argument;
+
+	evaluation->value = ExecEvalExprSwitchContext(evaluation->state,
+												  evaluation->run->econtext,
+												  &evaluation->isnull);
+}
+
+/* what an expression has kept of functions that failed is not to be used */
+static void
+renew(Run *run, Step *step)
+{
+	MemoryContext oldcontext;
+
+	if (step->renewed == NULL)
+		step->renewed = AllocSetContextCreate(run->context, "schemaver mark",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(step->renewed);
+	oldcontext = MemoryContextSwitchTo(step->renewed);
+	step->forward_state =
+		ExecInitExpr((Expr *) step->forward->expression->expr, NULL);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * Who is not held to a key may write what its expressions fail for: the row is
+ * not marked, and the key is not over it.
+ */
+static void
+evaluate_mark(Evaluation *evaluation, Step *step)
+{
+	ErrorData  *problem = sv_trial_attempt(evaluate, evaluation);
+
+	if (problem == NULL)
+		return;
+	if (!sv_tolerate_is_about_value(problem->sqlerrcode))
+		ReThrowError(problem);
+	evaluation->isnull = true;
+	renew(evaluation->run, step);
+}
+
 /* compute a column; a NULL may be told to leave what stands there */
 static void
-compute(Run *run, const Step *step, const Direction *direction,
+compute(Run *run, Step *step, const Direction *direction,
 		ExprState *state, bool keeps)
 {
 	int			n = direction->target - 1;
-	Datum		value;
-	bool		isnull;
+	Evaluation	evaluation = {run, state, (Datum) 0, true};
 
 	run->failing = step;
 	run->direction = direction;
 	computing.column = direction->target;
 	computing.held = step->is_held;
-	value = ExecEvalExprSwitchContext(state, run->econtext, &isnull);
-	if (isnull && keeps)
+	if (direction->may_fail && !step->is_held)
+		evaluate_mark(&evaluation, step);
+	else
+		evaluate(&evaluation);
+	if (evaluation.isnull && keeps)
 		return;
-	run->row->tts_values[n] = isnull ? (Datum) 0 :
-		MakeExpandedObjectReadOnly(value, isnull,
+	run->row->tts_values[n] = evaluation.isnull ? (Datum) 0 :
+		MakeExpandedObjectReadOnly(evaluation.value, false,
 								   TupleDescAttr(run->plan->desc, n)->attlen);
-	run->row->tts_isnull[n] = isnull;
+	run->row->tts_isnull[n] = evaluation.isnull;
 }
 
 /* does an earlier step compute the source of a step from what is there? */
@@ -1721,7 +1778,8 @@ compute_row(Run *run, TupleTableSlot *before, int first, bool across)
 		computing = outer;
 		MemoryContextSwitchTo(oldcontext);
 		error = CopyErrorData();
-		if (!sv_sync_is_about_data(error->sqlerrcode))
+		if (!sv_sync_is_about_data(error->sqlerrcode) ||
+			run->direction->is_mark)
 			PG_RE_THROW();
 		FlushErrorState();
 		explain_error(run, error, before);

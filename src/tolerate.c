@@ -264,9 +264,12 @@ compute(void *argument)
 											   &attempt->isnull);
 }
 
-/* is it the data or the function that is to blame, and not the server? */
-static bool
-is_about_value(int sqlerrcode)
+/*
+ * Is it the data or the function that is to blame for an error, and not the
+ * server?
+ */
+bool
+sv_tolerate_is_about_value(int sqlerrcode)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
 	{
@@ -326,7 +329,7 @@ schemaver_tolerate(PG_FUNCTION_ARGS)
 	{
 		/* what it kept of the functions that it has called is not to be used */
 		fcinfo->flinfo->fn_extra = NULL;
-		if (!is_about_value(problem->sqlerrcode) || PG_ARGISNULL(2) ||
+		if (!sv_tolerate_is_about_value(problem->sqlerrcode) || PG_ARGISNULL(2) ||
 			knows_column(PG_GETARG_OID(1),
 						 text_to_cstring(PG_GETARG_TEXT_PP(2))))
 			ReThrowError(problem);
@@ -377,6 +380,14 @@ is_comparison(Oid operator)
 		get_op_btree_interpretation(operator) != NIL;
 }
 
+/* those for the marks of keys do not compute with what they are given */
+static bool
+is_own_function(Oid function)
+{
+	return function >= FirstNormalObjectId &&
+		get_func_namespace(function) == get_namespace_oid(SV_SCHEMA, true);
+}
+
 static bool
 may_fail(Node *node, void *context)
 {
@@ -397,7 +408,8 @@ may_fail(Node *node, void *context)
 		case T_CoalesceExpr:
 			break;
 		case T_FuncExpr:
-			if (!is_safe_function(((FuncExpr *) node)->funcid))
+			if (!is_safe_function(((FuncExpr *) node)->funcid) &&
+				!is_own_function(((FuncExpr *) node)->funcid))
 				return true;
 			break;
 		case T_OpExpr:
@@ -411,6 +423,15 @@ may_fail(Node *node, void *context)
 			return true;
 	}
 	return expression_tree_walker(node, may_fail, context);
+}
+
+/*
+ * May an expression fail for what a row has?
+ */
+bool
+sv_tolerate_may_fail(Node *expression)
+{
+	return may_fail(expression, NULL);
 }
 
 /*
