@@ -1346,6 +1346,8 @@ finish(Migration *migration)
 						   migration->from, release);
 	sv_require_relax(migration->product);
 	report_checked(migration, loosen_all_added(migration, findings));
+	if (sv_blur_loosen_keys(migration->product, supported))
+		sv_contract_look_again();
 	report_deferred(migration);
 
 	/* versions that have given way may have been the last to need that */

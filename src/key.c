@@ -255,8 +255,11 @@ successors_of(Oid relation, List *columns)
 	return successors;
 }
 
-static bool
-knows_key(const SvRelease *release, Oid relation, Oid key)
+/*
+ * Does a release have a key, by its object?
+ */
+bool
+sv_key_is_known(const SvRelease *release, Oid relation, Oid key)
 {
 	SvEntry    *entry = sv_catalog_entry_of(release, relation);
 	ListCell   *lc;
@@ -316,7 +319,7 @@ has_counterpart(Relation key, const SvRelease *release)
 		Relation	other;
 
 		if (lfirst_oid(lc) == RelationGetRelid(key) ||
-			!knows_key(release, RelationGetRelid(table),
+			!sv_key_is_known(release, RelationGetRelid(table),
 					   OidIsValid(constraint) ? constraint : lfirst_oid(lc)))
 			continue;
 		other = index_open(lfirst_oid(lc), AccessShareLock);
@@ -851,7 +854,7 @@ has_job(Oid relation, const char *key)
 			strcmp(job->name, key) == 0)
 			return true;
 	}
-	return false;
+	return sv_defer_has(SV_JOB_LOOSEN, relation, key);
 }
 
 /* give the table the mark of a key, and what computes it; its name */
@@ -916,7 +919,7 @@ sv_key_last_without(const SvProduct *product, const SvRelease *from,
 	{
 		SvRelease  *release = lfirst(lc);
 
-		if (knows_key(release, relation, key) &&
+		if (sv_key_is_known(release, relation, key) &&
 			sv_version_compare(release->version, last->version) > 0 &&
 			sv_version_compare(release->version, first->version) < 0)
 			first = release;

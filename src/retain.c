@@ -698,10 +698,11 @@ is_kept_apart(Relation table, Form_pg_index key, AttrNumber number)
 
 /*
  * Relax the unique and exclusion keys over a column, but loosened ones; true
- * if there are any.
+ * if there are any.  What is computed is null where others write null, which
+ * have a key of their own for that.
  */
 static bool
-relax_keys(Oid relation, AttrNumber number)
+relax_keys(Oid relation, AttrNumber number, bool computed)
 {
 	Relation	table = relation_open(relation, AccessShareLock);
 	List	   *indexes = list_copy(RelationGetIndexList(table));
@@ -721,7 +722,7 @@ relax_keys(Oid relation, AttrNumber number)
 		over = over && !is_kept_apart(table, form, number) &&
 			mark_of(lfirst_oid(lc)) == InvalidAttrNumber;
 		ReleaseSysCache(tuple);
-		if (over)
+		if (over && !computed)
 			sv_retain_set_nulls(lfirst_oid(lc), false);
 		found |= over;
 	}
@@ -745,10 +746,13 @@ alter_column(Oid relation, const char *column, AlterTableType what)
  * Have rows that leave the column out violate nothing: they get the default,
  * or NULL if that would be a conflict of keys.  It is not NOT NULL any more
  * unless its default fills it, or something else does, as "filled" says; but
- * the versions that have it as NOT NULL are held to that.  Needs the table in ACCESS EXCLUSIVE mode.
+ * the versions that have it as NOT NULL are held to that.  "computed" says
+ * whether a pair of sync.c gives it a value, NULL or not.  Needs the table in
+ * ACCESS EXCLUSIVE mode.
  */
 void
-sv_retain_relax_column(Oid relation, AttrNumber number, bool filled)
+sv_retain_relax_column(Oid relation, AttrNumber number, bool filled,
+					   bool computed)
 {
 	char	   *column = get_attname(relation, number, false);
 	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
@@ -760,7 +764,7 @@ sv_retain_relax_column(Oid relation, AttrNumber number, bool filled)
 	ReleaseSysCache(tuple);
 	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
 		in_key |= relax_keys(lfirst_oid(lc),
-							 get_attnum(lfirst_oid(lc), column));
+							 get_attnum(lfirst_oid(lc), column), computed);
 	if (in_key && has_repeating_default(relation, number))
 		alter_column(relation, column, AT_ColumnDefault);
 	if (notnull && !filled && !sv_retain_is_filled(relation, number))

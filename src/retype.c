@@ -1379,7 +1379,7 @@ split_generated(Retype *retype)
 
 	find_dependents(retype);
 	put_away(retype);
-	sv_retain_relax_column(retype->relation, retype->old_number, false);
+	sv_retain_relax_column(retype->relation, retype->old_number, false, true);
 	add_column(retype);
 	copy_properties(retype, get_attnum(retype->relation, retype->name));
 	sv_fill_column(retype->relation, retype->name, retype->generation, false);
@@ -1405,7 +1405,8 @@ relax(const Retype *retype, const SvRelease *from)
 						  retype->old_number);
 
 	if (column && !column->notnull)
-		sv_retain_relax_column(retype->relation, retype->old_number, false);
+		sv_retain_relax_column(retype->relation, retype->old_number, false,
+							   true);
 	else if (!retype->deferred)
 		sv_sync_relax(retype->relation, retype->old_number, NULL);
 }

@@ -829,7 +829,7 @@ extern bool sv_retain_has_equal_nulls(Oid index);
 extern void sv_retain_set_nulls(Oid index, bool equal);
 extern void sv_retain_hide_column(Oid relation, AttrNumber number);
 extern void sv_retain_relax_column(Oid relation, AttrNumber number,
-								   bool filled);
+								   bool filled, bool computed);
 extern List *sv_retain_prepare_heir(Oid parent, Oid child);
 extern bool sv_retain_demand_heir(Oid parent, Oid child);
 extern bool sv_retain_change_key(Oid constraint, bool primary);
@@ -1130,6 +1130,7 @@ extern void sv_first_init(void);
  */
 extern Oid	sv_key_index(Oid class_id, Oid object);
 extern bool sv_key_is_loose(Oid class_id, Oid object);
+extern bool sv_key_is_known(const SvRelease *release, Oid relation, Oid key);
 extern bool sv_key_loosen(const SvProduct *product, const SvRelease *current,
 						  const SvRelease *last, bool is_newer,
 						  Oid class_id, Oid *object);
@@ -1151,6 +1152,12 @@ extern bool sv_key_exempts(Oid class_id, Oid object, List *releases,
 extern List *sv_key_tighten_all(const SvRelease *current, List *supported,
 								bool any_size, List **left);
 extern void sv_key_drop(Oid class_id, Oid object);
+
+/*-------------------------------------------------------------------------
+ * blur.c: unique keys over columns that are computed from newer ones
+ *-------------------------------------------------------------------------
+ */
+extern bool sv_blur_loosen_keys(const SvProduct *product, List *releases);
 
 /*-------------------------------------------------------------------------
  * names.c: errors of constraints, in the names of the version that writes

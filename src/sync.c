@@ -2862,6 +2862,23 @@ sv_sync_fills(Oid relation, AttrNumber number, const SvVersion *version)
 	return found;
 }
 
+/* does a pair compute a column for what a version writes? */
+static bool
+is_computed(Oid relation, AttrNumber number, const SvVersion *version)
+{
+	char	   *name = get_attname(relation, number, false);
+	char	   *expression;
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		if (strcmp(computed_column(lfirst(lc), version, &expression),
+				   name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Let rows of a version, or with NULL of the current one, leave a column out
  * that it does not know.  NOT NULL stays if the pairs of the table fill it,
@@ -2873,7 +2890,8 @@ sv_sync_relax(Oid relation, AttrNumber number, const SvVersion *version)
 {
 	bool		filled = sv_sync_fills(relation, number, version);
 
-	sv_retain_relax_column(relation, number, filled);
+	sv_retain_relax_column(relation, number, filled,
+						   is_computed(relation, number, version));
 	if (!filled)
 		sv_sync_ease(relation, number, version);
 }
@@ -2928,7 +2946,7 @@ sv_sync_ease(Oid relation, AttrNumber number, const SvVersion *version)
 		relation_close(table, NoLock);
 		if (!is_eased || sv_sync_fills(relation, target, version))
 			continue;
-		sv_retain_relax_column(relation, target, false);
+		sv_retain_relax_column(relation, target, false, true);
 		sv_sync_ease(relation, target, version);
 	}
 }

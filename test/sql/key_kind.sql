@@ -229,5 +229,40 @@ DELETE FROM doc;
 SELECT schemaver.retire('5.0.0');
 SELECT * FROM public.keys WHERE relation = 'kind.doc'::regclass;
 SELECT (v).finding, (v).detail FROM schemaver.verify(deep => true) AS v;
+
+-- of two values a directive may make the same, for older keys
+SELECT schemaver.apply($$
+	CREATE TABLE lot (id int PRIMARY KEY, n int CONSTRAINT lot_n UNIQUE,
+		s text CONSTRAINT lot_s UNIQUE, m int,
+		CONSTRAINT lot_mn UNIQUE NULLS NOT DISTINCT (m, n), big int UNIQUE);
+	CREATE UNIQUE INDEX lot_m ON lot (m, id);
+$$, '6.0.0');
+SELECT schemaver.retire('4.0.0');
+INSERT INTO lot VALUES (1, 1, 'one', NULL, 1);
+SELECT schemaver.register('6.0.0');
+SELECT schemaver.apply($$
+	-- schemaver: down lot.s = lower(s)
+	-- schemaver: up lot.s = s
+	-- schemaver: down lot.n = trunc(n)::int
+	ALTER TABLE lot ALTER n TYPE numeric, ALTER m TYPE bigint, ALTER big TYPE bigint;
+$$, '7.0.0');
+SELECT * FROM public.keys WHERE relation = 'kind.lot'::regclass;
+SELECT schemaver.register('7.0.0');
+INSERT INTO lot (id, n, s, m, big) VALUES (2, 2.1, 'Two', 2, 2), (3, 2.2, 'two', 3, 3), (4, 2.3, 'TWO', 4, 4);
+INSERT INTO lot (id, n, s) VALUES (5, 2.1, 'five');
+INSERT INTO lot (id, n, s, m) VALUES (5, NULL, NULL, NULL), (6, NULL, NULL, NULL);
+SELECT schemaver.register('6.0.0');
+SELECT id, n, s, m FROM lot ORDER BY id;
+INSERT INTO lot VALUES (7, 2, 'seven', 7, 7);
+INSERT INTO lot VALUES (7, 7, 'two', 7, 7) ON CONFLICT (s) DO UPDATE SET m = 70 RETURNING id, n, s, m;
+INSERT INTO lot VALUES (8, 1, 'eight', NULL, 8);
+INSERT INTO lot VALUES (8, 8, 'eight', NULL, 8) RETURNING id;
+SELECT schemaver.unregister();
+SELECT schemaver.verify();
+SELECT schemaver.rollback('6.0.0');
+DELETE FROM lot;
+SELECT schemaver.retire('7.0.0');
+SELECT * FROM public.keys WHERE relation = 'kind.lot'::regclass;
+SELECT (v).finding, (v).detail FROM schemaver.verify(deep => true) AS v;
 \c :home
 DROP DATABASE sv_key_kind;
