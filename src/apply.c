@@ -1346,7 +1346,7 @@ finish(Migration *migration)
 						   migration->from, release);
 	sv_require_relax(migration->product);
 	report_checked(migration, loosen_all_added(migration, findings));
-	if (sv_blur_loosen_keys(migration->product, supported))
+	if (sv_blur_loosen_keys(migration->product, migration->from, supported))
 		sv_contract_look_again();
 	report_deferred(migration);
 

@@ -181,22 +181,25 @@ loosen_keys_of(const SvProduct *product, List *releases, Oid relation)
 }
 
 /*
- * A migration has run.  Loosen the keys of older versions, all the supported
- * "releases", over columns for which what the newest version writes may become
- * the same.  Returns whether there were any.  Locks their tables, which the
- * migration has, in AccessExclusiveLock; contracts must be collecting.
+ * A migration has run, from a release on.  Loosen the keys of older versions,
+ * all the supported "releases", over columns for which what the newest version
+ * writes may become the same.  Returns whether there were any.  Locks their
+ * tables, which the migration has, in AccessExclusiveLock; contracts must be
+ * collecting.
  */
 bool
-sv_blur_loosen_keys(const SvProduct *product, List *releases)
+sv_blur_loosen_keys(const SvProduct *product, SvRelease *from, List *releases)
 {
 	bool		any = false;
 	ListCell   *lc;
 
-	foreach(lc, sv_sync_tables())
+	foreach(lc, from ? sv_contract_touched_entries(from) : NIL)
 	{
-		if (sv_catalog_is_base_schema(product,
-									  get_namespace_name(get_rel_namespace(lfirst_oid(lc)))))
-			any |= loosen_keys_of(product, releases, lfirst_oid(lc));
+		SvEntry    *entry = lfirst(lc);
+
+		if (sv_contract_is_table(entry->kind) && OidIsValid(entry->physical) &&
+			sv_sync_pairs(entry->physical) != NIL)
+			any |= loosen_keys_of(product, releases, entry->physical);
 	}
 	return any;
 }

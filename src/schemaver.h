@@ -1157,7 +1157,8 @@ extern void sv_key_drop(Oid class_id, Oid object);
  * blur.c: unique keys over columns that are computed from newer ones
  *-------------------------------------------------------------------------
  */
-extern bool sv_blur_loosen_keys(const SvProduct *product, List *releases);
+extern bool sv_blur_loosen_keys(const SvProduct *product, SvRelease *from,
+								List *releases);
 
 /*-------------------------------------------------------------------------
  * names.c: errors of constraints, in the names of the version that writes
