@@ -53,14 +53,27 @@
 /* how often a claim is tried for, with a millisecond between */
 #define CLAIM_TRIES		20
 
-/* what is looked for in an index */
+/*
+ * What is looked for in the index of a key, but for the values: hangs on the
+ * FmgrInfo of a call, and lasts as long.  The query has the table locked, so
+ * nobody changes its keys meanwhile.
+ */
 typedef struct Search
 {
-	Relation	table;
-	Relation	index;
+	Oid			relation;
+	AttrNumber	mark;
+	Oid			index;			/* InvalidOid if the table has no such key */
+	bool		excludes;
+	bool		nulls_equal;
+	int			nvalues;
 	int			nkeys;
 	ScanKeyData keys[INDEX_MAX_KEYS];
-	uint32		hash;			/* of the values, 0 where they have none */
+	FmgrInfo   *hash[INDEX_MAX_KEYS];	/* of values, NULL if they have none */
+
+	/* of one row */
+	Relation	heap;
+	Relation	key;
+	uint32		value;			/* hash of the values, 0 where they have none */
 	ItemPointerData self;		/* the row itself, or invalid */
 } Search;
 
@@ -133,10 +146,10 @@ try_to_claim(const Search *search)
 
 	claims = lappend(claims, claim);
 	MemoryContextSwitchTo(oldcontext);
-	claim->index = RelationGetRelid(search->index);
+	claim->index = search->index;
 	tag->locktag_field1 = MyDatabaseId;
 	tag->locktag_field2 = claim->index;
-	tag->locktag_field3 = search->hash;
+	tag->locktag_field3 = search->value;
 	tag->locktag_field4 = SV_LOCK_CLAIM;
 	tag->locktag_type = LOCKTAG_USERLOCK;
 	tag->locktag_lockmethodid = USER_LOCKMETHOD;
@@ -154,124 +167,141 @@ try_to_claim(const Search *search)
  * Looking
  */
 
-/* the key of a table with that mark, NULL if there is none */
-static Relation
-open_key(Relation table, AttrNumber mark)
+/* the key of a table with that mark, InvalidOid if there is none */
+static Oid
+find_key(Relation table, AttrNumber mark)
 {
 	ListCell   *lc;
 
 	foreach(lc, RelationGetIndexList(table))
 	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Relation	index = index_open(lfirst_oid(lc), NoLock);
+		bool		found = sv_contract_index_mark(index) == mark;
 
-		if (sv_contract_index_mark(index) == mark)
-			return index;
-		index_close(index, AccessShareLock);
+		index_close(index, NoLock);
+		if (found)
+			return lfirst_oid(lc);
 	}
-	return NULL;
+	return InvalidOid;
 }
 
-/* add what a value hashes to, if equal ones do to the same by its type */
-static bool
-add_to_hash(Search *search, int column, Datum value)
+/* what a column's values hash to, if equal ones do to the same by their type */
+static FmgrInfo *
+find_hash(Relation index, int column)
 {
-	Relation	index = search->index;
 	Oid			type = index->rd_opcintype[column];
 	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR |
 											  TYPECACHE_HASH_PROC_FINFO);
 
-	if (!OidIsValid(entry->hash_proc) ||
+	return OidIsValid(entry->hash_proc) &&
 		get_opfamily_member(index->rd_opfamily[column], type, type,
-							BTEqualStrategyNumber) != entry->eq_opr)
-		return false;
-	search->hash = hash_combine(search->hash,
-								DatumGetUInt32(FunctionCall1Coll(&entry->hash_proc_finfo,
-																 index->rd_indcollation[column],
-																 value)));
-	return true;
+							BTEqualStrategyNumber) == entry->eq_opr ?
+		&entry->hash_proc_finfo : NULL;
 }
 
 static void
-add_equal(Search *search, int column, Datum value, bool isnull)
+add_key(Search *search, Relation index, StrategyNumber strategy, Oid procedure,
+		Datum value)
 {
-	Relation	index = search->index;
-	Oid			type = index->rd_opcintype[column];
-	Oid			operator = get_opfamily_member(index->rd_opfamily[column],
-											   type, type,
-											   BTEqualStrategyNumber);
+	int			column = search->nkeys++;
 
-	ScanKeyEntryInitialize(&search->keys[search->nkeys++],
-						   isnull ? SK_ISNULL | SK_SEARCHNULL : 0, column + 1,
-						   isnull ? InvalidStrategy : BTEqualStrategyNumber,
+	ScanKeyEntryInitialize(&search->keys[column], 0, column + 1, strategy,
 						   InvalidOid, index->rd_indcollation[column],
-						   isnull ? InvalidOid : get_opcode(operator), value);
+						   procedure, value);
 }
 
-/* rows that are equal, and marked; false if a null keeps them apart */
-static bool
-look_for_equals(Search *search, FunctionCallInfo fcinfo)
+/* rows that are equal, and marked */
+static void
+look_for_equals(Search *search, Relation index)
 {
-	bool		nulls_equal = search->index->rd_index->indnullsnotdistinct;
-	int			nvalues = PG_NARGS();
-	bool		hashes = true;
-
-	for (int i = 0; i < nvalues; i++)
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 	{
-		bool		isnull = PG_ARGISNULL(i);
+		Oid			type = index->rd_opcintype[i];
+		Oid			operator = get_opfamily_member(index->rd_opfamily[i],
+												   type, type,
+												   BTEqualStrategyNumber);
 
-		if (isnull && !nulls_equal)
-			return false;
-		add_equal(search, i, PG_GETARG_DATUM(i), isnull);
-		hashes = hashes &&
-			(isnull || add_to_hash(search, i, PG_GETARG_DATUM(i)));
+		add_key(search, index, BTEqualStrategyNumber, get_opcode(operator),
+				type == BOOLOID ? BoolGetDatum(true) : Int64GetDatum(0));
+		search->hash[i] = find_hash(index, i);
 	}
-	if (sv_contract_mark_column(search->index))
-		add_equal(search, nvalues,
-				  search->index->rd_opcintype[nvalues] == BOOLOID ?
-				  BoolGetDatum(true) : Int64GetDatum(0), false);
-	if (!hashes)
-		search->hash = 0;
-	return true;
 }
 
 /* rows that an exclusion constraint excludes, all of which are marked */
-static bool
-look_for_excluded(Search *search, FunctionCallInfo fcinfo)
+static void
+look_for_excluded(Search *search, Relation index)
 {
-	Relation	index = search->index;
 	Oid		   *operators;
 	Oid		   *procedures;
 	uint16	   *strategies;
 
 	RelationGetExclusionInfo(index, &operators, &procedures, &strategies);
 	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
-	{
-		if (PG_ARGISNULL(i))
-			return false;
-		ScanKeyEntryInitialize(&search->keys[search->nkeys++], 0, i + 1,
-							   strategies[i], InvalidOid,
-							   index->rd_indcollation[i], procedures[i],
-							   PG_GETARG_DATUM(i));
-	}
-	return true;
+		add_key(search, index, strategies[i], procedures[i], (Datum) 0);
 }
 
-/* false if no other row can stand against it */
-static bool
-prepare_search(Search *search, FunctionCallInfo fcinfo)
+static Search *
+begin_search(FunctionCallInfo fcinfo, Relation table, AttrNumber mark)
 {
-	Form_pg_index form = search->index->rd_index;
-	int			nvalues = form->indnkeyatts -
-	(sv_contract_mark_column(search->index) ? 1 : 0);
+	MemoryContext oldcontext =
+		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	Search	   *search = palloc0(sizeof(Search));
+	Relation	index;
 
-	if (PG_NARGS() != nvalues)
+	search->relation = RelationGetRelid(table);
+	search->mark = mark;
+	search->index = find_key(table, mark);
+	if (OidIsValid(search->index))
+	{
+		index = index_open(search->index, NoLock);
+		search->excludes = index->rd_index->indisexclusion;
+		search->nulls_equal = index->rd_index->indnullsnotdistinct;
+		search->nvalues = index->rd_index->indnkeyatts -
+			(sv_contract_mark_column(index) ? 1 : 0);
+		if (search->excludes)
+			look_for_excluded(search, index);
+		else
+			look_for_equals(search, index);
+		index_close(index, NoLock);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	fcinfo->flinfo->fn_extra = search;
+	return search;
+}
+
+/* false if no other row can stand against these values */
+static bool
+set_values(Search *search, FunctionCallInfo fcinfo)
+{
+	bool		hashes = true;
+
+	if (PG_NARGS() != search->nvalues)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("schemaver.is_first() has %d values for the %d columns of key \"%s\"",
-						PG_NARGS(), nvalues,
-						RelationGetRelationName(search->index))));
-	return form->indisexclusion ? look_for_excluded(search, fcinfo) :
-		look_for_equals(search, fcinfo);
+						PG_NARGS(), search->nvalues,
+						get_rel_name(search->index))));
+	search->value = 0;
+	for (int i = 0; i < search->nvalues; i++)
+	{
+		ScanKey		key = &search->keys[i];
+		bool		isnull = PG_ARGISNULL(i);
+
+		if (isnull && (search->excludes || !search->nulls_equal))
+			return false;
+		key->sk_flags = isnull ? SK_ISNULL | SK_SEARCHNULL : 0;
+		key->sk_argument = PG_GETARG_DATUM(i);
+		hashes = hashes && (isnull || search->hash[i]);
+		if (hashes && !isnull)
+			search->value =
+				hash_combine(search->value,
+							 DatumGetUInt32(FunctionCall1Coll(search->hash[i],
+															  key->sk_collation,
+															  key->sk_argument)));
+	}
+	if (!hashes)
+		search->value = 0;
+	return true;
 }
 
 /* where the index cannot tell by itself: do the values conflict? */
@@ -284,7 +314,7 @@ is_conflict(const Search *search, TupleTableSlot *slot)
 	bool		conflict = true;
 
 	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
-	FormIndexDatum(BuildIndexInfo(search->index), slot, estate, values,
+	FormIndexDatum(BuildIndexInfo(search->key), slot, estate, values,
 				   isnull);
 	for (int i = 0; conflict && i < search->nkeys; i++)
 	{
@@ -317,14 +347,14 @@ wait_for_other(Relation table, const SnapshotData *dirty, TransactionId other,
 static bool
 is_there(Search *search)
 {
-	TupleTableSlot *slot = table_slot_create(search->table, NULL);
+	TupleTableSlot *slot = table_slot_create(search->heap, NULL);
 	SnapshotData dirty;
 	IndexScanDesc scan;
 	bool		found = false;
 
 	InitDirtySnapshot(dirty);
-	scan = index_beginscan(search->table, search->index, &dirty,
-						   search->nkeys, 0);
+	scan = index_beginscan(search->heap, search->key, &dirty, search->nkeys,
+						   0);
 	index_rescan(scan, search->keys, search->nkeys, NULL, 0);
 	while (!found && index_getnext_slot(scan, ForwardScanDirection, slot))
 	{
@@ -341,7 +371,7 @@ is_there(Search *search)
 			ItemPointerData tid = slot->tts_tid;
 
 			ExecClearTuple(slot);
-			wait_for_other(search->table, &dirty, other, &tid);
+			wait_for_other(search->heap, &dirty, other, &tid);
 			index_rescan(scan, search->keys, search->nkeys, NULL, 0);
 		}
 	}
@@ -358,18 +388,18 @@ is_there(Search *search)
 static bool
 is_to_be_marked(Search *search, bool held)
 {
-	release_of(RelationGetRelid(search->index));
+	release_of(search->index);
 	for (int tries = 1; !try_to_claim(search); tries++)
 	{
 		if (!held && is_there(search))
 			return false;
 		if (tries == CLAIM_TRIES)
-			return held || search->index->rd_index->indisexclusion;
+			return held || search->excludes;
 		sv_lock_pause(1);
 	}
 	if (held || !is_there(search))
 		return true;
-	release_of(RelationGetRelid(search->index));
+	release_of(search->index);
 	return false;
 }
 
@@ -384,21 +414,31 @@ Datum
 schemaver_is_first(PG_FUNCTION_ARGS)
 {
 	const SvSyncComputing *computing = sv_sync_computing();
-	Search		search = {0};
+	Search	   *search = fcinfo->flinfo->fn_extra;
 	bool		marked;
 
 	if (computing == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("schemaver.is_first() must be called by the trigger schemaver.sync()")));
-	search.self = computing->row;
-	search.table = table_open(computing->relation, NoLock);
-	search.index = open_key(search.table, computing->column);
-	marked = search.index == NULL || !prepare_search(&search, fcinfo) ||
-		is_to_be_marked(&search, computing->held);
-	if (search.index)
-		index_close(search.index, AccessShareLock);
-	table_close(search.table, NoLock);
+	marked = search && !OidIsValid(search->index);
+	if (!marked)
+	{
+		Relation	table = table_open(computing->relation, NoLock);
+
+		if (search == NULL || search->relation != computing->relation ||
+			search->mark != computing->column)
+			search = begin_search(fcinfo, table, computing->column);
+		search->self = computing->row;
+		search->heap = table;
+		search->key = OidIsValid(search->index) ?
+			index_open(search->index, NoLock) : NULL;
+		marked = search->key == NULL || !set_values(search, fcinfo) ||
+			is_to_be_marked(search, computing->held);
+		if (search->key)
+			index_close(search->key, NoLock);
+		table_close(table, NoLock);
+	}
 	if (marked)
 		PG_RETURN_BOOL(true);
 	PG_RETURN_NULL();
