@@ -337,6 +337,59 @@ typedef struct Trial
 	ParamListInfo params;
 } Trial;
 
+/* foreign keys of relations that were put away: OIDs of their constraints */
+static List *
+keys_of_retained(void)
+{
+	Oid			schema = get_namespace_oid(SV_RETAINED_SCHEMA, true);
+	List	   *keys = NIL;
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lc, OidIsValid(schema) ?
+			sv_catalog_dependents(NamespaceRelationId, schema, 0) : NIL)
+	{
+		Form_pg_depend form = lfirst(lc);
+		Relation	relation = form->classid == RelationRelationId &&
+			sv_contract_is_table(get_rel_relkind(form->objid)) ?
+			try_relation_open(form->objid, AccessShareLock) : NULL;
+
+		foreach(lk, relation ? RelationGetFKeyList(relation) : NIL)
+			keys = lappend_oid(keys, ((ForeignKeyCacheInfo *) lfirst(lk))->conoid);
+		if (relation)
+			relation_close(relation, NoLock);
+	}
+	return keys;
+}
+
+/*
+ * Nobody who has written the script knows of the foreign keys that tables have
+ * which were put away: they stand in nobody's way.
+ */
+static void
+forget_references(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, keys_of_retained())
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID,
+											ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		(void) deleteDependencyRecordsForSpecific(ConstraintRelationId,
+												  form->oid, DEPENDENCY_NORMAL,
+												  RelationRelationId,
+												  form->confrelid);
+		(void) deleteDependencyRecordsForSpecific(ConstraintRelationId,
+												  form->oid, DEPENDENCY_NORMAL,
+												  RelationRelationId,
+												  form->conindid);
+		ReleaseSysCache(tuple);
+	}
+	CommandCounterIncrement();
+}
+
 static void
 run_trial(void *argument)
 {
@@ -345,6 +398,7 @@ run_trial(void *argument)
 	hush();
 	if (!migration.unused_views)
 		migration.unused_views = !sv_compat_park_views(migration.product);
+	forget_references();
 	standard_ProcessUtility(copyObject(tried->pstmt), tried->query, false,
 							PROCESS_UTILITY_SUBCOMMAND, tried->params, NULL,
 							None_Receiver, NULL);
@@ -1873,6 +1927,46 @@ end_identities(Node *statement, HTAB *doomed, bool needed)
 	}
 }
 
+/* does a foreign key refer to one of these objects, or to a part of it? */
+static bool
+refers_to_doomed(HTAB *doomed, Oid key)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_references(ConstraintRelationId, key))
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (form->deptype == DEPENDENCY_NORMAL &&
+			(find_doomed(doomed, form->refclassid, form->refobjid,
+						 form->refobjsubid) ||
+			 find_doomed(doomed, form->refclassid, form->refobjid, 0)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What is dropped or put away is referred to by none of the tables that were
+ * put away before: their foreign keys go, and the versions that have them are
+ * held to them by triggers.
+ */
+static void
+drop_references(HTAB *doomed)
+{
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	foreach(lc, keys_of_retained())
+	{
+		if (refers_to_doomed(doomed, lfirst_oid(lc)))
+			keys = lappend(keys, sv_catalog_address(ConstraintRelationId,
+													lfirst_oid(lc), 0));
+	}
+	if (keys != NIL)
+		drop_others(keys);
+}
+
 /*
  * Turn a statement that drops.  Returns what is left of it to run: all of it
  * if no supported version needs what it drops, NULL if nothing.
@@ -1890,6 +1984,7 @@ turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 	tried = copyObject(pstmt);
 	tried->utilityStmt = dropping;
 	doomed = make_doomed(try_statement(tried, query, params));
+	drop_references(doomed);
 	if (!decide(doomed))
 		return pstmt;
 	repeat_notices();

@@ -563,6 +563,18 @@ note_default(Retype *retype, Oid attrdef)
 	relation_close(relation, NoLock);
 }
 
+/* a table that was put away goes on referring to the old column */
+static bool
+is_of_retained(Oid constraint)
+{
+	Oid			relation = sv_contract_owning_relation(ConstraintRelationId,
+													   constraint);
+	char	   *schema = OidIsValid(relation) ?
+	get_namespace_name(get_rel_namespace(relation)) : NULL;
+
+	return schema && strcmp(schema, SV_RETAINED_SCHEMA) == 0;
+}
+
 /* one thing that depends on the column */
 static void
 note_dependent(Retype *retype, const ObjectAddress *object, char deptype)
@@ -577,7 +589,8 @@ note_dependent(Retype *retype, const ObjectAddress *object, char deptype)
 				attach_index(retype, object->objectId);
 			break;
 		case ConstraintRelationId:
-			attach_constraint(retype, object->objectId);
+			if (!is_of_retained(object->objectId))
+				attach_constraint(retype, object->objectId);
 			break;
 		case AttrDefaultRelationId:
 			note_default(retype, object->objectId);
