@@ -39,6 +39,10 @@ SELECT bag_eq('functions', $$ VALUES
 	('writes_as(product text, versions schemaver.version[])',
 	 'boolean', 's strict', 'r', true, false),
 	('is_first(VARIADIC "any")', 'boolean', 's', 'r', true, false),
+	('place_apart()', 'bigint', 's', 'r', true, false),
+	('tolerate(expression anyelement, relation oid, column_name text)',
+	 'anyelement', 'i', 'u', true, false),
+	('tolerate_support(internal)', 'internal', 'i strict', 'u', true, false),
 	('relabel(value anyelement, target anycompatible)', 'anycompatible', 's',
 	 's', true, false),
 	('sequence(name regclass)', 'regclass', 's strict', 's', true, false),
@@ -105,7 +109,7 @@ SELECT bag_eq($$
 	SELECT typname::text FROM pg_type
 	WHERE typnamespace = 'schemaver'::regnamespace AND typelem = 0
 		AND typtype <> 'c'
-$$, $$ VALUES ('version'), ('first') $$, 'the only types that are no rows');
+$$, $$ VALUES ('version'), ('first'), ('place') $$, 'the only types that are no rows');
 SELECT is((
 	SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', '
 		ORDER BY attnum)

@@ -164,7 +164,7 @@ sub start_pgbench
 	append_to_file($file, $script);
 	$run{handle} = IPC::Run::start(
 		[
-			'pgbench', '-n', '-T', '2', '-f', $file,
+			'pgbench', '-n', '-T', '120', '-f', $file,
 			$node->connstr('shop') . " options='$options'"
 		],
 		'>', \$run{out}, '2>', \$run{err});
@@ -180,6 +180,8 @@ my $retired = 0;
 $retired += $node->psql('shop', q{SELECT schemaver.retire('1.0.1')}) == 0
   foreach 1 .. 20;
 is($retired, 0, 'its version is never retired');
+# as when its time is over
+$discards->{handle}->signal('ALRM');
 $discards->{handle}->finish;
 like($discards->{out}, qr/actually processed: [1-9]/, 'it went on');
 unlike($discards->{err}, qr/FATAL|ERROR|aborted/, 'without an error');
