@@ -337,22 +337,38 @@ typedef struct Trial
 	ParamListInfo params;
 } Trial;
 
-/* foreign keys of relations that were put away: OIDs of their constraints */
+/* tables that were put away: OIDs */
 static List *
-keys_of_retained(void)
+retained_tables(void)
 {
 	Oid			schema = get_namespace_oid(SV_RETAINED_SCHEMA, true);
-	List	   *keys = NIL;
+	List	   *tables = NIL;
 	ListCell   *lc;
-	ListCell   *lk;
 
 	foreach(lc, OidIsValid(schema) ?
 			sv_catalog_dependents(NamespaceRelationId, schema, 0) : NIL)
 	{
 		Form_pg_depend form = lfirst(lc);
-		Relation	relation = form->classid == RelationRelationId &&
-			sv_contract_is_table(get_rel_relkind(form->objid)) ?
-			try_relation_open(form->objid, AccessShareLock) : NULL;
+
+		if (form->classid == RelationRelationId &&
+			sv_contract_is_table(get_rel_relkind(form->objid)))
+			tables = lappend_oid(tables, form->objid);
+	}
+	return tables;
+}
+
+/* foreign keys of tables that were put away: OIDs of their constraints */
+static List *
+keys_of_retained(void)
+{
+	List	   *keys = NIL;
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lc, retained_tables())
+	{
+		Relation	relation = try_relation_open(lfirst_oid(lc),
+												 AccessShareLock);
 
 		foreach(lk, relation ? RelationGetFKeyList(relation) : NIL)
 			keys = lappend_oid(keys, ((ForeignKeyCacheInfo *) lfirst(lk))->conoid);
@@ -363,14 +379,24 @@ keys_of_retained(void)
 }
 
 /*
- * Nobody who has written the script knows of the foreign keys that tables have
- * which were put away: they stand in nobody's way.
+ * Nobody who has written the script knows of tables that were put away: their
+ * foreign keys, and what they are partitioned by, stand in nobody's way.
  */
 static void
 forget_references(void)
 {
 	ListCell   *lc;
 
+	foreach(lc, retained_tables())
+	{
+		/* a column that it is partitioned by takes the table along */
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_PARTITIONED_TABLE)
+			(void) deleteDependencyRecordsForSpecific(RelationRelationId,
+													  lfirst_oid(lc),
+													  DEPENDENCY_INTERNAL,
+													  RelationRelationId,
+													  lfirst_oid(lc));
+	}
 	foreach(lc, keys_of_retained())
 	{
 		HeapTuple	tuple = SearchSysCache1(CONSTROID,

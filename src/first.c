@@ -16,7 +16,9 @@
  * - Nobody waits long for a claim, so no deadlock comes of it: who does not
  *	 get one marks no row, for the other one is the first.
  * - Versions that are held to a key claim as well.  The row that they write is
- *	 marked, and that one too which lost its mark and gets other values.
+ *	 marked.  One that lost its mark, since it was a duplicate, and gets other
+ *	 values is marked if it is the first with these: a foreign key may carry
+ *	 all of them along.
  *
  *-------------------------------------------------------------------------
  */

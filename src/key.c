@@ -59,6 +59,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_rewrite.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
@@ -535,6 +536,82 @@ name_tree(Oid root, List *names)
 	}
 }
 
+/* is it a view or its rule that depends? */
+static bool
+is_of_view(Form_pg_depend form)
+{
+	char		relkind = form->classid == RelationRelationId ?
+	get_rel_relkind(form->objid) : '\0';
+
+	return form->classid == RewriteRelationId || relkind == RELKIND_VIEW ||
+		relkind == RELKIND_MATVIEW;
+}
+
+/*
+ * Views that were put away may rely on a key, as one does that groups by it,
+ * and would go with it: let them depend on it no more.  Returns what has been
+ * taken away, for give_views().
+ */
+static List *
+take_views(Oid class_id, Oid object)
+{
+	List	   *taken = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_dependents(class_id, object, -1))
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		if (is_of_view(form))
+			taken = lappend(taken, form);
+	}
+	foreach(lc, taken)
+	{
+		Form_pg_depend form = lfirst(lc);
+
+		(void) deleteDependencyRecordsForSpecific(form->classid, form->objid,
+												  form->deptype, class_id,
+												  object);
+	}
+	CommandCounterIncrement();
+	return taken;
+}
+
+/* let views rely on the key that has taken the place */
+static void
+give_views(List *taken, Oid class_id, Oid object)
+{
+	ListCell   *lc;
+
+	foreach(lc, taken)
+	{
+		Form_pg_depend form = lfirst(lc);
+		ObjectAddress dependent;
+		ObjectAddress key;
+
+		ObjectAddressSet(dependent, form->classid, form->objid);
+		ObjectAddressSet(key, class_id, object);
+		recordDependencyOn(&dependent, &key, form->deptype);
+	}
+}
+
+/* a key that is hidden does not keep what it is computed by */
+static void
+soften_if_hidden(Oid class_id, Oid object)
+{
+	List	   *parts = class_id == ConstraintRelationId ?
+	list_make1(sv_catalog_address(class_id, object, 0)) : NIL;
+	Oid			index = sv_key_index(class_id, object);
+	ListCell   *lc;
+
+	if (!sv_is_hidden(get_rel_name(index)))
+		return;
+	foreach(lc, find_all_inheritors(index, NoLock, NULL))
+		parts = lappend(parts, sv_catalog_address(RelationRelationId,
+												  lfirst_oid(lc), 0));
+	sv_retain_soften(parts);
+}
+
 /* drop a key whose place another one takes at once */
 static void
 drop_key(Oid class_id, Oid object)
@@ -554,13 +631,17 @@ make_key(Oid relation, IndexStmt *statement, List *names, Oid class_id,
 {
 	ObjectAddress made;
 	Oid			object;
+	List	   *views = take_views(class_id, former);
 
+	drop_key(class_id, former);
 	made = DefineIndex(relation, statement, InvalidOid, InvalidOid,
 					   InvalidOid, false, false, false, false, true);
 	CommandCounterIncrement();
 	name_tree(made.objectId, names);
 	object = class_id == ConstraintRelationId ?
 		get_index_constraint(made.objectId) : made.objectId;
+	give_views(views, class_id, object);
+	soften_if_hidden(class_id, object);
 	sv_contract_move_constraint(former, object);
 	sv_contract_touch(RelationRelationId, relation);
 	return object;
@@ -726,10 +807,12 @@ sv_key_exchange(Oid class_id, Oid object, Oid index)
 	Constraint *key = is_constraint ? read_constraint(object) : NULL;
 	Oid			relation = IndexGetRelation(index, false);
 	AttrNumber	mark = mark_of(former);
+	List	   *views;
 	Oid			made;
 	SvIdentity	identity;
 
 	sv_catalog_become_owner(&identity);
+	views = take_views(class_id, object);
 	drop_key(class_id, object);
 	RenameRelationInternal(index, ((Named *) linitial(names))->name, true,
 						   true);
@@ -741,6 +824,8 @@ sv_key_exchange(Oid class_id, Oid object, Oid index)
 		drop_mark(relation, mark);
 	sv_catalog_become_caller(&identity);
 	made = is_constraint ? get_index_constraint(index) : index;
+	give_views(views, class_id, made);
+	soften_if_hidden(class_id, made);
 	sv_contract_move_constraint(object, made);
 	sv_contract_touch(RelationRelationId, relation);
 	return made;
@@ -978,7 +1063,6 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 	if (statement)
 	{
 		add_mark(statement, relation, mark, condition);
-		drop_key(class_id, *object);
 		*object = make_key(relation, statement, names, class_id, *object);
 	}
 	else
@@ -1098,10 +1182,9 @@ remake_key(void *argument)
 
 	remove_mark(statement, index);
 	relation_close(index, NoLock);
-	drop_key(remade->class_id, remade->object);
-	drop_mark(remade->relation, remade->mark);
 	remade->object = make_key(remade->relation, statement, names,
 							  remade->class_id, remade->object);
+	drop_mark(remade->relation, remade->mark);
 }
 
 /* nothing is done if rows stand against it */

@@ -170,6 +170,25 @@ let_column_follow(Form_pg_depend expression)
 		recordDependencyOn(&column, &referenced, DEPENDENCY_AUTO);
 }
 
+/* an index never goes without its constraint */
+static void
+let_constraint_follow(Form_pg_depend of_index)
+{
+	char		relkind = get_rel_relkind(of_index->objid);
+	Oid			constraint = relkind == RELKIND_INDEX ||
+	relkind == RELKIND_PARTITIONED_INDEX ?
+	get_index_constraint(of_index->objid) : InvalidOid;
+	ObjectAddress follower;
+	ObjectAddress referenced;
+
+	if (!OidIsValid(constraint))
+		return;
+	ObjectAddressSet(follower, ConstraintRelationId, constraint);
+	ObjectAddressSubSet(referenced, of_index->refclassid, of_index->refobjid,
+						of_index->refobjsubid);
+	recordDependencyOn(&follower, &referenced, DEPENDENCY_AUTO);
+}
+
 /*
  * Make the dependencies of some objects, a list of ObjectAddress *, automatic,
  * so that they do not stand in the way of dropping what they depend on.
@@ -207,6 +226,8 @@ sv_retain_soften(List *objects)
 				let_view_follow((Form_pg_depend) GETSTRUCT(tuple));
 			if (object->classId == AttrDefaultRelationId)
 				let_column_follow((Form_pg_depend) GETSTRUCT(tuple));
+			if (object->classId == RelationRelationId)
+				let_constraint_follow((Form_pg_depend) GETSTRUCT(tuple));
 		}
 		systable_endscan(scan);
 	}
@@ -1635,9 +1656,11 @@ sv_retain_relation(Oid relation, List *kept)
 
 /*
  * A sequence that a column owns must be in its table's schema.  One that is
- * put away depends on the column all the same, in a way that is no ownership
- * but lets it come back.
+ * put away depends on the column all the same, in a way that is no ownership,
+ * stands in nobody's way, and lets it come back.
  */
+#define DEPENDENCY_FORMER_OWNER DEPENDENCY_AUTO_EXTENSION
+
 static void
 set_ownership(Oid sequence, char from, char to)
 {
@@ -1673,7 +1696,7 @@ move_sequence(Oid sequence, Oid schema, ObjectAddresses *moved)
 {
 	Relation	catalog = table_open(RelationRelationId, RowExclusiveLock);
 
-	set_ownership(sequence, DEPENDENCY_AUTO, DEPENDENCY_NORMAL);
+	set_ownership(sequence, DEPENDENCY_AUTO, DEPENDENCY_FORMER_OWNER);
 	LockRelationOid(sequence, AccessExclusiveLock);
 	AlterRelationNamespaceInternal(catalog, sequence,
 								   get_rel_namespace(sequence), schema, true,
@@ -2493,6 +2516,62 @@ is_not_null(Oid relation, List *columns)
 }
 
 /*
+ * A key has come back: what it depends on besides its table it keeps.  That a
+ * constraint depends on the same as its index was for the hidden one alone.
+ */
+static void
+harden_part(Oid class_id, Oid object)
+{
+	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(class_id));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->deptype != DEPENDENCY_AUTO ||
+			form->refclassid == RelationRelationId)
+			continue;
+		if (class_id == ConstraintRelationId)
+		{
+			CatalogTupleDelete(catalog, &tuple->t_self);
+			continue;
+		}
+		tuple = heap_copytuple(tuple);
+		((Form_pg_depend) GETSTRUCT(tuple))->deptype = DEPENDENCY_NORMAL;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+static void
+harden_key(Oid class_id, Oid object)
+{
+	Oid			index = class_id == ConstraintRelationId ?
+	get_constraint_index(object) : object;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(index, NoLock, NULL))
+	{
+		Oid			constraint = get_index_constraint(lfirst_oid(lc));
+
+		harden_part(RelationRelationId, lfirst_oid(lc));
+		if (OidIsValid(constraint))
+			harden_part(ConstraintRelationId, constraint);
+	}
+}
+
+/*
  * Give a unique constraint or index of a relation the name that a contract
  * says, and make it a primary key again if it was one and its columns allow
  * it.
@@ -2501,6 +2580,7 @@ void
 sv_retain_return_unique(Oid relation, const SvPart *part)
 {
 	rename_index_back(part);
+	harden_key(sv_contract_key_class(part), part->object);
 	if (part->flavour == CONSTRAINT_PRIMARY &&
 		is_not_null(relation, part->columns))
 		(void) sv_retain_change_key(part->object, true);
@@ -2696,7 +2776,7 @@ sv_retain_return_home(Oid class_id, Oid object, Oid schema, const char *name)
 	if (is_renamed)
 		rename_home(class_id, object, name);
 	if (class_id == RelationRelationId)
-		set_ownership(object, DEPENDENCY_NORMAL, DEPENDENCY_AUTO);
+		set_ownership(object, DEPENDENCY_FORMER_OWNER, DEPENDENCY_AUTO);
 	else
 		harden(class_id, object);
 }

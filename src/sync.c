@@ -94,6 +94,7 @@ typedef struct Direction
 	AttrNumber	target;			/* the column to compute */
 	bool		is_demanded;	/* that must not be null */
 	bool		is_mark;		/* it marks a loosened key: see first.c */
+	bool		is_number;		/* with 0, else with true */
 	bool		may_fail;		/* for others than are held to that */
 	char	   *text;			/* NULL: nothing is computed */
 	CachedExpression *expression;
@@ -377,17 +378,26 @@ fills_only(Node *node)
 		IsA(without_casts(linitial(((CoalesceExpr *) node)->args)), Var);
 }
 
+static void
+plan_expression(void *argument)
+{
+	Node	  **node = argument;
+
+	*node = (Node *) expression_planner((Expr *) *node);
+}
+
 /*
  * Does it give another value each time?  Judged as CREATE INDEX does, by what
  * is left of it once the bodies of SQL functions stand in place of the calls:
- * a key may be over a function that nobody has declared to be immutable.
+ * a key may be over a function that nobody has declared to be immutable.  A
+ * body may not be understood here, where names are found along another path.
  */
 static bool
 is_volatile(Node *node)
 {
 	return contain_volatile_functions(node) &&
-		contain_volatile_functions((Node *)
-								   expression_planner((Expr *) node));
+		(sv_trial_attempt(plan_expression, &node) != NULL ||
+		 contain_volatile_functions(node));
 }
 
 /* sv_sync_expression() with errors that say what they are about */
@@ -404,7 +414,7 @@ parse_with_context(Relation relation, const char *text, Oid type,
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	node = sv_sync_expression(relation, text, type, typmod);
-	if (is_volatile(node) && !fills_only(node))
+	if (!fills_only(node) && is_volatile(node))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("cannot use a volatile function in transform expression"),
@@ -873,6 +883,9 @@ make_direction(Direction *direction, Relation relation,
 	direction->is_demanded = is_demanded(relation, direction->target);
 	direction->is_mark = direction->target > 0 &&
 		sv_contract_is_mark(RelationGetRelid(relation), direction->target);
+	direction->is_number = direction->is_mark &&
+		getBaseType(TupleDescAttr(RelationGetDescr(relation),
+								  direction->target - 1)->atttypid) == INT8OID;
 	if (text[0] == '\0')
 		return;
 	nestlevel = enter_pinned();
@@ -1357,6 +1370,15 @@ evaluate_mark(Evaluation *evaluation, Step *step)
 	renew(evaluation->run, step);
 }
 
+/* is the row as it stands marked as the first one with its values? */
+static bool
+is_marked(const Run *run, const Direction *mark)
+{
+	return !is_null(run, mark->target) &&
+		(!mark->is_number ||
+		 DatumGetInt64(run->row->tts_values[mark->target - 1]) == 0);
+}
+
 /* compute a column; a NULL may be told to leave what stands there */
 static void
 compute(Run *run, Step *step, const Direction *direction,
@@ -1368,7 +1390,9 @@ compute(Run *run, Step *step, const Direction *direction,
 	run->failing = step;
 	run->direction = direction;
 	computing.column = direction->target;
-	computing.held = step->is_held;
+
+	/* a duplicate of others stays one where it is carried along with the first */
+	computing.held = step->is_held && is_marked(run, direction);
 	if (direction->may_fail && !step->is_held)
 		evaluate_mark(&evaluation, step);
 	else

@@ -264,5 +264,27 @@ DELETE FROM lot;
 SELECT schemaver.retire('7.0.0');
 SELECT * FROM public.keys WHERE relation = 'kind.lot'::regclass;
 SELECT (v).finding, (v).detail FROM schemaver.verify(deep => true) AS v;
+
+-- a foreign key carries all duplicates along, for who has the key as well
+SELECT schemaver.apply($$
+	CREATE TABLE post (id int PRIMARY KEY);
+	CREATE TABLE note (post int REFERENCES post ON UPDATE CASCADE, who int,
+		CONSTRAINT note_once UNIQUE (post, who),
+		CONSTRAINT note_null UNIQUE NULLS NOT DISTINCT (who, post));
+$$, '8.0.0');
+SELECT schemaver.retire('6.0.0');
+SELECT schemaver.register('8.0.0');
+INSERT INTO post VALUES (1), (2);
+INSERT INTO note VALUES (1, 1), (2, 1);
+SELECT schemaver.apply($$
+	ALTER TABLE note DROP CONSTRAINT note_once, DROP CONSTRAINT note_null;
+	INSERT INTO note VALUES (1, 1), (1, 1);
+$$, '9.0.0');
+UPDATE post SET id = 9 WHERE id = 1;
+SELECT post, who, schemaver_retained_note_once, schemaver_retained_note_null = 0 FROM kind.note ORDER BY 1, 2, 3;
+INSERT INTO note VALUES (9, 1);
+DELETE FROM note WHERE post = 9;
+INSERT INTO note VALUES (9, 1);
+SELECT schemaver.unregister();
 \c :home
 DROP DATABASE sv_key_kind;

@@ -365,5 +365,23 @@ UPDATE stock.item SET shelf = 's10' WHERE shelf IS NULL;
 SELECT schemaver.retire('1.1.0', 'stock');
 SELECT * FROM public.shape('stock.item');
 
+-- a default that only the script's path lets be understood
+CREATE SEQUENCE stock.code_seq;
+CREATE FUNCTION stock.code() RETURNS text LANGUAGE sql AS
+	$$SELECT 'code ' || nextval('code_seq')$$;
+SET search_path = stock, public;
+SELECT schemaver.apply('ALTER TABLE item ADD old_code varchar(20) DEFAULT ''old'', ADD code varchar(20)', '1.3.0', 'stock');
+SELECT schemaver.register('1.3.0', 'stock');
+SELECT schemaver.apply($$
+	UPDATE item SET code = old_code WHERE code IS NULL;
+	ALTER TABLE item DROP old_code, ALTER code SET NOT NULL, ALTER code SET DEFAULT code();
+	ALTER TABLE item RENAME code TO old_code;
+$$, '1.4.0', 'stock');
+INSERT INTO item VALUES (13, 1, 1, 1, 'few', 's13');
+SELECT id, old_code, code FROM item WHERE id = 13;
+SELECT schemaver.unregister();
+SELECT id, old_code FROM stock.item WHERE id = 13;
+RESET search_path;
+
 \c :home
 DROP DATABASE sv_require;
