@@ -377,7 +377,7 @@ SELECT schemaver.apply($$
 	ALTER TABLE item DROP old_code, ALTER code SET NOT NULL, ALTER code SET DEFAULT code();
 	ALTER TABLE item RENAME code TO old_code;
 $$, '1.4.0', 'stock');
-INSERT INTO item VALUES (13, 1, 1, 1, 'few', 's13');
+INSERT INTO item VALUES (13, 1, 1, 1, 'few', 's10');
 SELECT id, old_code, code FROM item WHERE id = 13;
 SELECT schemaver.unregister();
 SELECT id, old_code FROM stock.item WHERE id = 13;
