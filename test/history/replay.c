@@ -168,6 +168,7 @@ typedef struct Replay
 	int			nnot_run;
 	int			nstatements;
 	int			nheld_back;
+	int			nunkept;		/* values that an older version cannot have */
 	int			nheld_back_now; /* of the version of the step */
 	int			harms[NHARMS][NFATES];
 	Tallies		causes;
@@ -882,18 +883,27 @@ is_demanded(const Replay *replay, const char *violated)
 /*
  * The newest version cannot do what it can in "plain".  That is no fault if it
  * violates what is there in "plain" as well: scripts that rely on the clock,
- * on chance or on the order of rows leave other data in each database.
+ * on chance or on the order of rows leave other data in each database.  Nor is
+ * it one that a value which an older version's type does not have is refused,
+ * in words that say so: the script has no directive for it.
  */
 static void
 held_back(Replay *replay, const char *text, const char *why,
 		  const char *violated)
 {
+	bool		is_unkept = strstr(why, " cannot be kept for version ") != NULL;
+
 	if (violated && is_demanded(replay, violated))
 		return;
-	replay->nheld_back++;
+	if (is_unkept)
+		replay->nunkept++;
+	else
+		replay->nheld_back++;
 	if (replay->nheld_back_now++ < SHOWN)
-		printf("    version %d, being the newest, is held back: %s\n        %.300s\n",
-			   replay->version, why, text);
+		printf("    version %d, being the newest, %s: %s\n        %.300s\n",
+			   replay->version, is_unkept ?
+			   "has a value that an older one cannot have" : "is held back",
+			   why, text);
 }
 
 /* what the newest version says works as if there were no other versions */
@@ -1889,6 +1899,8 @@ show_summary(Replay *replay, int nfiles)
 		   sum(breaking), breaking[KEPT], breaking[REFUSED], breaking[BROKEN]);
 	printf("%d broken in all, %d times the newest version was held back\n",
 		   total[BROKEN], replay->nheld_back);
+	printf("%d times it was told of a value that an older version cannot have\n",
+		   replay->nunkept);
 }
 
 int
