@@ -329,53 +329,62 @@ hush(void)
 							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
+/* what the relations that were put away have that is not to be in the way */
+typedef struct InTheWay
+{
+	List	   *keys;			/* OIDs of foreign keys */
+	List	   *partitioned;	/* OIDs of tables */
+} InTheWay;
+
 /* a statement that is tried */
 typedef struct Trial
 {
 	PlannedStmt *pstmt;
 	const char *query;
 	ParamListInfo params;
+	InTheWay	way;
 } Trial;
 
-/* tables that were put away: OIDs */
-static List *
-retained_tables(void)
+static void
+add_keys(InTheWay *way, Oid table)
+{
+	Relation	relation = relation_open(table, AccessShareLock);
+	ListCell   *lc;
+
+	foreach(lc, RelationGetFKeyList(relation))
+		way->keys = lappend_oid(way->keys,
+								((ForeignKeyCacheInfo *) lfirst(lc))->conoid);
+	relation_close(relation, NoLock);
+}
+
+/* there may be many of them, most of which have nothing like that */
+static InTheWay
+look_at_retained(void)
 {
 	Oid			schema = get_namespace_oid(SV_RETAINED_SCHEMA, true);
-	List	   *tables = NIL;
+	InTheWay	way = {NIL, NIL};
 	ListCell   *lc;
 
 	foreach(lc, OidIsValid(schema) ?
 			sv_catalog_dependents(NamespaceRelationId, schema, 0) : NIL)
 	{
 		Form_pg_depend form = lfirst(lc);
+		HeapTuple	tuple = form->classid == RelationRelationId ?
+		SearchSysCache1(RELOID, ObjectIdGetDatum(form->objid)) : NULL;
+		char		relkind;
+		bool		has_triggers;
 
-		if (form->classid == RelationRelationId &&
-			sv_contract_is_table(get_rel_relkind(form->objid)))
-			tables = lappend_oid(tables, form->objid);
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		relkind = ((Form_pg_class) GETSTRUCT(tuple))->relkind;
+		has_triggers = ((Form_pg_class) GETSTRUCT(tuple))->relhastriggers;
+		ReleaseSysCache(tuple);
+		if (relkind == RELKIND_PARTITIONED_TABLE)
+			way.partitioned = lappend_oid(way.partitioned, form->objid);
+		if (has_triggers)
+			add_keys(&way, form->objid);
 	}
-	return tables;
-}
-
-/* foreign keys of tables that were put away: OIDs of their constraints */
-static List *
-keys_of_retained(void)
-{
-	List	   *keys = NIL;
-	ListCell   *lc;
-	ListCell   *lk;
-
-	foreach(lc, retained_tables())
-	{
-		Relation	relation = try_relation_open(lfirst_oid(lc),
-												 AccessShareLock);
-
-		foreach(lk, relation ? RelationGetFKeyList(relation) : NIL)
-			keys = lappend_oid(keys, ((ForeignKeyCacheInfo *) lfirst(lk))->conoid);
-		if (relation)
-			relation_close(relation, NoLock);
-	}
-	return keys;
+	return way;
 }
 
 /*
@@ -383,21 +392,18 @@ keys_of_retained(void)
  * foreign keys, and what they are partitioned by, stand in nobody's way.
  */
 static void
-forget_references(void)
+forget_references(const InTheWay *way)
 {
 	ListCell   *lc;
 
-	foreach(lc, retained_tables())
-	{
-		/* a column that it is partitioned by takes the table along */
-		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_PARTITIONED_TABLE)
-			(void) deleteDependencyRecordsForSpecific(RelationRelationId,
-													  lfirst_oid(lc),
-													  DEPENDENCY_INTERNAL,
-													  RelationRelationId,
-													  lfirst_oid(lc));
-	}
-	foreach(lc, keys_of_retained())
+	/* a column that a table is partitioned by would take it along */
+	foreach(lc, way->partitioned)
+		(void) deleteDependencyRecordsForSpecific(RelationRelationId,
+												  lfirst_oid(lc),
+												  DEPENDENCY_INTERNAL,
+												  RelationRelationId,
+												  lfirst_oid(lc));
+	foreach(lc, way->keys)
 	{
 		HeapTuple	tuple = SearchSysCache1(CONSTROID,
 											ObjectIdGetDatum(lfirst_oid(lc)));
@@ -424,7 +430,7 @@ run_trial(void *argument)
 	hush();
 	if (!migration.unused_views)
 		migration.unused_views = !sv_compat_park_views(migration.product);
-	forget_references();
+	forget_references(&tried->way);
 	standard_ProcessUtility(copyObject(tried->pstmt), tried->query, false,
 							PROCESS_UTILITY_SUBCOMMAND, tried->params, NULL,
 							None_Receiver, NULL);
@@ -436,9 +442,10 @@ run_trial(void *argument)
  * in trial_notices.
  */
 static List *
-try_statement(PlannedStmt *pstmt, const char *query, ParamListInfo params)
+try_statement(PlannedStmt *pstmt, const char *query, ParamListInfo params,
+			  const InTheWay *way)
 {
-	Trial		tried = {pstmt, query, params};
+	Trial		tried = {pstmt, query, params, *way};
 	ErrorData  *problem;
 	List	   *result;
 
@@ -1978,12 +1985,12 @@ refers_to_doomed(HTAB *doomed, Oid key)
  * held to them by triggers.
  */
 static void
-drop_references(HTAB *doomed)
+drop_references(HTAB *doomed, const InTheWay *way)
 {
 	List	   *keys = NIL;
 	ListCell   *lc;
 
-	foreach(lc, keys_of_retained())
+	foreach(lc, way->keys)
 	{
 		if (refers_to_doomed(doomed, lfirst_oid(lc)))
 			keys = lappend(keys, sv_catalog_address(ConstraintRelationId,
@@ -2003,14 +2010,16 @@ turn_drop(PlannedStmt *pstmt, const char *query, ParamListInfo params)
 	Node	   *dropping = dropping_part(pstmt->utilityStmt);
 	PlannedStmt *tried;
 	AlterTableStmt *rest;
+	InTheWay	way;
 	HTAB	   *doomed;
 
 	if (dropping == NULL)
 		return pstmt;
 	tried = copyObject(pstmt);
 	tried->utilityStmt = dropping;
-	doomed = make_doomed(try_statement(tried, query, params));
-	drop_references(doomed);
+	way = look_at_retained();
+	doomed = make_doomed(try_statement(tried, query, params, &way));
+	drop_references(doomed, &way);
 	if (!decide(doomed))
 		return pstmt;
 	repeat_notices();
