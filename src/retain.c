@@ -1611,56 +1611,10 @@ sv_retain_disinherit(Oid relation, Oid parent)
 }
 
 /*
- * Move a relation to the schema of retained relations, where it gets another
- * name if its own is taken.  "kept" is a list of ObjectAddress * that says
- * what else is retained.
- */
-void
-sv_retain_relation(Oid relation, List *kept)
-{
-	Oid			schema = sv_retain_schema();
-	ObjectAddresses *moved = new_object_addresses();
-	List	   *followers = NIL;
-	Relation	table;
-	char	   *name;
-	char	   *free_name;
-
-	LockRelationOid(relation, AccessExclusiveLock);
-	if (get_rel_namespace(relation) == schema)
-		return;
-	name = get_rel_name(relation);
-	free_name = free_relation_name(name, schema);
-	if (get_rel_relkind(relation) != RELKIND_VIEW)
-	{
-		relax_foreign_keys(relation, kept);
-		followers = free_followers(relation, schema);
-	}
-	if (strcmp(name, free_name) != 0)
-	{
-		RenameRelationInternal(relation, free_name, true, false);
-		CommandCounterIncrement();
-	}
-	table = relation_open(relation, AccessExclusiveLock);
-	AlterTableNamespaceInternal(table, RelationGetNamespace(table), schema,
-								moved);
-	relation_close(table, NoLock);
-	free_object_addresses(moved);
-	CommandCounterIncrement();
-	name_followers(followers);
-	sv_contract_touch(RelationRelationId, relation);
-}
-
-/*
- * Functions, types, sequences
- */
-
-/*
  * A sequence that a column owns must be in its table's schema.  One that is
- * put away depends on the column all the same, in a way that is no ownership,
- * stands in nobody's way, and lets it come back.
+ * put away depends on the column all the same, in a way that is no ownership
+ * but lets it come back.
  */
-#define DEPENDENCY_FORMER_OWNER DEPENDENCY_AUTO_EXTENSION
-
 static void
 set_ownership(Oid sequence, char from, char to)
 {
@@ -1691,12 +1645,78 @@ set_ownership(Oid sequence, char from, char to)
 	CommandCounterIncrement();
 }
 
+/*
+ * Move a table to another schema, and what goes along with it: but not the
+ * sequences that were put away by themselves.
+ */
+static void
+move_table(Relation table, Oid schema)
+{
+	Oid			from = RelationGetNamespace(table);
+	ObjectAddresses *moved = new_object_addresses();
+	List	   *staying = NIL;
+	ListCell   *lc;
+
+	foreach(lc, getOwnedSequences(RelationGetRelid(table)))
+	{
+		if (get_rel_namespace(lfirst_oid(lc)) != from)
+			staying = lappend_oid(staying, lfirst_oid(lc));
+	}
+	foreach(lc, staying)
+		set_ownership(lfirst_oid(lc), DEPENDENCY_AUTO, DEPENDENCY_NORMAL);
+	AlterTableNamespaceInternal(table, from, schema, moved);
+	CommandCounterIncrement();
+	foreach(lc, staying)
+		set_ownership(lfirst_oid(lc), DEPENDENCY_NORMAL, DEPENDENCY_AUTO);
+	free_object_addresses(moved);
+}
+
+/*
+ * Move a relation to the schema of retained relations, where it gets another
+ * name if its own is taken.  "kept" is a list of ObjectAddress * that says
+ * what else is retained.
+ */
+void
+sv_retain_relation(Oid relation, List *kept)
+{
+	Oid			schema = sv_retain_schema();
+	List	   *followers = NIL;
+	Relation	table;
+	char	   *name;
+	char	   *free_name;
+
+	LockRelationOid(relation, AccessExclusiveLock);
+	if (get_rel_namespace(relation) == schema)
+		return;
+	name = get_rel_name(relation);
+	free_name = free_relation_name(name, schema);
+	if (get_rel_relkind(relation) != RELKIND_VIEW)
+	{
+		relax_foreign_keys(relation, kept);
+		followers = free_followers(relation, schema);
+	}
+	if (strcmp(name, free_name) != 0)
+	{
+		RenameRelationInternal(relation, free_name, true, false);
+		CommandCounterIncrement();
+	}
+	table = relation_open(relation, AccessExclusiveLock);
+	move_table(table, schema);
+	relation_close(table, NoLock);
+	name_followers(followers);
+	sv_contract_touch(RelationRelationId, relation);
+}
+
+/*
+ * Functions, types, sequences
+ */
+
 static void
 move_sequence(Oid sequence, Oid schema, ObjectAddresses *moved)
 {
 	Relation	catalog = table_open(RelationRelationId, RowExclusiveLock);
 
-	set_ownership(sequence, DEPENDENCY_AUTO, DEPENDENCY_FORMER_OWNER);
+	set_ownership(sequence, DEPENDENCY_AUTO, DEPENDENCY_NORMAL);
 	LockRelationOid(sequence, AccessExclusiveLock);
 	AlterRelationNamespaceInternal(catalog, sequence,
 								   get_rel_namespace(sequence), schema, true,
@@ -2656,7 +2676,6 @@ sv_retain_return_column(Oid relation, AttrNumber number, const char *name)
 static void
 move_back(Oid relation, Oid schema, const char *name)
 {
-	ObjectAddresses *moved = new_object_addresses();
 	List	   *followers = NIL;
 	Relation	table;
 
@@ -2672,11 +2691,8 @@ move_back(Oid relation, Oid schema, const char *name)
 	}
 	table = relation_open(relation, AccessExclusiveLock);
 	if (RelationGetNamespace(table) != schema)
-		AlterTableNamespaceInternal(table, RelationGetNamespace(table),
-									schema, moved);
+		move_table(table, schema);
 	relation_close(table, NoLock);
-	free_object_addresses(moved);
-	CommandCounterIncrement();
 	if (strcmp(get_rel_name(relation), name) != 0)
 	{
 		RenameRelationInternal(relation, name, true, false);
@@ -2776,7 +2792,7 @@ sv_retain_return_home(Oid class_id, Oid object, Oid schema, const char *name)
 	if (is_renamed)
 		rename_home(class_id, object, name);
 	if (class_id == RelationRelationId)
-		set_ownership(object, DEPENDENCY_FORMER_OWNER, DEPENDENCY_AUTO);
+		set_ownership(object, DEPENDENCY_NORMAL, DEPENDENCY_AUTO);
 	else
 		harden(class_id, object);
 }
