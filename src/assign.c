@@ -9,7 +9,9 @@
  * one of the outermost block, or of an IF of it that asks for TG_OP or for
  * whether the column is NULL; before it no RETURN lets the row through, and no
  * EXCEPTION may jump over it.  Whatever else a function does is not taken for
- * an assignment.  That the value is not NULL is not known.
+ * an assignment, and whatever may write all of NEW, or NULL into the column,
+ * takes the value away again, in a trigger that fires later too.  That the
+ * value is not NULL is not known.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +19,8 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/proclang.h"
@@ -38,7 +42,7 @@ typedef struct Token
 {
 	const char *text;			/* at the token, in the source */
 	const char *word;			/* identifier or keyword, or NULL */
-	bool		quoted;
+	bool		is_plain_name;	/* quoted, or where no keyword can be */
 	const char *literal;		/* a string's value, or NULL */
 } Token;
 
@@ -67,11 +71,32 @@ typedef struct Reader
 	int			cases;			/* CASE expressions that are open */
 	bool		assigned;
 	bool		escaped;		/* a row gets through without the assignment */
+	bool		takes;			/* a value may be taken away */
 } Reader;
+
+/* what a function does with the column whenever a row is inserted */
+typedef enum Deed
+{
+	DEED_NONE,
+	DEED_ASSIGNS,
+	DEED_TAKES					/* it may be NULL after it */
+} Deed;
 
 /*
  * Tokens
  */
+
+/* behind a dot, or AS, even a keyword is a name: NEW.end */
+static bool
+is_behind_dot(const Token *tokens, int n)
+{
+	const Token *before = n > 0 ? &tokens[n - 1] : NULL;
+
+	return before && !before->literal &&
+		(before->word ? !before->is_plain_name &&
+		 strcmp(before->word, "as") == 0 :
+		 before->text[0] == '.' && before->text[1] != '.');
+}
 
 /* the server's scanner may throw; the result ends with an empty token */
 static Token *
@@ -92,7 +117,7 @@ scan(const char *source)
 	extra.escape_string_warning = false;
 	while ((token = core_yylex(&value, &location, scanner)) != 0)
 	{
-		Token	   *now = &tokens[n++];
+		Token	   *now = &tokens[n];
 
 		memset(now, 0, sizeof(Token));
 		now->text = source + location;
@@ -100,7 +125,8 @@ scan(const char *source)
 			now->word = value.str;
 		else if (now->text[0] == '\'')
 			now->literal = value.str;
-		now->quoted = now->text[0] == '"';
+		now->is_plain_name = now->text[0] == '"' || is_behind_dot(tokens, n);
+		n++;
 	}
 	memset(&tokens[n], 0, sizeof(Token));
 	tokens[n].text = "";
@@ -121,7 +147,7 @@ token_at(const Reader *reader, int offset)
 static bool
 is_word(const Token *token, const char *word)
 {
-	return token->word && !token->quoted && strcmp(token->word, word) == 0;
+	return token->word && !token->is_plain_name && strcmp(token->word, word) == 0;
 }
 
 static bool
@@ -148,7 +174,7 @@ is_assignment(const Token *token)
 static bool
 is_field(const Reader *reader, int offset)
 {
-	return is_word(token_at(reader, offset), "new") &&
+	return is_name(token_at(reader, offset), "new") &&
 		is_sign(token_at(reader, offset + 1), ".") &&
 		is_name(token_at(reader, offset + 2), reader->column);
 }
@@ -213,7 +239,8 @@ read_condition(const Reader *reader, Course *course, Course *otherwise)
 		*course = inserts ? COURSE_ALWAYS : COURSE_NEVER;
 		*otherwise = inserts ? COURSE_NEVER : COURSE_ALWAYS;
 	}
-	else if (is_field(reader, n) && is_word(token_at(reader, n + 3), "is") &&
+	else if (is_field(reader, n) && !reader->assigned &&
+			 is_word(token_at(reader, n + 3), "is") &&
 			 is_word(token_at(reader, n + 4), "null") &&
 			 is_then(reader, n + 5))
 	{
@@ -248,12 +275,94 @@ enter_else(Reader *reader, bool is_last)
  * Statements
  */
 
+/* what the column has got may be lost */
+static void
+take_away(Reader *reader)
+{
+	reader->assigned = false;
+	reader->takes = true;
+}
+
+/*
+ * NEW or NEW.column, behind the name of a block or not, from a token on that
+ * something is to be put into; *behind is the offset of what follows.
+ */
+static bool
+is_target(const Reader *reader, int offset, int *behind)
+{
+	bool		found;
+
+	if (is_sign(token_at(reader, offset + 1), ".") &&
+		is_name(token_at(reader, offset + 2), "new"))
+		offset += 2;
+	found = is_name(token_at(reader, offset), "new") &&
+		(!is_sign(token_at(reader, offset + 1), ".") ||
+		 is_field(reader, offset));
+	for (offset++; is_sign(token_at(reader, offset), "."); offset += 2)
+		;
+	*behind = offset;
+	return found;
+}
+
+/* what INTO or FOR put values into, with commas between; none may be there */
+static void
+read_targets(Reader *reader)
+{
+	int			offset = is_word(token_at(reader, 1), "strict") ? 2 : 1;
+
+	while (token_at(reader, offset)->word)
+	{
+		if (is_target(reader, offset, &offset))
+			take_away(reader);
+		if (!is_sign(token_at(reader, offset), ","))
+			break;
+		offset++;
+	}
+}
+
+static void
+read_assignment(Reader *reader, int behind)
+{
+	if (!is_field(reader, 0) || behind != 3 ||
+		is_word(token_at(reader, behind + 1), "null"))
+		take_away(reader);
+	else if (course_here(reader) == COURSE_ALWAYS)
+		reader->assigned = true;
+}
+
+/* CALL may put something into what it is given */
+static void
+read_call(Reader *reader)
+{
+	for (int n = 1; !is_sign(token_at(reader, n), ";") &&
+		 token_at(reader, n)->text[0] != '\0'; n++)
+	{
+		if (is_name(token_at(reader, n), "new"))
+			take_away(reader);
+	}
+}
+
+static void
+read_return(Reader *reader)
+{
+	const Token *what = token_at(reader, 1);
+	bool		is_all = is_sign(token_at(reader, 2), ";");
+
+	if ((is_word(what, "null") && is_all) ||
+		course_here(reader) == COURSE_NEVER)
+		return;
+	if (!reader->assigned || !is_name(what, "new") || !is_all)
+		reader->escaped = true;
+	if (!is_all || !(is_name(what, "new") || is_name(what, "old")))
+		reader->takes |= !is_word(what, "coalesce");
+}
+
 /* a statement begins with the next token */
 static void
 begin_statement(Reader *reader)
 {
 	const Token *token = token_at(reader, 0);
-	const Token *second = token_at(reader, 1);
+	int			behind;
 
 	if (is_word(token, "if"))
 		enter_if(reader);
@@ -266,16 +375,14 @@ begin_statement(Reader *reader)
 			reader->escaped = true;
 	}
 	else if (is_word(token, "return"))
-	{
-		if (is_word(second, "null") || course_here(reader) == COURSE_NEVER)
-			return;
-		if (!reader->assigned || !is_word(second, "new"))
-			reader->escaped = true;
-	}
-	else if (is_field(reader, 0) && is_assignment(token_at(reader, 3)))
-		reader->assigned |= course_here(reader) == COURSE_ALWAYS;
-	else if (is_word(token, "new") && is_assignment(second))
-		reader->assigned = false;
+		read_return(reader);
+	else if (is_word(token, "call"))
+		read_call(reader);
+	else if (is_word(token, "for") || is_word(token, "foreach"))
+		read_targets(reader);
+	else if (is_target(reader, 0, &behind) &&
+			 is_assignment(token_at(reader, behind)))
+		read_assignment(reader, behind);
 }
 
 /* END of a structure, IF, LOOP or CASE behind it, or a label */
@@ -312,9 +419,8 @@ pass(Reader *reader, bool begins)
 		reader->cases++;
 	else if (is_word(token, "loop"))
 		enter(reader, COURSE_MAYBE, COURSE_MAYBE);
-	else if (is_word(token, "into") && is_word(token_at(reader, 1), "new") &&
-			 !is_sign(token_at(reader, 2), "."))
-		reader->assigned = false;
+	else if (is_word(token, "into"))
+		read_targets(reader);
 	if (reader->cases > 0)
 		return false;
 	if (is_word(token, "else") || is_word(token, "elsif") ||
@@ -325,9 +431,29 @@ pass(Reader *reader, bool begins)
 		(begins && is_word(token, "begin"));
 }
 
-/* does a function's body assign the column whenever a row is inserted? */
+/* may NEW or TG_OP be other names than the server's, or have others? */
 static bool
-reads_as_assigning(Token *tokens, const char *column)
+is_renamed(const Token *tokens)
+{
+	const Token *before = tokens;
+
+	for (const Token *token = tokens; token->text[0] != '\0'; token++)
+	{
+		bool		is_operation = is_name(token, "tg_op");
+
+		if ((is_operation || is_name(token, "new")) &&
+			(is_word(before, "declare") || is_word(before, "for") ||
+			 (is_word(before, "into") && is_operation) ||
+			 (is_sign(before, ";") && (token[1].word || is_operation))))
+			return true;
+		before = token;
+	}
+	return false;
+}
+
+/* read a function's body */
+static Deed
+read_body(Token *tokens, const char *column)
 {
 	Reader		reader = {0};
 	bool		begins = true;
@@ -338,15 +464,17 @@ reads_as_assigning(Token *tokens, const char *column)
 		   !is_word(token_at(&reader, 0), "begin"))
 		reader.next++;
 	if (token_at(&reader, 0)->text[0] == '\0')
-		return false;
+		return DEED_NONE;
 	enter(&reader, COURSE_ALWAYS, COURSE_ALWAYS);
 	for (reader.next++; reader.open != NIL; reader.next++)
 	{
 		if (token_at(&reader, 0)->text[0] == '\0')
-			return false;
+			return DEED_NONE;
 		begins = pass(&reader, begins);
 	}
-	return reader.assigned && !reader.escaped;
+	if (reader.assigned && !reader.escaped && !is_renamed(tokens))
+		return DEED_ASSIGNS;
+	return reader.takes ? DEED_TAKES : DEED_NONE;
 }
 
 /*
@@ -376,8 +504,8 @@ scan_body(const char *source)
 	return tokens;
 }
 
-static bool
-assigns(Oid function, const char *column)
+static Deed
+deed_of_function(Oid function, const char *column)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
@@ -389,22 +517,27 @@ assigns(Oid function, const char *column)
 	if (form->prolang == get_language_oid("plpgsql", true) && !isnull)
 		tokens = scan_body(TextDatumGetCString(source));
 	ReleaseSysCache(tuple);
-	return tokens && reads_as_assigning(tokens, column);
+	return tokens ? read_body(tokens, column) : DEED_NONE;
 }
 
-/* is it called for each row that leaves the column NULL? */
+/* is it called for rows before they are inserted? */
 static bool
-is_called(const Trigger *trigger, AttrNumber column)
+is_called(const Trigger *trigger)
+{
+	return TRIGGER_FOR_ROW(trigger->tgtype) &&
+		TRIGGER_FOR_BEFORE(trigger->tgtype) &&
+		TRIGGER_FOR_INSERT(trigger->tgtype) &&
+		(trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
+		 trigger->tgenabled == TRIGGER_FIRES_ALWAYS) &&
+		!sv_is_hidden(trigger->tgname) && !sv_is_own_trigger(trigger->tgname);
+}
+
+/* even for each one that leaves the column NULL? */
+static bool
+is_called_always(const Trigger *trigger, AttrNumber column)
 {
 	NullTest   *test;
 
-	if (!TRIGGER_FOR_ROW(trigger->tgtype) ||
-		!TRIGGER_FOR_BEFORE(trigger->tgtype) ||
-		!TRIGGER_FOR_INSERT(trigger->tgtype) ||
-		(trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN &&
-		 trigger->tgenabled != TRIGGER_FIRES_ALWAYS) ||
-		sv_is_hidden(trigger->tgname) || sv_is_own_trigger(trigger->tgname))
-		return false;
 	if (trigger->tgqual == NULL)
 		return true;
 	test = stringToNode(trigger->tgqual);
@@ -414,29 +547,69 @@ is_called(const Trigger *trigger, AttrNumber column)
 		((Var *) test->arg)->varattno == column;
 }
 
+static Deed
+deed_of_trigger(const Trigger *trigger, AttrNumber column, const char *name)
+{
+	Deed		deed;
+
+	if (!is_called(trigger))
+		return DEED_NONE;
+	if (trigger->tgfoid != F_TSVECTOR_UPDATE_TRIGGER &&
+		trigger->tgfoid != F_TSVECTOR_UPDATE_TRIGGER_COLUMN)
+		deed = deed_of_function(trigger->tgfoid, name);
+	else if (trigger->tgnargs > 0 && strcmp(trigger->tgargs[0], name) == 0)
+		deed = DEED_ASSIGNS;
+	else
+		deed = DEED_NONE;
+	return deed == DEED_ASSIGNS && !is_called_always(trigger, column) ?
+		DEED_NONE : deed;
+}
+
+/* the trigger that gives it a value in this very table */
+static char *
+trigger_of_table(Oid relation, const char *name)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	TriggerDesc *triggers = table->trigdesc;
+	AttrNumber	column = get_attnum(relation, name);
+	char	   *result = NULL;
+
+	/* they fire in this order */
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+		Deed		deed = deed_of_trigger(trigger, column, name);
+
+		if (deed == DEED_ASSIGNS)
+			result = pstrdup(trigger->tgname);
+		else if (deed == DEED_TAKES)
+			result = NULL;
+	}
+	relation_close(table, NoLock);
+	return result;
+}
+
 /*
  * The name of a trigger that gives a column of each new row a value, whoever
- * writes it, or NULL.  In the current memory context.
+ * writes it, which none that fires later takes away, or NULL.  Of a partitioned
+ * table each partition must have one: it can be disabled there, and there may
+ * be others.  In the current memory context.
  */
 char *
 sv_assign_trigger(Oid relation, AttrNumber column)
 {
-	Relation	table = relation_open(relation, AccessShareLock);
-	TriggerDesc *triggers = table->trigdesc;
 	char	   *name = get_attname(relation, column, false);
-	char	   *result = NULL;
+	char	   *result = trigger_of_table(relation, name);
+	ListCell   *lc;
 
-	for (int i = 0; triggers && i < triggers->numtriggers && !result; i++)
+	if (result == NULL ||
+		get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
+		return result;
+	foreach(lc, find_all_inheritors(relation, AccessShareLock, NULL))
 	{
-		Trigger    *trigger = &triggers->triggers[i];
-
-		if (is_called(trigger, column) &&
-			(trigger->tgfoid == F_TSVECTOR_UPDATE_TRIGGER ||
-			 trigger->tgfoid == F_TSVECTOR_UPDATE_TRIGGER_COLUMN ?
-			 trigger->tgnargs > 0 && strcmp(trigger->tgargs[0], name) == 0 :
-			 assigns(trigger->tgfoid, name)))
-			result = pstrdup(trigger->tgname);
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_RELATION &&
+			trigger_of_table(lfirst_oid(lc), name) == NULL)
+			return NULL;
 	}
-	relation_close(table, NoLock);
 	return result;
 }

@@ -376,7 +376,10 @@ entry_ids_on(Touched *object)
 	return object->entry_ids;
 }
 
-/* a relation, with its heirs and the sequences that move along with it */
+/*
+ * a relation, with its heirs, the table that it is a partition of, and the
+ * sequences that move along with it
+ */
 static void
 touch_relation(Oid relation)
 {
@@ -403,6 +406,9 @@ touch_relation(Oid relation)
 		(void) remember(RelationRelationId, lfirst_oid(lc));
 	if (!is_new)
 		return;
+	if (get_rel_relispartition(relation))
+		(void) remember(RelationRelationId,
+						llast_oid(get_partition_ancestors(relation)));
 	foreach(lc, getOwnedSequences(relation))
 		(void) remember(RelationRelationId, lfirst_oid(lc));
 }

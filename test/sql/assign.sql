@@ -51,6 +51,31 @@ SELECT tool.told('BEGIN NEW.ord = 1; RETURN row(1, NULL, NULL, NULL, NULL); END'
 SELECT tool.told('BEGIN NEW.num := (SELECT 1 FROM crate AS c WHERE c.id = NEW.id AND NEW.ord = 1); RETURN NEW; END');
 SELECT tool.told('BEGIN NEW.ord = 1; RETURN NEW; END', 'WHEN (NEW.num IS NULL)');
 SELECT tool.told('BEGIN NEW.ord = 1; RETURN NEW; END', 'WHEN (NEW.id > 1)');
+-- what a keyword is the name of ends and opens nothing
+ALTER TABLE crate ADD "end" int;
+SELECT tool.told('BEGIN IF NEW.end > 5 THEN NEW.ord = 1; END IF; RETURN NEW; END');
+SELECT tool.told('BEGIN IF NEW.num = ''x'' THEN PERFORM 1 AS end; NEW.ord = 1; END IF; RETURN NEW; END');
+SELECT tool.told('BEGIN IF NEW.end > 5 THEN NEW.end := (SELECT 1 AS case); END IF; NEW.ord = 1; RETURN NEW; END');
+ALTER TABLE public.crate DROP "end";
+-- what is taken away again
+SELECT tool.told('BEGIN NEW.ord = NULL; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = 1; IF NEW.num IS NULL THEN NEW.ord := NULL; END IF; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = NULL; NEW.ord = 1; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = 1; SELECT * INTO STRICT NEW FROM crate LIMIT 1; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = 1; SELECT ''a'', NULL INTO NEW.num, NEW.ord; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = 1; SELECT ''a'' INTO NEW.num; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = 1; "new" := NULL; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = 1; f.new.ord = NULL; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = 1; FOR new IN SELECT * FROM crate LOOP RETURN new; END LOOP; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = 1; CALL p(NEW.ord); RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = 1; RETURN NEW #= hstore(''ord'', NULL); END');
+SELECT tool.told('BEGIN NEW.ord = 1; IF NEW.ord IS NULL THEN NULL; ELSE RETURN row(1); END IF; RETURN NEW; END');
+-- other variables under these names
+SELECT tool.told('BEGIN NEW.ord = 1; DECLARE new crate; BEGIN RETURN new; END; END');
+SELECT tool.told('DECLARE i int; new crate; BEGIN NEW.ord = 1; RETURN new; END');
+SELECT tool.told('DECLARE r ALIAS FOR new; BEGIN NEW.ord = 1; r := NULL; RETURN NEW; END');
+SELECT tool.told('DECLARE tg_op text := ''UPDATE''; BEGIN IF TG_OP = ''INSERT'' THEN NEW.ord = 1; END IF; RETURN NEW; END');
+SELECT tool.told('DECLARE n text := NEW.num; o text := TG_OP; BEGIN NEW.ord = 1; RETURN NEW; END');
 SET check_function_bodies = off;
 SELECT tool.told('BEGIN NEW.ord = 1; RETURN ''NEW; END');
 RESET check_function_bodies;
@@ -62,6 +87,21 @@ SELECT bool_or(effect LIKE 'refused: %') FROM schemaver.plan('ALTER TABLE crate 
 	CREATE TRIGGER off BEFORE INSERT ON crate FOR EACH ROW EXECUTE FUNCTION f();
 	ALTER TABLE crate DISABLE TRIGGER off;
 	ALTER TABLE crate ALTER ord SET NOT NULL');
+
+-- a trigger that fires later may take the value away, or give another
+CREATE FUNCTION tool.told_with(name text, body text) RETURNS boolean LANGUAGE sql AS $$
+	SELECT bool_or(effect LIKE 'refused: %') FROM schemaver.plan(format('ALTER TABLE crate ADD ord int;
+		CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS ''BEGIN NEW.ord = 1; RETURN NEW; END'';
+		CREATE FUNCTION g() RETURNS trigger LANGUAGE plpgsql AS %L;
+		CREATE TRIGGER fill BEFORE INSERT ON crate FOR EACH ROW EXECUTE FUNCTION f();
+		CREATE TRIGGER %I BEFORE INSERT ON crate FOR EACH ROW WHEN (NEW.num IS NULL) EXECUTE FUNCTION g();
+		ALTER TABLE crate ALTER ord SET NOT NULL', body, name)) $$;
+SELECT tool.told_with('later', 'BEGIN NEW.ord = NULL; RETURN NEW; END');
+SELECT tool.told_with('later', 'BEGIN NEW := NULL; RETURN NEW; END');
+SELECT tool.told_with('later', 'DECLARE r crate; BEGIN RETURN r; END');
+SELECT tool.told_with('earlier', 'BEGIN NEW.ord = NULL; RETURN NEW; END');
+SELECT tool.told_with('later', 'BEGIN NEW.ord = NEW.ord + 1; RETURN NEW; END');
+SELECT tool.told_with('later', 'BEGIN NEW.num = ''x''; RETURN COALESCE(NEW, OLD); END');
 
 -- a directive, a default and an UPDATE come first
 SELECT DISTINCT unnest(inferred) FROM schemaver.plan('-- schemaver: up crate.ord = 7
@@ -144,6 +184,26 @@ INSERT INTO crate (id, num) VALUES (8, 'eight');
 SELECT schemaver.register('2.0.0');
 SELECT id, num, ord FROM crate ORDER BY id;
 SELECT * FROM schemaver.verify();
+
+-- of a partitioned table each partition must have such a trigger
+CREATE SCHEMA parted;
+CREATE TABLE parted.t (id int, num text) PARTITION BY LIST (id);
+CREATE TABLE parted.t1 PARTITION OF parted.t FOR VALUES IN (1);
+CREATE TABLE parted.t2 PARTITION OF parted.t FOR VALUES IN (2);
+CREATE FUNCTION parted.one() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.ord = 1; RETURN NEW; END';
+CREATE FUNCTION parted.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.ord = NULL; RETURN NEW; END';
+SELECT schemaver.create_product('parted', '{parted}');
+SELECT schemaver.baseline('1.0.0', 'parted');
+SELECT schemaver.register('1.0.0', 'parted');
+\set required 'ALTER TABLE t ADD ord int; CREATE TRIGGER fill BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION one(); ALTER TABLE t ALTER ord SET NOT NULL'
+SELECT schemaver.apply(:'required' || '; ALTER TABLE t2 DISABLE TRIGGER fill', '1.1.0', 'parted');
+SELECT schemaver.apply(:'required' || '; CREATE TRIGGER late BEFORE INSERT ON t2 FOR EACH ROW EXECUTE FUNCTION no()', '1.1.0', 'parted');
+SELECT schemaver.apply(:'required', '1.1.0', 'parted');
+INSERT INTO t VALUES (1, 'one'), (2, 'two');
+SELECT schemaver.apply('ALTER TABLE t2 DISABLE TRIGGER fill', '1.1.1', 'parted');
+ALTER TABLE parted.t2 DISABLE TRIGGER fill;
+CREATE TRIGGER late BEFORE INSERT ON parted.t2 FOR EACH ROW EXECUTE FUNCTION parted.no();
+INSERT INTO t VALUES (2, 'two');
 
 \c :home
 DROP DATABASE sv_assign;
