@@ -29,6 +29,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_event_trigger.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/tablecmds.h"
 #include "executor/spi.h"
@@ -574,12 +575,14 @@ is_base_in_front(const SvProduct *product)
 /*
  * Base schemas first, then what the session has, without version schemas.  If
  * that is what it has anyway, in its words: a script may read them, and keep
- * them as a setting of a function.
+ * them as a setting of a function.  pg_catalog before base schemas is left out,
+ * since it is in front of all then, and of none of them behind them.
  */
 static char *
 script_path(const SvProduct *product)
 {
 	bool		in_front = is_base_in_front(product);
+	bool		is_first = true;	/* no base schema came yet */
 	List	   *names = NIL;
 	StringInfoData path;
 	ListCell   *lc;
@@ -597,6 +600,11 @@ script_path(const SvProduct *product)
 		if (OidIsValid(schema) && sv_contract_is_version_schema(schema))
 			continue;
 		if (!in_front && sv_catalog_has_text(product->schemas, lfirst(lc)))
+		{
+			is_first = false;
+			continue;
+		}
+		if (!in_front && is_first && schema == PG_CATALOG_NAMESPACE)
 			continue;
 		appendStringInfo(&path, "%s%s", path.len ? ", " : "",
 						 quote_identifier(lfirst(lc)));
@@ -1796,6 +1804,21 @@ number_reached(const Migration *migration)
 	return migration->statement ? migration->statement->number : 0;
 }
 
+/* an error that says nothing of the script: a cancel, a lock, no more memory */
+static bool
+is_passing(const ErrorData *problem)
+{
+	switch (ERRCODE_TO_CATEGORY(problem->sqlerrcode))
+	{
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+			return true;
+		default:
+			return problem->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	}
+}
+
 /*
  * May an error come of what is done for a version?  Outside of the script's
  * statements, where directives and the result are judged, only if it is about
@@ -1806,12 +1829,10 @@ may_be_for_version(const Migration *migration, const ErrorData *problem)
 {
 	bool		in_script = number_reached(migration) > 0;
 
+	if (is_passing(problem))
+		return false;
 	switch (ERRCODE_TO_CATEGORY(problem->sqlerrcode))
 	{
-		case ERRCODE_TRANSACTION_ROLLBACK:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
-			return false;
 		case ERRCODE_FEATURE_NOT_SUPPORTED:
 		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
 			return true;
@@ -1819,8 +1840,7 @@ may_be_for_version(const Migration *migration, const ErrorData *problem)
 			return in_script ||
 				problem->sqlerrcode != ERRCODE_INVALID_PARAMETER_VALUE;
 		default:
-			return in_script &&
-				problem->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE;
+			return in_script;
 	}
 }
 
@@ -1841,7 +1861,8 @@ is_any_unused(List *releases)
 /*
  * Try all of it; where that fails, once more without what is done for versions
  * that nobody ever registered under.  If that fails too, the first error is
- * what there is to say, unless the script has come further without them.
+ * what there is to say, unless the script has come further without them, or
+ * might come to its end another time.
  */
 static void
 migrate(Migration *migration, ErrorData *(*try) (Migration *migration))
@@ -1863,7 +1884,8 @@ migrate(Migration *migration, ErrorData *(*try) (Migration *migration))
 	again = try(migration);
 	if (again == NULL)
 		return;
-	if (reached > 0 && number_reached(migration) > reached)
+	if ((reached > 0 && number_reached(migration) > reached) ||
+		is_passing(again))
 		ReThrowError(again);
 	if (rehearsal)
 		rehearsal->restore(rehearsal->state);

@@ -44,6 +44,12 @@ SELECT effect FROM schemaver.plan('-- schemaver: down job.n = lower(n)
 	ALTER TABLE job ALTER n TYPE bigint');
 SELECT schemaver.apply('ALTER TABLE job ALTER m TYPE bigint');
 
+-- what stops it the second time may be over soon, and is what is told then
+CREATE SEQUENCE tries;
+SELECT schemaver.apply('DO $$BEGIN IF nextval(''tries'') = 2 THEN RAISE ''not now'' USING ERRCODE = ''query_canceled''; END IF; END$$;
+	ALTER TABLE job ALTER n TYPE bigint; UPDATE job SET n = 3000000000');
+DROP SEQUENCE tries;
+
 -- a value that is too large
 SELECT schemaver.apply('ALTER TABLE job ALTER n TYPE bigint;
 	UPDATE job SET n = 3000000000');
