@@ -147,7 +147,8 @@ token_at(const Reader *reader, int offset)
 static bool
 is_word(const Token *token, const char *word)
 {
-	return token->word && !token->is_plain_name && strcmp(token->word, word) == 0;
+	return token->word && !token->is_plain_name &&
+		strcmp(token->word, word) == 0;
 }
 
 static bool

@@ -88,6 +88,24 @@ BEGIN;
 SELECT schemaver.apply(:'seen' || :'make', '2.0.0');
 :look;
 ROLLBACK;
+
+-- nor does a base schema come before pg_catalog where that is to be the first
+\set make 'CREATE TABLE made AS SELECT upper(''a''), current_setting(''search_path'')'
+SET search_path = pg_catalog, public;
+BEGIN;
+SELECT schemaver.apply(:'make', '2.0.0');
+TABLE public.made;
+ROLLBACK;
+SET search_path = aside, pg_catalog;
+BEGIN;
+SELECT schemaver.apply(:'make', '2.0.0');
+TABLE public.made;
+ROLLBACK;
+SET search_path = public, pg_catalog;
+BEGIN;
+SELECT schemaver.apply(:'make', '2.0.0');
+TABLE public.made;
+ROLLBACK;
 RESET search_path;
 \c :home
 DROP DATABASE sv_own_path;
