@@ -17,6 +17,8 @@
  */
 #include "schemaver.h"
 
+#include <ctype.h>
+
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/pg_class.h"
@@ -95,7 +97,8 @@ is_behind_dot(const Token *tokens, int n)
 	return before && !before->literal &&
 		(before->word ? !before->is_plain_name &&
 		 strcmp(before->word, "as") == 0 :
-		 before->text[0] == '.' && before->text[1] != '.');
+		 before->text[0] == '.' && before->text[1] != '.' &&
+		 !isdigit((unsigned char) before->text[1]));
 }
 
 /* the server's scanner may throw; the result ends with an empty token */
@@ -321,13 +324,33 @@ read_targets(Reader *reader)
 	}
 }
 
+/* does what stands from a token to the end of its statement mention NEW? */
+static bool
+mentions_new(const Reader *reader, int offset, bool only_column)
+{
+	for (; !is_sign(token_at(reader, offset), ";") &&
+		 token_at(reader, offset)->text[0] != '\0'; offset++)
+	{
+		if (only_column ? is_field(reader, offset) :
+			is_name(token_at(reader, offset), "new"))
+			return true;
+	}
+	return false;
+}
+
+/* what is made of the column itself is NULL where that is, but for COALESCE */
 static void
 read_assignment(Reader *reader, int behind)
 {
-	if (!is_field(reader, 0) || behind != 3 ||
-		is_word(token_at(reader, behind + 1), "null"))
+	int			value = behind + 1;
+
+	while (is_sign(token_at(reader, value), "("))
+		value++;
+	if (!is_field(reader, 0) || is_word(token_at(reader, value), "null"))
 		take_away(reader);
-	else if (course_here(reader) == COURSE_ALWAYS)
+	else if (course_here(reader) == COURSE_ALWAYS &&
+			 (!mentions_new(reader, value, true) ||
+			  is_word(token_at(reader, value), "coalesce")))
 		reader->assigned = true;
 }
 
@@ -335,12 +358,8 @@ read_assignment(Reader *reader, int behind)
 static void
 read_call(Reader *reader)
 {
-	for (int n = 1; !is_sign(token_at(reader, n), ";") &&
-		 token_at(reader, n)->text[0] != '\0'; n++)
-	{
-		if (is_name(token_at(reader, n), "new"))
-			take_away(reader);
-	}
+	if (mentions_new(reader, 1, false))
+		take_away(reader);
 }
 
 static void
@@ -473,7 +492,9 @@ read_body(Token *tokens, const char *column)
 			return DEED_NONE;
 		begins = pass(&reader, begins);
 	}
-	if (reader.assigned && !reader.escaped && !is_renamed(tokens))
+	if (is_renamed(tokens))
+		return DEED_TAKES;
+	if (reader.assigned && !reader.escaped)
 		return DEED_ASSIGNS;
 	return reader.takes ? DEED_TAKES : DEED_NONE;
 }

@@ -70,6 +70,12 @@ SELECT tool.told('BEGIN NEW.ord = 1; FOR new IN SELECT * FROM crate LOOP RETURN 
 SELECT tool.told('BEGIN NEW.ord = 1; CALL p(NEW.ord); RETURN NEW; END');
 SELECT tool.told('BEGIN NEW.ord = 1; RETURN NEW #= hstore(''ord'', NULL); END');
 SELECT tool.told('BEGIN NEW.ord = 1; IF NEW.ord IS NULL THEN NULL; ELSE RETURN row(1); END IF; RETURN NEW; END');
+-- what is made of the column is NULL where that is
+SELECT tool.told('BEGIN NEW.ord = NEW.ord; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = abs(NEW.ord) + 1; RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = (coalesce(NEW.ord, 1)); RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = (NULL); RETURN NEW; END');
+SELECT tool.told('BEGIN NEW.ord = 1; NEW.ord = CASE WHEN true THEN NEW.ord ELSE .5 END; RETURN NEW; END');
 -- other variables under these names
 SELECT tool.told('BEGIN NEW.ord = 1; DECLARE new crate; BEGIN RETURN new; END; END');
 SELECT tool.told('DECLARE i int; new crate; BEGIN NEW.ord = 1; RETURN new; END');
@@ -99,6 +105,7 @@ CREATE FUNCTION tool.told_with(name text, body text) RETURNS boolean LANGUAGE sq
 SELECT tool.told_with('later', 'BEGIN NEW.ord = NULL; RETURN NEW; END');
 SELECT tool.told_with('later', 'BEGIN NEW := NULL; RETURN NEW; END');
 SELECT tool.told_with('later', 'DECLARE r crate; BEGIN RETURN r; END');
+SELECT tool.told_with('later', 'DECLARE r ALIAS FOR new; BEGIN r.ord = NULL; RETURN NEW; END');
 SELECT tool.told_with('earlier', 'BEGIN NEW.ord = NULL; RETURN NEW; END');
 SELECT tool.told_with('later', 'BEGIN NEW.ord = NEW.ord + 1; RETURN NEW; END');
 SELECT tool.told_with('later', 'BEGIN NEW.num = ''x''; RETURN COALESCE(NEW, OLD); END');
