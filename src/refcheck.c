@@ -1118,7 +1118,7 @@ check_truncate(Relation relation, const Trigger *trigger, List *truncated)
 				 errdetail("Table \"%s\" references \"%s\".",
 						   (char *) lsecond(name->table),
 						   shown_name(relation, name->referenced)),
-				 errhint("Truncate table \"%s\" at the same time, or use TRUNCATE ... CASCADE.",
+				 errhint("Truncate table \"%s\" at the same time.",
 						 (char *) lsecond(name->table))));
 	}
 }
