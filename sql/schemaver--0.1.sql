@@ -563,6 +563,16 @@ LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION schemaver.place_apart() IS
 	'within schemaver.sync(): a number that no other row has, by all odds; a row that is not the first one with its values is marked by it';
 
+-- called in triggers' conditions and in columns' expressions by whoever writes
+GRANT EXECUTE ON FUNCTION
+	schemaver.writes_as(text, schemaver.version[]),
+	schemaver.relabel(anyelement, anycompatible),
+	schemaver.sequence(regclass),
+	schemaver.tolerate(anyelement, oid, text),
+	schemaver.is_first("any"),
+	schemaver.place_apart()
+	TO PUBLIC;
+
 --
 -- archive.c: where retire() keeps what would be lost, if it shall
 --
