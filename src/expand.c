@@ -2737,7 +2737,8 @@ fill_of_pair(Oid child, const SvSyncPair *pair, List *columns)
 	char	   *name = older ? older : newer;
 	char	   *value = older ? pair->down : pair->up;
 
-	if (name == NULL || (older && newer) || *value == '\0')
+	if (name == NULL || (older && newer) || *value == '\0' ||
+		sv_contract_is_mark(child, get_attnum(child, name)))
 		return NULL;
 	if (get_attgenerated(child, get_attnum(child, name)) == '\0')
 	{
@@ -2783,11 +2784,13 @@ fill_heir(Oid parent, Oid child, List *columns)
  * the other versions read there.  True if there was anything to do.
  */
 static bool
-prepare_heir(Oid parent, Oid child)
+prepare_heir(Oid parent, Oid child, bool attaches)
 {
 	List	   *added = sv_retain_prepare_heir(parent, child);
 
 	fill_heir(parent, child, added);
+	if (attaches && get_rel_relkind(child) != RELKIND_FOREIGN_TABLE)
+		sv_key_mark_partition(parent, child);
 	return sv_retain_demand_heir(parent, child) || added != NIL;
 }
 
@@ -2815,7 +2818,7 @@ prepare_heirs(const AlterTableStmt *statement)
 		if (OidIsValid(parent) && OidIsValid(child) &&
 			pg_class_ownercheck(parent, GetUserId()) &&
 			pg_class_ownercheck(child, GetUserId()) &&
-			prepare_heir(parent, child) && sv_contract_collecting())
+			prepare_heir(parent, child, attaches) && sv_contract_collecting())
 			sv_contract_touch(RelationRelationId, child);
 	}
 }
@@ -2838,15 +2841,40 @@ new_partition(Node *statement)
 		RangeVarGetRelid(((PartitionCmd *) command->def)->name, NoLock, true);
 }
 
-/* what a partition has got from its whole goes by names like those there */
-static void
-name_heir(Node *statement)
+/* a partition that is a table of its own from now on */
+static Oid
+former_partition(Node *statement)
 {
-	Oid			partition = new_partition(statement);
+	AlterTableStmt *alter = (AlterTableStmt *) statement;
+	AlterTableCmd *command;
 
-	if (OidIsValid(partition) && !creating_extension &&
-		sv_catalog_is_installed() && sv_catalog_products() != NIL)
-		sv_tree_name_heir(partition);
+	if (!IsA(statement, AlterTableStmt) || list_length(alter->cmds) != 1)
+		return InvalidOid;
+	command = linitial_node(AlterTableCmd, alter->cmds);
+	if (command->subtype != AT_DetachPartition &&
+		command->subtype != AT_DetachPartitionFinalize)
+		return InvalidOid;
+	return RangeVarGetRelid(((PartitionCmd *) command->def)->name, NoLock, true);
+}
+
+/*
+ * What a partition has got from its whole goes by names like those there; what
+ * it had for the sake of that goes.
+ */
+static void
+mind_partition(Node *statement)
+{
+	Oid			made = new_partition(statement);
+	Oid			former = former_partition(statement);
+
+	if ((!OidIsValid(made) && !OidIsValid(former)) || creating_extension ||
+		!sv_catalog_is_installed() || sv_catalog_products() == NIL)
+		return;
+	if (OidIsValid(made))
+		sv_tree_name_heir(made);
+	if (OidIsValid(former) && !get_rel_relispartition(former) &&
+		get_rel_relkind(former) != RELKIND_FOREIGN_TABLE)
+		sv_key_leave_whole(former);
 }
 
 /*
@@ -2999,7 +3027,7 @@ follow_command(const Command *command, Node *statement, const char *query)
 		sv_expand_follow_names();
 		loosen_twins();
 	}
-	name_heir(statement);
+	mind_partition(statement);
 	if (IsA(statement, AlterTableStmt))
 		ease_hidden((AlterTableStmt *) statement);
 }

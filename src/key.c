@@ -1160,6 +1160,115 @@ sv_key_drop(Oid class_id, Oid object)
 	sv_catalog_become_caller(&identity);
 }
 
+/* rows but the first of each that a loosened index takes for equal */
+static char *
+duplicates_text(Relation index, Oid table)
+{
+	int			nestlevel = sv_contract_enter();
+	char	   *columns = pg_get_indexdef_columns_extended(RelationGetRelid(index),
+														   RULE_INDEXDEF_KEYS_ONLY);
+	AttrNumber	mark;
+	List	   *conditions = sv_contract_conditions(index, &mark);
+	char	   *text = psprintf("SELECT tableoid, ctid, row_number() OVER (PARTITION BY %s) FROM %s",
+								columns, sv_catalog_relation_name(table));
+
+	if (conditions != NIL)
+		text = psprintf("%s WHERE (%s)", text,
+						sv_contract_expression_text((Node *) make_ands_explicit(conditions),
+													index->rd_index->indrelid));
+	if (!index->rd_index->indnullsnotdistinct)
+		text = psprintf("%s %s ROW(%s) IS NOT NULL", text,
+						conditions == NIL ? "WHERE" : "AND", columns);
+	sv_contract_leave(nestlevel);
+	return text;
+}
+
+/* rows that are to have no mark */
+typedef struct Unmarking
+{
+	Oid			relation;
+	char	   *assignment;
+} Unmarking;
+
+static void
+unmark(void *argument)
+{
+	Unmarking  *unmarking = argument;
+
+	sv_fill_rows(unmarking->relation, false, unmarking->assignment);
+}
+
+static void
+unmark_duplicates(Oid table, Relation index, const char *mark)
+{
+	const char *column = quote_identifier(mark);
+	const char *none =
+	getBaseType(get_atttype(table, get_attnum(table, mark))) == BOOLOID ?
+	"NULL" : SV_SCHEMA ".place_apart()";
+	Unmarking	unmarking = {table, NULL};
+	ErrorData  *problem;
+
+	unmarking.assignment =
+		psprintf("%s = %s FROM (%s) AS twin (place, row, number) WHERE twin.number > 1 AND tableoid = twin.place AND ctid = twin.row",
+				 column, none, duplicates_text(index, table));
+	problem = sv_trial_attempt(unmark, &unmarking);
+	if (problem == NULL)
+		return;
+	if (!sv_tolerate_is_about_value(problem->sqlerrcode))
+		ReThrowError(problem);
+	sv_fill_column(table, mark, none, false);
+}
+
+/*
+ * A table is to be a partition of another: of its rows those that are not the
+ * first ones by the loosened keys of that have no mark.  Where the expressions
+ * of a key fail for some row, none has.  The caller has given it the columns,
+ * and locked it in AccessExclusiveLock.
+ */
+void
+sv_key_mark_partition(Oid whole, Oid partition)
+{
+	Relation	relation = relation_open(whole, AccessShareLock);
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(relation))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		AttrNumber	mark = sv_contract_index_mark(index);
+
+		if (mark != InvalidAttrNumber)
+			unmark_duplicates(partition, index, get_attname(whole, mark, false));
+		index_close(index, NoLock);
+	}
+	relation_close(relation, NoLock);
+}
+
+/*
+ * A table is no partition any more, so that no version has the loosened keys
+ * that it got as one: drop them.  Locks it in AccessExclusiveLock.
+ */
+void
+sv_key_leave_whole(Oid table)
+{
+	Relation	relation = relation_open(table, AccessExclusiveLock);
+	List	   *indexes = RelationGetIndexList(relation);
+	ListCell   *lc;
+
+	relation_close(relation, NoLock);
+	foreach(lc, indexes)
+	{
+		Oid			constraint = get_index_constraint(lfirst_oid(lc));
+
+		if (!sv_key_is_loose(RelationRelationId, lfirst_oid(lc)))
+			continue;
+		if (OidIsValid(constraint))
+			sv_key_drop(ConstraintRelationId, constraint);
+		else
+			sv_key_drop(RelationRelationId, lfirst_oid(lc));
+		CommandCounterIncrement();
+	}
+}
+
 /* a key that is made anew without its mark */
 typedef struct Remade
 {

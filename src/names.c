@@ -754,6 +754,18 @@ tell_exclusion(ErrorData *error, const Seen *seen)
 	relation_close(index, NoLock);
 }
 
+/* the message names none */
+static void
+tell_arbiter(ErrorData *error, const Seen *seen)
+{
+	Relation	index = open_index(error, seen);
+
+	if (index == NULL)
+		return;
+	error->constraint_name = pstrdup(shown_index(seen, index));
+	relation_close(index, NoLock);
+}
+
 static void
 tell_null(ErrorData *error, const Seen *seen)
 {
@@ -954,6 +966,8 @@ static const struct
 	{"_bt_check_unique", ERRCODE_UNIQUE_VIOLATION, tell_unique},
 	{"check_exclusion_or_unique_constraint", ERRCODE_EXCLUSION_VIOLATION,
 	tell_exclusion},
+	{"ExecCheckIndexConstraints", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	tell_arbiter},
 	{"ExecConstraints", ERRCODE_NOT_NULL_VIOLATION, tell_null},
 	{"ExecConstraints", ERRCODE_CHECK_VIOLATION, tell_check},
 	{"ExecFindPartition", ERRCODE_CHECK_VIOLATION, tell_no_partition},
@@ -1012,8 +1026,10 @@ hear_error(void *arg)
 	ErrorData  *error;
 
 	(void) arg;
-	if (ERRCODE_TO_CATEGORY(geterrcode()) !=
-		ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION || !can_look())
+	if ((ERRCODE_TO_CATEGORY(geterrcode()) !=
+		 ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION &&
+		 geterrcode() != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE) ||
+		!can_look())
 		return;
 	context = MemoryContextSwitchTo(CurTransactionContext);
 	error = CopyErrorData();

@@ -1152,6 +1152,8 @@ extern bool sv_key_exempts(Oid class_id, Oid object, List *releases,
 extern List *sv_key_tighten_all(const SvRelease *current, List *supported,
 								bool any_size, List **left);
 extern void sv_key_drop(Oid class_id, Oid object);
+extern void sv_key_mark_partition(Oid whole, Oid partition);
+extern void sv_key_leave_whole(Oid table);
 
 /*-------------------------------------------------------------------------
  * blur.c: unique keys over columns that are computed from newer ones

@@ -1091,16 +1091,24 @@ end_run(void *arg)
 		free_plan(plan);
 }
 
+static bool
+is_of_mark(const Pair *pair)
+{
+	return pair->up.text ? pair->up.is_mark : pair->down.is_mark;
+}
+
 /*
  * Does a session write the pair's old side?  The newest version's code writes
  * that version's, if the other one can be computed; else what other versions
- * leave out is filled in for it as for them.
+ * leave out is filled in for it as for them.  What a trigger makes of a row is
+ * held to the keys of the version that writes it.
  */
 static bool
 writes_old(const Run *run, const Pair *pair, const char *product,
 		   const SvVersion *version)
 {
 	if (product == NULL || strcmp(product, pair->product) != 0 ||
+		(run->as_newest && !is_of_mark(pair)) ||
 		(run->newest_code && pair->up.text && pair->down.text))
 		return !pair->newest_is_new;
 	return is_old_among(pair->turns, version);
@@ -1131,11 +1139,12 @@ add_step(Run *run, const Pair *pair, const Direction *forward,
 static void
 add_held_step(Run *run, const Pair *pair)
 {
-	const Direction *mark = pair->up.text ? &pair->up : &pair->down;
-
-	if (!mark->is_mark)
+	if (!is_of_mark(pair))
 		return;
-	add_step(run, pair, mark, pair->up.text ? &pair->down : &pair->up);
+	if (pair->up.text)
+		add_step(run, pair, &pair->up, &pair->down);
+	else
+		add_step(run, pair, &pair->down, &pair->up);
 	run->steps[run->nsteps - 1].is_held = true;
 }
 
@@ -1185,7 +1194,7 @@ order_steps(Run *run)
 /*
  * What is to be computed for this writer, away from what he writes: the pairs
  * whose old side he writes in ascending order, the others in descending.  Or
- * for the newest version, whoever writes.
+ * for the newest version, whoever writes, but for marks of keys.
  */
 static void
 set_steps(Run *run, bool as_newest)
@@ -1198,8 +1207,6 @@ set_steps(Run *run, bool as_newest)
 	run->release = sv_registry_session(&product, &version);
 	run->newest_code = sv_registry_is_newest_code();
 	run->as_newest = as_newest;
-	if (as_newest)
-		product = NULL;
 	run->nsteps = 0;
 	for (int i = 0; i < plan->npairs; i++)
 	{

@@ -165,18 +165,26 @@ sv_tree_complete(Oid index)
 	return true;
 }
 
-/* "a_b" of an index over a and b, as long as a name may be */
+/*
+ * "a_b" of an index over a and b, as long as a name may be.  With the mark of a
+ * loosened key the server names it so, but then nobody is told of that.
+ */
 static char *
-column_names(Relation index)
+column_names(Relation index, bool with_mark)
 {
+	int			mark = sv_contract_mark_column(index) && !with_mark ?
+	index->rd_index->indnkeyatts - 1 : -1;
 	StringInfoData names;
 
 	initStringInfo(&names);
 	for (int i = 0; i < RelationGetNumberOfAttributes(index) &&
 		 names.len < NAMEDATALEN; i++)
-		appendStringInfo(&names, "%s%s", i ? "_" : "",
-						 NameStr(TupleDescAttr(RelationGetDescr(index),
-											   i)->attname));
+	{
+		if (i != mark)
+			appendStringInfo(&names, "%s%s", i ? "_" : "",
+							 NameStr(TupleDescAttr(RelationGetDescr(index),
+												   i)->attname));
+	}
 	return names.data;
 }
 
@@ -192,7 +200,7 @@ choose_name(Oid oid, const Constraint *key)
 		name = ChooseRelationName(get_rel_name(table), NULL, "pkey",
 								  get_rel_namespace(table), true);
 	else
-		name = ChooseRelationName(get_rel_name(table), column_names(index),
+		name = ChooseRelationName(get_rel_name(table), column_names(index, false),
 								  key ? "key" : "idx",
 								  get_rel_namespace(table), key != NULL);
 	relation_close(index, NoLock);
@@ -213,7 +221,7 @@ sv_tree_index_name(Oid index)
  * with a number behind it when that was taken.
  */
 static char *
-numbered_name(Oid oid, bool is_primary, const char *number)
+numbered_name(Oid oid, bool is_primary, const char *number, bool with_mark)
 {
 	Relation	index = relation_open(oid, AccessShareLock);
 	char	   *table = get_rel_name(index->rd_index->indrelid);
@@ -223,7 +231,7 @@ numbered_name(Oid oid, bool is_primary, const char *number)
 	if (is_primary)
 		name = makeObjectName(table, NULL, psprintf("pkey%s", number));
 	else
-		name = makeObjectName(table, column_names(index),
+		name = makeObjectName(table, column_names(index, with_mark),
 							  psprintf("%s%s", is_key ? "key" : "idx",
 									   number));
 	relation_close(index, NoLock);
@@ -240,7 +248,8 @@ is_numbered(Oid index, bool is_primary)
 	while (number > name && isdigit((unsigned char) number[-1]))
 		number--;
 	return *number != '\0' &&
-		strcmp(name, numbered_name(index, is_primary, number)) == 0;
+		(strcmp(name, numbered_name(index, is_primary, number, false)) == 0 ||
+		 strcmp(name, numbered_name(index, is_primary, number, true)) == 0);
 }
 
 static bool
@@ -265,7 +274,7 @@ static void
 name_first(Oid index)
 {
 	bool		primary = is_primary(index);
-	char	   *first = numbered_name(index, primary, "");
+	char	   *first = numbered_name(index, primary, "", false);
 
 	if (is_numbered(index, primary) &&
 		!OidIsValid(get_relname_relid(first, get_rel_namespace(index))))
@@ -343,18 +352,36 @@ hide_new(Oid index, bool primary)
 	ListCell   *lc;
 
 	if (is_numbered(index, false) ||
-		strcmp(name, numbered_name(index, false, "")) == 0)
-		name = numbered_name(index, primary, "");
+		strcmp(name, numbered_name(index, false, "", true)) == 0)
+		name = numbered_name(index, primary, "", false);
 	if (!sv_is_hidden(name))
 		sv_retain_hide_child(index, name);
 	foreach(lc, find_inheritance_children(index, AccessExclusiveLock))
 		hide_new(lfirst_oid(lc), primary);
 }
 
+/* leave a mark out of the names of an index and of those attached to it */
+static void
+name_unmarked(Oid index)
+{
+	bool		primary = is_primary(index);
+	ListCell   *lc;
+
+	if (strcmp(get_rel_name(index),
+			   numbered_name(index, primary, "", true)) == 0 &&
+		strcmp(get_rel_name(index),
+			   numbered_name(index, primary, "", false)) != 0)
+		rename_index(index, choose_name(index,
+										OidIsValid(get_index_constraint(index)) ?
+										makeNode(Constraint) : NULL));
+	foreach(lc, find_inheritance_children(index, AccessExclusiveLock))
+		name_unmarked(lfirst_oid(lc));
+}
+
 /*
  * A partition has come, and has got its indexes from the server: those of
  * hidden ones are hidden as well, the others have the names that they would
- * have without these.  Its partitions follow.
+ * have without these, and without marks.  Its partitions follow.
  */
 void
 sv_tree_name_heir(Oid partition)
@@ -379,6 +406,13 @@ sv_tree_name_heir(Oid partition)
 
 		if (OidIsValid(parent) && !sv_is_hidden(get_rel_name(parent)))
 			name_first(lfirst_oid(lc));
+	}
+	foreach(lc, indexes)
+	{
+		Oid			parent = parent_of(lfirst_oid(lc));
+
+		if (OidIsValid(parent) && !sv_is_hidden(get_rel_name(parent)))
+			name_unmarked(lfirst_oid(lc));
 	}
 }
 
