@@ -1047,6 +1047,25 @@ check_target(SvJob *job)
 	}
 }
 
+/* what a version that was rolled back and retired needed nobody does */
+static void
+check_release(const SvJob *job)
+{
+	SvProduct  *product = sv_catalog_product_by_id(job->product_id);
+	SvRelease  *release = sv_catalog_release(product, job->release_id);
+	SvRelease  *current = sv_catalog_release(product, product->current);
+
+	if (release == NULL || !release->retired || current == NULL ||
+		sv_version_compare(release->version, current->version) <= 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("job %d, %s, cannot be tried again", job->id,
+					sv_work_describe(job)),
+			 errdetail("Version %s, which it is for, was rolled back and retired.",
+					   release->label)));
+}
+
 /*
  * What was to give an index its name has found none, and is done: it is to be
  * done again when the index is built after all.
@@ -1087,6 +1106,7 @@ schemaver_retry(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %d is %s", job->id, job->state),
 				 errdetail("Only a job that has failed or was cancelled can be tried again.")));
+	check_release(job);
 	check_target(job);
 	queue_again(job);
 	queue_attach(job);
