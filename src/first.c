@@ -15,6 +15,9 @@
  *	 the session goes on to the next row or the statement ends.
  * - Nobody waits long for a claim, so no deadlock comes of it: who does not
  *	 get one marks no row, for the other one is the first.
+ * - An UPDATE may give a row the values of another one that it moves away only
+ *	 later.  So when it has passed all rows, those that it has left without a
+ *	 mark are looked at once more.
  * - Versions that are held to a key claim as well.  The row that they write is
  *	 marked.  One that lost its mark, since it was a duplicate, and gets other
  *	 values is marked if it is the first with these: a foreign key may carry
@@ -46,6 +49,7 @@
 #include "rewrite/rewriteManip.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -77,18 +81,34 @@ typedef struct Search
 	Relation	key;
 	uint32		value;			/* hash of the values, 0 where they have none */
 	ItemPointerData self;		/* the row itself, or invalid */
+	bool		waits;			/* for those who have the same in hand */
 } Search;
 
 /* the values that the last row written has claimed of an index */
 typedef struct Claim
 {
 	Oid			index;
+	int			depth;			/* of the query that writes it */
 	LOCKTAG		tag;
 } Claim;
 
+/* a row that an UPDATE has left without a mark, as it was before */
+typedef struct Doubt
+{
+	Oid			table;
+	AttrNumber	mark;
+	int			depth;			/* of the query that updates it */
+	ItemPointerData row;
+} Doubt;
+
 static List *claims = NIL;		/* of Claim, each index once */
+static List *doubts = NIL;		/* of Doubt, in TopTransactionContext */
+
+/* how many queries are running within each other */
+static int	depth = 0;
 
 static planner_hook_type next_planner = NULL;
+static ExecutorRun_hook_type next_run = NULL;
 static ExecutorFinish_hook_type next_finish = NULL;
 static ProcessUtility_hook_type next_utility = NULL;
 
@@ -108,16 +128,22 @@ release(Claim *claim)
 	pfree(claim);
 }
 
+/* by queries that are at least as deep */
 static void
-release_all(void)
+release_all(int least)
 {
 	List	   *held = claims;
 	ListCell   *lc;
 
-	claims = NIL;
 	foreach(lc, held)
-		release(lfirst(lc));
-	list_free(held);
+	{
+		Claim	   *claim = lfirst(lc);
+
+		if (claim->depth < least)
+			continue;
+		held = claims = foreach_delete_current(held, lc);
+		release(claim);
+	}
 }
 
 /* the row before has been written */
@@ -149,6 +175,7 @@ try_to_claim(const Search *search)
 	claims = lappend(claims, claim);
 	MemoryContextSwitchTo(oldcontext);
 	claim->index = search->index;
+	claim->depth = depth;
 	tag->locktag_field1 = MyDatabaseId;
 	tag->locktag_field2 = claim->index;
 	tag->locktag_field3 = search->value;
@@ -243,29 +270,37 @@ look_for_excluded(Search *search, Relation index)
 }
 
 static Search *
-begin_search(FunctionCallInfo fcinfo, Relation table, AttrNumber mark)
+make_search(Relation table, AttrNumber mark)
 {
-	MemoryContext oldcontext =
-		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	Search	   *search = palloc0(sizeof(Search));
 	Relation	index;
 
 	search->relation = RelationGetRelid(table);
 	search->mark = mark;
 	search->index = find_key(table, mark);
-	if (OidIsValid(search->index))
-	{
-		index = index_open(search->index, NoLock);
-		search->excludes = index->rd_index->indisexclusion;
-		search->nulls_equal = index->rd_index->indnullsnotdistinct;
-		search->nvalues = index->rd_index->indnkeyatts -
-			(sv_contract_mark_column(index) ? 1 : 0);
-		if (search->excludes)
-			look_for_excluded(search, index);
-		else
-			look_for_equals(search, index);
-		index_close(index, NoLock);
-	}
+	if (!OidIsValid(search->index))
+		return search;
+	index = index_open(search->index, NoLock);
+	search->excludes = index->rd_index->indisexclusion;
+	search->nulls_equal = index->rd_index->indnullsnotdistinct;
+	search->nvalues = index->rd_index->indnkeyatts -
+		(sv_contract_mark_column(index) ? 1 : 0);
+	if (search->excludes)
+		look_for_excluded(search, index);
+	else
+		look_for_equals(search, index);
+	index_close(index, NoLock);
+	return search;
+}
+
+static Search *
+begin_search(FunctionCallInfo fcinfo, Relation table, AttrNumber mark)
+{
+	MemoryContext oldcontext =
+		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	Search	   *search = make_search(table, mark);
+
+	search->waits = true;
 	MemoryContextSwitchTo(oldcontext);
 	fcinfo->flinfo->fn_extra = search;
 	return search;
@@ -273,26 +308,26 @@ begin_search(FunctionCallInfo fcinfo, Relation table, AttrNumber mark)
 
 /* false if no other row can stand against these values */
 static bool
-set_values(Search *search, FunctionCallInfo fcinfo)
+set_values(Search *search, const NullableDatum *values, int nvalues)
 {
 	bool		hashes = true;
 
-	if (PG_NARGS() != search->nvalues)
+	if (nvalues != search->nvalues)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("schemaver.is_first() has %d values for the %d columns of key \"%s\"",
-						PG_NARGS(), search->nvalues,
+						nvalues, search->nvalues,
 						get_rel_name(search->index))));
 	search->value = 0;
 	for (int i = 0; i < search->nvalues; i++)
 	{
 		ScanKey		key = &search->keys[i];
-		bool		isnull = PG_ARGISNULL(i);
+		bool		isnull = values[i].isnull;
 
 		if (isnull && (search->excludes || !search->nulls_equal))
 			return false;
 		key->sk_flags = isnull ? SK_ISNULL | SK_SEARCHNULL : 0;
-		key->sk_argument = PG_GETARG_DATUM(i);
+		key->sk_argument = values[i].value;
 		hashes = hashes && (isnull || search->hash[i]);
 		if (hashes && !isnull)
 			search->value =
@@ -306,25 +341,43 @@ set_values(Search *search, FunctionCallInfo fcinfo)
 	return true;
 }
 
+/* the values that an index is over, in the memory context of the state */
+static void
+read_values(Relation index, TupleTableSlot *slot, EState *estate,
+			NullableDatum *read)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
+	MemoryContext oldcontext =
+	MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+
+	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
+	FormIndexDatum(BuildIndexInfo(index), slot, estate, values, isnull);
+	MemoryContextSwitchTo(oldcontext);
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		read[i].value = values[i];
+		read[i].isnull = isnull[i];
+	}
+}
+
 /* where the index cannot tell by itself: do the values conflict? */
 static bool
 is_conflict(const Search *search, TupleTableSlot *slot)
 {
 	EState	   *estate = CreateExecutorState();
-	Datum		values[INDEX_MAX_KEYS];
-	bool		isnull[INDEX_MAX_KEYS];
+	NullableDatum values[INDEX_MAX_KEYS];
 	bool		conflict = true;
 
-	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
-	FormIndexDatum(BuildIndexInfo(search->key), slot, estate, values,
-				   isnull);
+	read_values(search->key, slot, estate, values);
 	for (int i = 0; conflict && i < search->nkeys; i++)
 	{
 		ScanKey		key = unconstify(ScanKeyData *, &search->keys[i]);
 
-		conflict = !isnull[i] &&
+		conflict = !values[i].isnull &&
 			DatumGetBool(FunctionCall2Coll(&key->sk_func, key->sk_collation,
-										   values[i], key->sk_argument));
+										   values[i].value,
+										   key->sk_argument));
 	}
 	FreeExecutorState(estate);
 	return conflict;
@@ -342,9 +395,9 @@ wait_for_other(Relation table, const SnapshotData *dirty, TransactionId other,
 }
 
 /*
- * Is there a row like that, but the row itself?  Waits for the end of a
- * transaction that is about to make or delete one, as an insertion into a
- * unique index does.
+ * Is there a row like that, but the row itself?  A transaction that is about to
+ * make or delete one is waited for, as an insertion into a unique index does,
+ * or taken to have done so.
  */
 static bool
 is_there(Search *search)
@@ -367,7 +420,7 @@ is_there(Search *search)
 			 ItemPointerEquals(&search->self, &slot->tts_tid)) ||
 			(scan->xs_recheck && !is_conflict(search, slot)))
 			continue;
-		found = !TransactionIdIsValid(other);
+		found = !TransactionIdIsValid(other) || !search->waits;
 		if (!found)
 		{
 			ItemPointerData tid = slot->tts_tid;
@@ -405,6 +458,21 @@ is_to_be_marked(Search *search, bool held)
 	return false;
 }
 
+/* an UPDATE may yet move the row away that this one comes after */
+static void
+add_doubt(const Search *search)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(TopTransactionContext);
+	Doubt	   *doubt = palloc(sizeof(Doubt));
+
+	doubt->table = search->relation;
+	doubt->mark = search->mark;
+	doubt->depth = depth;
+	doubt->row = search->self;
+	doubts = lappend(doubts, doubt);
+	MemoryContextSwitchTo(oldcontext);
+}
+
 /*
  * schemaver.is_first(VARIADIC "any") returns boolean
  *
@@ -435,8 +503,11 @@ schemaver_is_first(PG_FUNCTION_ARGS)
 		search->heap = table;
 		search->key = OidIsValid(search->index) ?
 			index_open(search->index, NoLock) : NULL;
-		marked = search->key == NULL || !set_values(search, fcinfo) ||
+		marked = search->key == NULL ||
+			!set_values(search, fcinfo->args, PG_NARGS()) ||
 			is_to_be_marked(search, computing->held);
+		if (!marked && ItemPointerIsValid(&search->self))
+			add_doubt(search);
 		if (search->key)
 			index_close(search->key, NoLock);
 		table_close(table, NoLock);
@@ -631,6 +702,212 @@ plan_query(Query *query, const char *text, int options, ParamListInfo params)
  * The end of a statement
  */
 
+/*
+ * Rows that are written once more, without triggers, would not be looked at
+ * when a constraint of theirs is checked at the transaction's end.
+ */
+static bool
+has_deferrable(Relation table)
+{
+	for (int i = 0; table->trigdesc && i < table->trigdesc->numtriggers; i++)
+	{
+		if (table->trigdesc->triggers[i].tgdeferrable)
+			return true;
+	}
+	return false;
+}
+
+static bool
+marks_by_number(Relation table, AttrNumber mark)
+{
+	return getBaseType(TupleDescAttr(RelationGetDescr(table),
+									 mark - 1)->atttypid) != BOOLOID;
+}
+
+/* the values of a row by which it may be the first one */
+typedef struct Reading
+{
+	Relation	index;
+	TupleTableSlot *slot;
+	EState	   *estate;
+	NullableDatum *values;
+	bool		covered;		/* is the key over the row? */
+} Reading;
+
+static void
+read_row(void *argument)
+{
+	Reading    *reading = argument;
+	AttrNumber	mark;
+	List	   *conditions = sv_contract_conditions(reading->index, &mark);
+
+	GetPerTupleExprContext(reading->estate)->ecxt_scantuple = reading->slot;
+	reading->covered = ExecQual(ExecPrepareQual(conditions, reading->estate),
+								GetPerTupleExprContext(reading->estate));
+	if (reading->covered)
+		read_values(reading->index, reading->slot, reading->estate,
+					reading->values);
+}
+
+/* false too where what the key computes fails for the row */
+static bool
+try_to_read(Reading *reading)
+{
+	ErrorData  *problem = NULL;
+
+	if (RelationGetIndexExpressions(reading->index) == NIL &&
+		RelationGetIndexPredicate(reading->index) == NIL)
+		read_row(reading);
+	else
+		problem = sv_trial_attempt(read_row, reading);
+	if (problem && !sv_tolerate_is_about_value(problem->sqlerrcode))
+		ReThrowError(problem);
+	return problem == NULL && reading->covered;
+}
+
+/* has nobody marked a row with the same values?  Then they are claimed. */
+static bool
+is_free(Search *search, TupleTableSlot *slot)
+{
+	NullableDatum values[INDEX_MAX_KEYS];
+	Reading		reading = {search->key, slot, CreateExecutorState(), values,
+	false};
+	AttrNumber	mark = search->mark;
+	bool		is_null;
+	Datum		marked = slot_getattr(slot, mark, &is_null);
+	bool		is_free = false;
+
+	if (is_null || (marks_by_number(search->heap, mark) &&
+					DatumGetInt64(marked) != 0))
+		is_free = try_to_read(&reading) && 
+			set_values(search, values, search->nvalues) &&
+			try_to_claim(search) && !is_there(search);
+	FreeExecutorState(reading.estate);
+	return is_free;
+}
+
+/* write the row once more, and nothing but its mark is another */
+static void
+set_mark(Search *search, TupleTableSlot *slot, Snapshot snapshot)
+{
+	AttrNumber	mark = search->mark;
+	TupleTableSlot *marked = MakeSingleTupleTableSlot(RelationGetDescr(search->heap),
+													  &TTSOpsVirtual);
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+	bool		update_indexes;
+
+	InitResultRelInfo(result, search->heap, 1, NULL, 0);
+	ExecOpenIndices(result, false);
+	ExecCopySlot(marked, slot);
+	marked->tts_values[mark - 1] =
+		marks_by_number(search->heap, mark) ? Int64GetDatum(0) :
+		BoolGetDatum(true);
+	marked->tts_isnull[mark - 1] = false;
+	simple_table_tuple_update(search->heap, &search->self, marked, snapshot,
+							  &update_indexes);
+	if (update_indexes)
+		list_free(ExecInsertIndexTuples(result, marked, estate, false, false,
+										NULL, NIL));
+	ExecCloseIndices(result);
+	FreeExecutorState(estate);
+	ExecDropSingleTupleTableSlot(marked);
+}
+
+/* mark the row as it is now, if it is the first one after all */
+static void
+settle_row(Search *search)
+{
+	TupleTableSlot *slot = table_slot_create(search->heap, NULL);
+	Snapshot	snapshot;
+	TableScanDesc scan;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = table_beginscan_tid(search->heap, snapshot);
+	table_tuple_get_latest_tid(scan, &search->self);
+	if (table_tuple_fetch_row_version(search->heap, &search->self, snapshot,
+									  slot) && is_free(search, slot))
+		set_mark(search, slot, snapshot);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* "last" is the search for the row before, or NULL */
+static Search *
+settle(const Doubt *doubt, Search *last)
+{
+	Relation	table = try_table_open(doubt->table, RowExclusiveLock);
+	Search	   *search = last;
+
+	if (table == NULL)
+		return last;
+	if (last == NULL || last->relation != doubt->table ||
+		last->mark != doubt->mark)
+		search = make_search(table, doubt->mark);
+	search->heap = table;
+	search->self = doubt->row;
+	if (OidIsValid(search->index) && !has_deferrable(table))
+	{
+		search->key = index_open(search->index, NoLock);
+		settle_row(search);
+		index_close(search->key, NoLock);
+	}
+	table_close(table, NoLock);
+	return search;
+}
+
+/*
+ * An UPDATE has passed all its rows.  Those that it gave the values of others
+ * which it has moved away since, as SET n = n + 1 does, are the first ones.
+ */
+static void
+settle_doubts(void)
+{
+	List	   *settled = NIL;
+	Search	   *search = NULL;
+	ListCell   *lc;
+
+	foreach(lc, doubts)
+	{
+		Doubt	   *doubt = lfirst(lc);
+
+		if (doubt->depth <= depth)
+			continue;
+		settled = lappend(settled, doubt);
+		doubts = foreach_delete_current(doubts, lc);
+	}
+	foreach(lc, settled)
+	{
+		CHECK_FOR_INTERRUPTS();
+		search = settle(lfirst(lc), search);
+		release_all(depth);
+	}
+	if (settled != NIL)
+		CommandCounterIncrement();
+	list_free_deep(settled);
+}
+
+static void
+run_query(QueryDesc *queryDesc, ScanDirection direction, uint64 count,
+		  bool execute_once)
+{
+	depth++;
+	PG_TRY();
+	{
+		if (next_run)
+			next_run(queryDesc, direction, count, execute_once);
+		else
+			standard_ExecutorRun(queryDesc, direction, count, execute_once);
+	}
+	PG_FINALLY();
+	{
+		depth--;
+	}
+	PG_END_TRY();
+}
+
 /* what was claimed has been written */
 static void
 finish_query(QueryDesc *queryDesc)
@@ -639,7 +916,8 @@ finish_query(QueryDesc *queryDesc)
 		next_finish(queryDesc);
 	else
 		standard_ExecutorFinish(queryDesc);
-	release_all();
+	release_all(depth + 1);
+	settle_doubts();
 }
 
 /* COPY writes without a query */
@@ -654,7 +932,7 @@ run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 
 	next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
 	if (copies)
-		release_all();
+		release_all(depth);
 }
 
 static void
@@ -663,7 +941,29 @@ end_transaction(XactEvent event, void *arg)
 	(void) arg;
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
 		event == XACT_EVENT_PREPARE)
-		release_all();
+	{
+		release_all(0);
+		doubts = NIL;
+	}
+}
+
+/* what an UPDATE that has failed was about is as it was */
+static void
+end_subtransaction(SubXactEvent event, SubTransactionId mine,
+				   SubTransactionId parent, void *arg)
+{
+	ListCell   *lc;
+
+	(void) mine;
+	(void) parent;
+	(void) arg;
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach(lc, doubts)
+	{
+		if (((Doubt *) lfirst(lc))->depth > depth)
+			doubts = foreach_delete_current(doubts, lc);
+	}
 }
 
 /*
@@ -674,9 +974,12 @@ sv_first_init(void)
 {
 	next_planner = planner_hook;
 	planner_hook = plan_query;
+	next_run = ExecutorRun_hook;
+	ExecutorRun_hook = run_query;
 	next_finish = ExecutorFinish_hook;
 	ExecutorFinish_hook = finish_query;
 	next_utility = ProcessUtility_hook;
 	ProcessUtility_hook = run_utility;
 	RegisterXactCallback(end_transaction, NULL);
+	RegisterSubXactCallback(end_subtransaction, NULL);
 }

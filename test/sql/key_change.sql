@@ -112,5 +112,46 @@ TABLE public.names;
 SELECT attrelid::regclass, attname FROM pg_attribute
 	WHERE attname ~ 'schemaver_' AND attrelid IN (SELECT oid FROM pg_class
 	WHERE relnamespace = 'app'::regnamespace);
+
+-- an UPDATE of the newest version that moves values on from row to row, as it
+-- may, leaves each of them in one row: that is the first
+CREATE TABLE app.item (id int PRIMARY KEY, list int, n int, d jsonb, CONSTRAINT item_n UNIQUE (list, n),
+	CONSTRAINT item_id UNIQUE NULLS NOT DISTINCT (n, d), CONSTRAINT item_x EXCLUDE USING btree (n WITH =));
+CREATE UNIQUE INDEX item_d ON app.item (((d->>'n')::int)) WHERE 100 / n > 0;
+CREATE TABLE app.log (what text);
+CREATE FUNCTION app.item_log() RETURNS trigger LANGUAGE plpgsql
+	AS $$ BEGIN INSERT INTO app.log VALUES (TG_WHEN || ' ' || NEW.id); RETURN NEW; END $$;
+CREATE TRIGGER first BEFORE UPDATE ON app.item FOR EACH ROW EXECUTE FUNCTION app.item_log();
+CREATE TRIGGER last AFTER UPDATE ON app.item FOR EACH ROW EXECUTE FUNCTION app.item_log();
+INSERT INTO app.item SELECT i, 1, i, jsonb_build_object('n', i) FROM generate_series(1, 4) AS i;
+SELECT schemaver.apply('SELECT 3', '3.0.0');
+SELECT schemaver.register('3.0.0');
+SELECT schemaver.apply('ALTER TABLE item DROP CONSTRAINT item_n, DROP CONSTRAINT item_id, DROP CONSTRAINT item_x; DROP INDEX item_d', '4.0.0');
+SELECT schemaver.register('4.0.0');
+UPDATE item SET n = n + 1, d = jsonb_build_object('n', n + 1);
+SELECT id, n, schemaver_retained_item_n AS m, schemaver_retained_item_id AS i,
+	schemaver_retained_item_x AS x, schemaver_retained_item_d AS d FROM app.item ORDER BY 1;
+SELECT * FROM log;
+-- also where there are two of one at the end, or none
+BEGIN;
+UPDATE item SET n = CASE id WHEN 4 THEN 4 ELSE n + 1 END;
+UPDATE item SET d = '{"n": "a"}', n = n + 1 WHERE id = 1;
+ROLLBACK;
+WITH changed AS (UPDATE item SET n = CASE id WHEN 4 THEN 4 ELSE n + 1 END RETURNING id)
+	SELECT count(*) FROM changed;
+SELECT id, n, schemaver_retained_item_n AS m, schemaver_retained_item_x AS x FROM app.item ORDER BY 1;
+SELECT schemaver.register('3.0.0');
+INSERT INTO item VALUES (9, 1, 3) ON CONFLICT (list, n) DO UPDATE SET id = 10 RETURNING id;
+INSERT INTO item VALUES (9, 1, 4);
+SELECT schemaver.unregister();
+SELECT (v).finding, (v).detail FROM schemaver.verify(deep => true) AS v
+	WHERE (v).finding <> 'changed by hand';
+
+-- a job of a version that was rolled back and retired is not tried again
+SET schemaver.inline_pages = 0;
+SELECT schemaver.apply('ALTER TABLE app.item DROP CONSTRAINT item_pkey', '5.0.0');
+SELECT schemaver.rollback('4.0.0');
+SELECT schemaver.retire('5.0.0');
+SELECT schemaver.retry(job) FROM schemaver.jobs WHERE version::text = '5.0.0';
 \c :home
 DROP DATABASE sv_key_change;
