@@ -779,7 +779,7 @@ is_free(Search *search, TupleTableSlot *slot)
 
 	if (is_null || (marks_by_number(search->heap, mark) &&
 					DatumGetInt64(marked) != 0))
-		is_free = try_to_read(&reading) && 
+		is_free = try_to_read(&reading) &&
 			set_values(search, values, search->nvalues) &&
 			try_to_claim(search) && !is_there(search);
 	FreeExecutorState(reading.estate);
