@@ -1129,6 +1129,19 @@ sv_contract_index_mark(Relation index)
 }
 
 /*
+ * The same, by the OID of the index.
+ */
+AttrNumber
+sv_contract_mark_of(Oid oid)
+{
+	Relation	index = relation_open(oid, AccessShareLock);
+	AttrNumber	mark = sv_contract_index_mark(index);
+
+	relation_close(index, NoLock);
+	return mark;
+}
+
+/*
  * The columns of a key, sorted: without its mark, and without expressions.
  */
 List *

@@ -772,16 +772,6 @@ drop_mark(Oid relation, AttrNumber number)
 						   quote_identifier(mark)));
 }
 
-static AttrNumber
-mark_of(Oid index_id)
-{
-	Relation	index = index_open(index_id, AccessShareLock);
-	AttrNumber	mark = sv_contract_index_mark(index);
-
-	index_close(index, NoLock);
-	return mark;
-}
-
 static IndexInfo *
 describe_index(Oid index_id)
 {
@@ -806,7 +796,7 @@ sv_key_exchange(Oid class_id, Oid object, Oid index)
 	IndexInfo  *model = describe_index(former);
 	Constraint *key = is_constraint ? read_constraint(object) : NULL;
 	Oid			relation = IndexGetRelation(index, false);
-	AttrNumber	mark = mark_of(former);
+	AttrNumber	mark = sv_contract_mark_of(former);
 	List	   *views;
 	Oid			made;
 	SvIdentity	identity;
@@ -1454,7 +1444,7 @@ sv_key_leave(Oid class_id, Oid object)
 	Oid			relation = IndexGetRelation(index, false);
 
 	sv_defer_add_late(SV_JOB_TIGHTEN, relation, get_rel_name(index),
-					  get_attname(relation, mark_of(index), false));
+					  get_attname(relation, sv_contract_mark_of(index), false));
 }
 
 /*

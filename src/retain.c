@@ -190,49 +190,86 @@ let_constraint_follow(Form_pg_depend of_index)
 }
 
 /*
+ * The type that a dependency is to have, or zero if it is to go.
+ */
+typedef char (*JudgeDependency) (Form_pg_depend form, const void *argument);
+
+/* change the types of what an object depends on */
+static void
+change_dependencies(Oid class_id, Oid object, JudgeDependency judge,
+					const void *argument)
+{
+	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(class_id));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(object));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
+							  2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		char		deptype = judge(form, argument);
+
+		if (deptype == '\0')
+			CatalogTupleDelete(catalog, &tuple->t_self);
+		else if (deptype != form->deptype)
+		{
+			tuple = heap_copytuple(tuple);
+			((Form_pg_depend) GETSTRUCT(tuple))->deptype = deptype;
+			CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+		}
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/* an object that is put away */
+typedef struct Softened
+{
+	const ObjectAddress *object;
+	Oid			whole;			/* the relation that it is a part of */
+} Softened;
+
+static char
+soften_one(Form_pg_depend form, const void *argument)
+{
+	const Softened *softened = argument;
+
+	if (!is_to_soften(form, softened->object, softened->whole))
+		return form->deptype;
+	if (form->classid == RewriteRelationId)
+		let_view_follow(form);
+	if (form->classid == AttrDefaultRelationId)
+		let_column_follow(form);
+	if (form->classid == RelationRelationId)
+		let_constraint_follow(form);
+	return DEPENDENCY_AUTO;
+}
+
+/*
  * Make the dependencies of some objects, a list of ObjectAddress *, automatic,
  * so that they do not stand in the way of dropping what they depend on.
  */
 void
 sv_retain_soften(List *objects)
 {
-	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
 	ListCell   *lc;
 
 	foreach(lc, objects)
 	{
 		ObjectAddress *object = lfirst(lc);
-		Oid			whole = sv_contract_owning_relation(object->classId,
-														object->objectId);
-		ScanKeyData keys[2];
-		SysScanDesc scan;
-		HeapTuple	tuple;
+		Softened	softened = {object,
+		sv_contract_owning_relation(object->classId, object->objectId)};
 
-		ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-					F_OIDEQ, ObjectIdGetDatum(object->classId));
-		ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-					F_OIDEQ, ObjectIdGetDatum(object->objectId));
-		scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-								  2, keys);
-		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		{
-			if (!is_to_soften((Form_pg_depend) GETSTRUCT(tuple), object,
-							  whole))
-				continue;
-			tuple = heap_copytuple(tuple);
-			((Form_pg_depend) GETSTRUCT(tuple))->deptype = DEPENDENCY_AUTO;
-			CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-			if (object->classId == RewriteRelationId)
-				let_view_follow((Form_pg_depend) GETSTRUCT(tuple));
-			if (object->classId == AttrDefaultRelationId)
-				let_column_follow((Form_pg_depend) GETSTRUCT(tuple));
-			if (object->classId == RelationRelationId)
-				let_constraint_follow((Form_pg_depend) GETSTRUCT(tuple));
-		}
-		systable_endscan(scan);
+		change_dependencies(object->classId, object->objectId, soften_one,
+							&softened);
 	}
-	table_close(catalog, RowExclusiveLock);
-	CommandCounterIncrement();
 }
 
 /*
@@ -428,17 +465,6 @@ child_constraints(Oid constraint)
 	return children;
 }
 
-/* the mark of an index, which key.c has added, if any */
-static AttrNumber
-mark_of(Oid oid)
-{
-	Relation	index = relation_open(oid, AccessShareLock);
-	AttrNumber	mark = sv_contract_index_mark(index);
-
-	relation_close(index, NoLock);
-	return mark;
-}
-
 /*
  * Turn a primary key into a unique constraint, or that back.  The one demands
  * NOT NULL, which is the caller's business; the other does not.  A loosened key
@@ -456,7 +482,7 @@ sv_retain_change_key(Oid constraint, bool primary)
 	ListCell   *lc;
 
 	if (form->contype != (primary ? CONSTRAINT_UNIQUE : CONSTRAINT_PRIMARY) ||
-		(primary && mark_of(form->conindid) != InvalidAttrNumber))
+		(primary && sv_contract_mark_of(form->conindid) != InvalidAttrNumber))
 		return false;
 	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
 	form->contype = primary ? CONSTRAINT_PRIMARY : CONSTRAINT_UNIQUE;
@@ -741,7 +767,7 @@ relax_keys(Oid relation, AttrNumber number, bool computed)
 			over |= form->indkey.values[i] == number &&
 				(form->indisunique || form->indisexclusion);
 		over = over && !is_kept_apart(table, form, number) &&
-			mark_of(lfirst_oid(lc)) == InvalidAttrNumber;
+			sv_contract_mark_of(lfirst_oid(lc)) == InvalidAttrNumber;
 		ReleaseSysCache(tuple);
 		if (over && !computed)
 			sv_retain_set_nulls(lfirst_oid(lc), false);
@@ -1615,34 +1641,21 @@ sv_retain_disinherit(Oid relation, Oid parent)
  * put away depends on the column all the same, in a way that is no ownership
  * but lets it come back.
  */
+static char
+judge_ownership(Form_pg_depend form, const void *argument)
+{
+	const char *types = argument;
+
+	return form->refclassid == RelationRelationId && form->refobjsubid != 0 &&
+		form->deptype == types[0] ? types[1] : form->deptype;
+}
+
 static void
 set_ownership(Oid sequence, char from, char to)
 {
-	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	char		types[2] = {from, to};
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(sequence));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->refclassid != RelationRelationId || form->refobjsubid == 0 ||
-			form->deptype != from)
-			continue;
-		tuple = heap_copytuple(tuple);
-		((Form_pg_depend) GETSTRUCT(tuple))->deptype = to;
-		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-	}
-	systable_endscan(scan);
-	table_close(catalog, RowExclusiveLock);
-	CommandCounterIncrement();
+	change_dependencies(RelationRelationId, sequence, judge_ownership, types);
 }
 
 /*
@@ -2105,7 +2118,7 @@ is_mark_needed(Oid relation, AttrNumber number, List *releases)
 		Oid			index = lfirst_oid(lc);
 		Oid			constraint = get_index_constraint(index);
 
-		needed |= mark_of(index) == number &&
+		needed |= sv_contract_mark_of(index) == number &&
 			is_part_needed(OidIsValid(constraint) ? constraint : index,
 						   releases);
 	}
@@ -2413,38 +2426,33 @@ is_repeated(Form_pg_depend form)
 		form->refclassid != CollationRelationId;
 }
 
+/* an object that comes back */
+typedef struct Hardened
+{
+	const ObjectAddress *object;
+	const ObjectAddress *whole; /* that it is a part of, or itself */
+} Hardened;
+
+static char
+harden_one(Form_pg_depend form, const void *argument)
+{
+	const Hardened *hardened = argument;
+
+	if (form->deptype != DEPENDENCY_AUTO ||
+		is_of_part(form, hardened->object, hardened->whole))
+		return form->deptype;
+	return form->classid == RelationRelationId && is_repeated(form) ? '\0' :
+		DEPENDENCY_NORMAL;
+}
+
 /* undo sv_retain_soften() for one object; a part of "whole" */
 static void
-harden_object(Relation catalog, const ObjectAddress *object,
-			  const ObjectAddress *whole)
+harden_object(const ObjectAddress *object, const ObjectAddress *whole)
 {
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	Hardened	hardened = {object, whole};
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object->classId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object->objectId));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->deptype != DEPENDENCY_AUTO ||
-			is_of_part(form, object, whole))
-			continue;
-		if (object->classId == RelationRelationId && is_repeated(form))
-		{
-			CatalogTupleDelete(catalog, &tuple->t_self);
-			continue;
-		}
-		tuple = heap_copytuple(tuple);
-		((Form_pg_depend) GETSTRUCT(tuple))->deptype = DEPENDENCY_NORMAL;
-		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-	}
-	systable_endscan(scan);
+	change_dependencies(object->classId, object->objectId, harden_one,
+						&hardened);
 }
 
 /*
@@ -2453,22 +2461,17 @@ harden_object(Relation catalog, const ObjectAddress *object,
 static void
 harden(Oid class_id, Oid object)
 {
-	Relation	catalog;
 	ObjectAddress whole;
 	ListCell   *lc;
 
 	ObjectAddressSet(whole, class_id, object);
-	catalog = table_open(DependRelationId, RowExclusiveLock);
-	harden_object(catalog, &whole, &whole);
-	CommandCounterIncrement();
+	harden_object(&whole, &whole);
 	foreach(lc, class_id == RelationRelationId ?
 			sv_retain_parts_of(&whole) : NIL)
 	{
 		/* one may be listed twice, by two of its columns */
-		harden_object(catalog, lfirst(lc), &whole);
-		CommandCounterIncrement();
+		harden_object(lfirst(lc), &whole);
 	}
-	table_close(catalog, RowExclusiveLock);
 }
 
 /* a trigger depends on writes_as() no more, be it softly or not */
@@ -2539,39 +2542,14 @@ is_not_null(Oid relation, List *columns)
  * A key has come back: what it depends on besides its table it keeps.  That a
  * constraint depends on the same as its index was for the hidden one alone.
  */
-static void
-harden_part(Oid class_id, Oid object)
+static char
+harden_key_one(Form_pg_depend form, const void *argument)
 {
-	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(class_id));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->deptype != DEPENDENCY_AUTO ||
-			form->refclassid == RelationRelationId)
-			continue;
-		if (class_id == ConstraintRelationId)
-		{
-			CatalogTupleDelete(catalog, &tuple->t_self);
-			continue;
-		}
-		tuple = heap_copytuple(tuple);
-		((Form_pg_depend) GETSTRUCT(tuple))->deptype = DEPENDENCY_NORMAL;
-		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-	}
-	systable_endscan(scan);
-	table_close(catalog, RowExclusiveLock);
-	CommandCounterIncrement();
+	(void) argument;
+	if (form->deptype != DEPENDENCY_AUTO ||
+		form->refclassid == RelationRelationId)
+		return form->deptype;
+	return form->classid == ConstraintRelationId ? '\0' : DEPENDENCY_NORMAL;
 }
 
 static void
@@ -2585,9 +2563,11 @@ harden_key(Oid class_id, Oid object)
 	{
 		Oid			constraint = get_index_constraint(lfirst_oid(lc));
 
-		harden_part(RelationRelationId, lfirst_oid(lc));
+		change_dependencies(RelationRelationId, lfirst_oid(lc),
+							harden_key_one, NULL);
 		if (OidIsValid(constraint))
-			harden_part(ConstraintRelationId, constraint);
+			change_dependencies(ConstraintRelationId, constraint,
+								harden_key_one, NULL);
 	}
 }
 

@@ -603,6 +603,7 @@ extern bool sv_contract_is_mark(Oid relation, AttrNumber number);
 extern List *sv_contract_conditions(Relation index, AttrNumber *mark);
 extern AttrNumber sv_contract_mark_column(Relation index);
 extern AttrNumber sv_contract_index_mark(Relation index);
+extern AttrNumber sv_contract_mark_of(Oid oid);
 extern List *sv_contract_index_columns(Relation index);
 extern bool sv_contract_is_key(const SvPart *part);
 extern List *sv_contract_constraint_columns(HeapTuple tuple,
