@@ -1364,17 +1364,18 @@ renew(Run *run, Step *step)
  * Who is not held to a key may write what its expressions fail for: the row is
  * not marked, and the key is not over it.
  */
-static void
-evaluate_mark(Evaluation *evaluation, Step *step)
+static Datum
+evaluate_mark(Run *run, Step *step, ExprState *state, bool *isnull)
 {
-	ErrorData  *problem = sv_trial_attempt(evaluate, evaluation);
+	Evaluation	evaluation = {run, state, (Datum) 0, true};
+	ErrorData  *problem = sv_trial_attempt(evaluate, &evaluation);
 
-	if (problem == NULL)
-		return;
-	if (!sv_tolerate_is_about_value(problem->sqlerrcode))
+	if (problem && !sv_tolerate_is_about_value(problem->sqlerrcode))
 		ReThrowError(problem);
-	evaluation->isnull = true;
-	renew(evaluation->run, step);
+	if (problem)
+		renew(run, step);
+	*isnull = problem || evaluation.isnull;
+	return evaluation.value;
 }
 
 /* is the row as it stands marked as the first one with its values? */
@@ -1392,7 +1393,8 @@ compute(Run *run, Step *step, const Direction *direction,
 		ExprState *state, bool keeps)
 {
 	int			n = direction->target - 1;
-	Evaluation	evaluation = {run, state, (Datum) 0, true};
+	Datum		value;
+	bool		isnull;
 
 	run->failing = step;
 	run->direction = direction;
@@ -1400,16 +1402,15 @@ compute(Run *run, Step *step, const Direction *direction,
 
 	/* a duplicate of others stays one where it is carried along with the first */
 	computing.held = step->is_held && is_marked(run, direction);
-	if (direction->may_fail && !step->is_held)
-		evaluate_mark(&evaluation, step);
-	else
-		evaluate(&evaluation);
-	if (evaluation.isnull && keeps)
+	value = direction->may_fail && !step->is_held ?
+		evaluate_mark(run, step, state, &isnull) :
+		ExecEvalExprSwitchContext(state, run->econtext, &isnull);
+	if (isnull && keeps)
 		return;
-	run->row->tts_values[n] = evaluation.isnull ? (Datum) 0 :
-		MakeExpandedObjectReadOnly(evaluation.value, false,
+	run->row->tts_values[n] = isnull ? (Datum) 0 :
+		MakeExpandedObjectReadOnly(value, isnull,
 								   TupleDescAttr(run->plan->desc, n)->attlen);
-	run->row->tts_isnull[n] = evaluation.isnull;
+	run->row->tts_isnull[n] = isnull;
 }
 
 /* does an earlier step compute the source of a step from what is there? */
