@@ -103,6 +103,9 @@ sub call
 	# in a long run the table grows beyond what apply() does at once
 	$node->safe_psql('shop', "SELECT schemaver.wait_until_ready($arguments)")
 	  if $name eq 'register';
+	$node->safe_psql('shop', q{SELECT schemaver.wait_until_ready(version)
+		FROM schemaver.versions WHERE status = 'current'})
+	  if $name eq 'apply';
 	my $result = $node->safe_psql('shop', "SET client_min_messages = error;
 		SELECT schemaver.$name($arguments)");
 
@@ -208,6 +211,8 @@ foreach my $phase (1 .. $phases)
 	check();
 	start_clients($line->oldest + 2);
 }
+# those who came last have hardly begun
+sleep 2;
 $clients->finish;
 $clients->quiet;
 check();
