@@ -570,13 +570,16 @@ conflict_condition(const OnConflictExpr *conflict)
 	return make_ands_implicit(canonicalize_qual((Expr *) node, false));
 }
 
-/* is the index over these columns and expressions, of that relation's rows? */
+/*
+ * Is the index over these columns and expressions, of that relation's rows?
+ * ON CONFLICT means none that is still being built.
+ */
 static bool
 is_over(Relation index, List *columns, List *expressions, int varno)
 {
 	List	   *own;
 
-	if (!index->rd_index->indisunique ||
+	if (!index->rd_index->indisunique || !index->rd_index->indisvalid ||
 		!equal(columns, sv_contract_index_columns(index)))
 		return false;
 	own = RelationGetIndexExpressions(index);
@@ -624,16 +627,17 @@ find_mark(Relation table, const OnConflictExpr *conflict, int varno,
 	foreach(lc, RelationGetIndexList(table))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		AttrNumber	mark = sv_contract_index_mark(index);
 		bool		fits = is_over(index, columns, expressions, varno) &&
 		has_all_of(index, condition, varno);
+		AttrNumber	mark = fits ? sv_contract_index_mark(index) :
+		InvalidAttrNumber;
 		bool		immediate = index->rd_index->indimmediate;
 		bool		has_column = sv_contract_mark_column(index);
 
 		index_close(index, NoLock);
 		if (fits && mark == InvalidAttrNumber && immediate)
 			return InvalidAttrNumber;
-		if (!fits || !knows_mark(table, mark))
+		if (mark == InvalidAttrNumber || !knows_mark(table, mark))
 			continue;
 		found = mark;
 		*is_column = has_column;

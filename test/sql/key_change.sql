@@ -59,7 +59,21 @@ EXCEPTION WHEN object_not_in_prerequisite_state THEN
 	GET STACKED DIAGNOSTICS name = CONSTRAINT_NAME;
 	RAISE WARNING 'constraint %', name;
 END $$;
+-- keys that are checked later are none for ON CONFLICT, loosened or not
+INSERT INTO mail VALUES (6, 'fay', 1) ON CONFLICT (n) DO NOTHING;
 SELECT schemaver.unregister();
+SET search_path = app;
+ALTER TABLE mail ADD CONSTRAINT mail_id UNIQUE (id) DEFERRABLE;
+INSERT INTO mail VALUES (40) ON CONFLICT (id) DO NOTHING;
+ALTER TABLE mail DROP CONSTRAINT mail_id;
+
+-- an index that is not complete does not hide the key of an older version
+CREATE UNIQUE INDEX CONCURRENTLY mail_address_again ON mail (address);
+SELECT schemaver.register('1.0.0');
+INSERT INTO mail VALUES (5, 'BOB') ON CONFLICT (address) DO UPDATE SET n = 5 RETURNING id, n;
+SELECT schemaver.unregister();
+SET search_path = app;
+DROP INDEX mail_address_again;
 
 -- partitions with rows come: the first ones are marked
 SET search_path = app;
