@@ -694,27 +694,6 @@ add_references(List *found, const ObjectAddress *object, List *schemas)
 	return found;
 }
 
-/* the OIDs of the version schemas that go */
-static List *
-schemas_of(List *retiring)
-{
-	List	   *schemas = NIL;
-	ListCell   *lr;
-	ListCell   *ls;
-
-	foreach(lr, retiring)
-	{
-		foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
-		{
-			Oid			schema = get_namespace_oid(lfirst(ls), true);
-
-			if (OidIsValid(schema))
-				schemas = lappend_oid(schemas, schema);
-		}
-	}
-	return schemas;
-}
-
 /*
  * Types, functions and sequences that archives need and that would go with
  * the version schemas of the releases move to the archive.
@@ -722,7 +701,7 @@ schemas_of(List *retiring)
 static void
 keep_references(List *archives, List *retiring)
 {
-	List	   *schemas = schemas_of(retiring);
+	List	   *schemas = sv_catalog_schemas_of(retiring);
 	List	   *todo = NIL;
 	ListCell   *lc;
 

@@ -20,9 +20,6 @@
 #include "schemaver.h"
 
 #include "access/relation.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
 #include "nodes/primnodes.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
@@ -36,7 +33,7 @@
 static bool
 is_relabeling(Oid function)
 {
-	return get_func_namespace(function) == get_namespace_oid(SV_SCHEMA, true) &&
+	return sv_catalog_is_own_function(function) &&
 		strcmp(get_func_name(function), "relabel") == 0;
 }
 
@@ -140,17 +137,12 @@ find_keys(Relation table, List *directions)
 	foreach(lc, RelationGetIndexList(table))
 	{
 		Relation	index = relation_open(lfirst_oid(lc), AccessShareLock);
-		Oid			constraint = get_index_constraint(lfirst_oid(lc));
 
 		if ((index->rd_index->indisunique || index->rd_index->indisexclusion) &&
 			sv_is_hidden(RelationGetRelationName(index)) &&
 			sv_contract_index_mark(index) == InvalidAttrNumber &&
 			is_over_blurred(index, directions))
-			keys = lappend(keys, OidIsValid(constraint) ?
-						   sv_catalog_address(ConstraintRelationId,
-											  constraint, 0) :
-						   sv_catalog_address(RelationRelationId,
-											  lfirst_oid(lc), 0));
+			keys = lappend(keys, sv_contract_key_address(lfirst_oid(lc)));
 		relation_close(index, NoLock);
 	}
 	return keys;

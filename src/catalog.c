@@ -255,6 +255,15 @@ sv_catalog_address(Oid class_id, Oid object, int32 sub_object)
 	return address;
 }
 
+/*
+ * Is a function one of the extension's?  Its name is for the caller to look at.
+ */
+bool
+sv_catalog_is_own_function(Oid function)
+{
+	return get_func_namespace(function) == get_namespace_oid(SV_SCHEMA, true);
+}
+
 /* copies of the rows of pg_depend that some keys find by an index */
 static List *
 read_dependencies(Oid index, int nkeys, ScanKey keys)
@@ -883,6 +892,29 @@ sv_catalog_releases(const SvProduct *product, bool supported_only)
 			release->registered = has_registration(release->id);
 	}
 	return releases;
+}
+
+/*
+ * The version schemas of some releases that are there: OIDs.
+ */
+List *
+sv_catalog_schemas_of(List *releases)
+{
+	List	   *schemas = NIL;
+	ListCell   *lr;
+	ListCell   *ls;
+
+	foreach(lr, releases)
+	{
+		foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
+		{
+			Oid			schema = get_namespace_oid(lfirst(ls), true);
+
+			if (OidIsValid(schema))
+				schemas = lappend_oid(schemas, schema);
+		}
+	}
+	return schemas;
 }
 
 /*

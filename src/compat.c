@@ -1814,21 +1814,12 @@ static List *
 housed_relations(List *releases)
 {
 	List	   *relations = NIL;
-	ListCell   *lr;
-	ListCell   *ls;
+	ListCell   *lc;
 
-	foreach(lr, releases)
-	{
-		foreach(ls, ((SvRelease *) lfirst(lr))->schemas)
-		{
-			Oid			schema = get_namespace_oid(lfirst(ls), true);
-
-			if (OidIsValid(schema))
-				relations = list_concat(relations,
-										sv_catalog_objects_of_schema(schema,
-																	 RelationRelationId));
-		}
-	}
+	foreach(lc, sv_catalog_schemas_of(releases))
+		relations = list_concat(relations,
+								sv_catalog_objects_of_schema(lfirst_oid(lc),
+															 RelationRelationId));
 	return relations;
 }
 

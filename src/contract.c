@@ -755,8 +755,7 @@ sv_contract_generation(Node *expression)
 			continue;
 		if (list_length(call->args) == 3 &&
 			strcmp(get_func_name(call->funcid), "tolerate") == 0 &&
-			get_func_namespace(call->funcid) ==
-			get_namespace_oid(SV_SCHEMA, true))
+			sv_catalog_is_own_function(call->funcid))
 			return sv_contract_assign(node, false);
 		break;
 	}
@@ -1142,6 +1141,15 @@ sv_contract_mark_of(Oid oid)
 }
 
 /*
+ * Is a mark a number, 0 in the first row, or else true there?
+ */
+bool
+sv_contract_mark_is_number(Oid relation, AttrNumber mark)
+{
+	return getBaseType(get_atttype(relation, mark)) != BOOLOID;
+}
+
+/*
  * The columns of a key, sorted: without its mark, and without expressions.
  */
 List *
@@ -1179,6 +1187,20 @@ Oid
 sv_contract_key_class(const SvPart *key)
 {
 	return key->flavour == 'i' ? RelationRelationId : ConstraintRelationId;
+}
+
+/*
+ * The same by its index: the constraint that this is of, or else the index, in
+ * the current memory context.
+ */
+ObjectAddress *
+sv_contract_key_address(Oid index)
+{
+	Oid			constraint = get_index_constraint(index);
+
+	return OidIsValid(constraint) ?
+		sv_catalog_address(ConstraintRelationId, constraint, 0) :
+		sv_catalog_address(RelationRelationId, index, 0);
 }
 
 /*

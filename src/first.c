@@ -721,13 +721,6 @@ has_deferrable(Relation table)
 	return false;
 }
 
-static bool
-marks_by_number(Relation table, AttrNumber mark)
-{
-	return getBaseType(TupleDescAttr(RelationGetDescr(table),
-									 mark - 1)->atttypid) != BOOLOID;
-}
-
 /* the values of a row by which it may be the first one */
 typedef struct Reading
 {
@@ -781,7 +774,7 @@ is_free(Search *search, TupleTableSlot *slot)
 	Datum		marked = slot_getattr(slot, mark, &is_null);
 	bool		is_free = false;
 
-	if (is_null || (marks_by_number(search->heap, mark) &&
+	if (is_null || (sv_contract_mark_is_number(search->relation, mark) &&
 					DatumGetInt64(marked) != 0))
 		is_free = try_to_read(&reading) &&
 			set_values(search, values, search->nvalues) &&
@@ -805,8 +798,8 @@ set_mark(Search *search, TupleTableSlot *slot, Snapshot snapshot)
 	ExecOpenIndices(result, false);
 	ExecCopySlot(marked, slot);
 	marked->tts_values[mark - 1] =
-		marks_by_number(search->heap, mark) ? Int64GetDatum(0) :
-		BoolGetDatum(true);
+		sv_contract_mark_is_number(search->relation, mark) ?
+		Int64GetDatum(0) : BoolGetDatum(true);
 	marked->tts_isnull[mark - 1] = false;
 	simple_table_tuple_update(search->heap, &search->self, marked, snapshot,
 							  &update_indexes);

@@ -97,8 +97,7 @@ find_trigger(Relation relation)
 		Trigger    *trigger = &triggers->triggers[i];
 
 		if (strcmp(trigger->tgname, SV_HOLD_TRIGGER) == 0 &&
-			get_func_namespace(trigger->tgfoid) ==
-			get_namespace_oid(SV_SCHEMA, true))
+			sv_catalog_is_own_function(trigger->tgfoid))
 			return trigger;
 	}
 	return NULL;

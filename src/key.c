@@ -47,9 +47,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/skey.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/indexing.h"
@@ -64,23 +62,16 @@
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "executor/spi.h"
-#include "executor/tuptable.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "optimizer/planner.h"
-#include "optimizer/prep.h"
 #include "parser/parse_utilcmd.h"
-#include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
-#include "rewrite/rewriteManip.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 /* an index of a table or of one of its partitions, by its name */
@@ -316,12 +307,11 @@ has_counterpart(Relation key, const SvRelease *release)
 
 	foreach(lc, RelationGetIndexList(table))
 	{
-		Oid			constraint = get_index_constraint(lfirst_oid(lc));
 		Relation	other;
 
 		if (lfirst_oid(lc) == RelationGetRelid(key) ||
 			!sv_key_is_known(release, RelationGetRelid(table),
-					   OidIsValid(constraint) ? constraint : lfirst_oid(lc)))
+							 sv_contract_key_address(lfirst_oid(lc))->objectId))
 			continue;
 		other = index_open(lfirst_oid(lc), AccessShareLock);
 		found |= are_counterparts(key, other);
@@ -439,16 +429,16 @@ marks_by_number(Relation index)
 	return index->rd_index->indnullsnotdistinct && !marks_by_condition(index);
 }
 
-/* a column more at the end, or a condition more */
+/* a column more at the end, or a condition more, for one like that index */
 static void
-add_mark(IndexStmt *statement, Oid relation, const char *mark, bool condition)
+add_mark(IndexStmt *statement, Relation index, Oid table, const char *mark)
 {
 	IndexElem  *element = makeNode(IndexElem);
 
-	if (condition)
+	if (marks_by_condition(index))
 	{
 		statement->whereClause =
-			make_and_qual(mark_condition(relation, mark),
+			make_and_qual(mark_condition(table, mark),
 						  statement->whereClause);
 		return;
 	}
@@ -489,7 +479,7 @@ sv_key_statement(Oid index_id, Oid table, const char *mark)
 	statement->relation = makeRangeVar(get_namespace_name(get_rel_namespace(table)),
 									   get_rel_name(table), -1);
 	if (mark)
-		add_mark(statement, table, mark, marks_by_condition(index));
+		add_mark(statement, index, table, mark);
 	else
 		remove_mark(statement, index);
 	statement->isconstraint = false;
@@ -784,8 +774,8 @@ describe_index(Oid index_id)
 
 /*
  * Let an index that was built for it take the place of a key, whose mark goes
- * if it has one.  Returns the new one.  The caller has locked the table, and its partitions, in
- * AccessExclusiveLock, and contracts are collecting.
+ * if it has one.  Returns the new one.  The caller has locked the table, and
+ * its partitions, in AccessExclusiveLock, and contracts are collecting.
  */
 Oid
 sv_key_exchange(Oid class_id, Oid object, Oid index)
@@ -960,7 +950,8 @@ static void
 exempt_newest(Relation index)
 {
 	Oid			relation = index->rd_index->indrelid;
-	char	   *mark = get_attname(relation, sv_contract_index_mark(index), false);
+	char	   *mark = get_attname(relation, sv_contract_index_mark(index),
+								   false);
 	List	   *pairs = sv_sync_pairs(relation);
 	ListCell   *lc;
 
@@ -1014,10 +1005,11 @@ sv_key_last_without(const SvProduct *product, const SvRelease *from,
  * Loosen a unique constraint or index: it holds for the supported versions up
  * to "last", or else for those after it, and does not hold back the others.
  * "current" is the version that the base schemas are to be at, NULL if that is
- * a new one.  *object becomes the one that has taken its place, unless a job will do
- * that.  Returns whether the table has got another column; if not, the key has
- * to stay as it is.  The caller has locked the table in AccessExclusiveLock,
- * and contracts are collecting; all is done as the extension's owner.
+ * a new one.  *object becomes the one that has taken its place, unless a job
+ * will do that.  Returns whether the table has got another column; if not, the
+ * key has to stay as it is.  The caller has locked the table in
+ * AccessExclusiveLock, and contracts are collecting; all is done as the
+ * extension's owner.
  */
 bool
 sv_key_loosen(const SvProduct *product, const SvRelease *current,
@@ -1031,7 +1023,6 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 	SvIdentity	identity;
 	IndexStmt  *statement;
 	List	   *names;
-	bool		condition;
 	char	   *mark;
 
 	if (sv_contract_index_mark(index) && current == NULL && !is_newer)
@@ -1048,13 +1039,11 @@ sv_key_loosen(const SvProduct *product, const SvRelease *current,
 	mark = add_mark_column(product, current, last, is_newer, index);
 	statement = at_once ? clone_statement(index) : NULL;
 	names = names_in_tree(RelationGetRelid(index));
-	condition = marks_by_condition(index);
+	if (statement)
+		add_mark(statement, index, relation, mark);
 	relation_close(index, NoLock);
 	if (statement)
-	{
-		add_mark(statement, relation, mark, condition);
 		*object = make_key(relation, statement, names, class_id, *object);
-	}
 	else
 		sv_defer_add(SV_JOB_LOOSEN, relation, name, mark, NULL);
 	sv_catalog_become_caller(&identity);
@@ -1112,17 +1101,12 @@ sv_key_twins(Oid relation, List *columns)
 	foreach(lc, RelationGetIndexList(table))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		Oid			constraint = get_index_constraint(lfirst_oid(lc));
 
 		holds |= sv_contract_index_mark(index) == InvalidAttrNumber &&
 			!sv_is_hidden(RelationGetRelationName(index)) &&
 			equal(sv_key_columns(lfirst_oid(lc)), columns);
 		if (is_twin(index, columns))
-			twins = lappend(twins, OidIsValid(constraint) ?
-							sv_catalog_address(ConstraintRelationId,
-											   constraint, 0) :
-							sv_catalog_address(RelationRelationId,
-											   lfirst_oid(lc), 0));
+			twins = lappend(twins, sv_contract_key_address(lfirst_oid(lc)));
 		index_close(index, NoLock);
 	}
 	relation_close(table, NoLock);
@@ -1193,8 +1177,8 @@ unmark_duplicates(Oid table, Relation index, const char *mark)
 {
 	const char *column = quote_identifier(mark);
 	const char *none =
-	getBaseType(get_atttype(table, get_attnum(table, mark))) == BOOLOID ?
-	"NULL" : SV_SCHEMA ".place_apart()";
+	sv_contract_mark_is_number(table, get_attnum(table, mark)) ?
+	SV_SCHEMA ".place_apart()" : "NULL";
 	Unmarking	unmarking = {table, NULL};
 	ErrorData  *problem;
 
@@ -1247,14 +1231,11 @@ sv_key_leave_whole(Oid table)
 	relation_close(relation, NoLock);
 	foreach(lc, indexes)
 	{
-		Oid			constraint = get_index_constraint(lfirst_oid(lc));
+		ObjectAddress *key = sv_contract_key_address(lfirst_oid(lc));
 
-		if (!sv_key_is_loose(RelationRelationId, lfirst_oid(lc)))
+		if (!sv_key_is_loose(key->classId, key->objectId))
 			continue;
-		if (OidIsValid(constraint))
-			sv_key_drop(ConstraintRelationId, constraint);
-		else
-			sv_key_drop(RelationRelationId, lfirst_oid(lc));
+		sv_key_drop(key->classId, key->objectId);
 		CommandCounterIncrement();
 	}
 }
@@ -1395,8 +1376,8 @@ sv_key_has_duplicates(Oid class_id, Oid object)
 							 sv_catalog_relation_name(relation),
 							 quote_identifier(get_attname(relation, mark,
 														  false)),
-							 getBaseType(get_atttype(relation, mark)) == BOOLOID ?
-							 "true" : "0"), false, 1) != SPI_OK_SELECT)
+							 sv_contract_mark_is_number(relation, mark) ?
+							 "0" : "true"), false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for duplicates");
 	found = SPI_processed > 0;
 	SPI_finish();
@@ -1471,7 +1452,6 @@ sv_key_tighten_all(const SvRelease *current, List *supported, bool any_size,
 		{
 			SvPart	   *key = lfirst(lc);
 			Oid			class_id = sv_contract_key_class(key);
-
 			Oid			object;
 			bool		is_newer;
 

@@ -488,12 +488,10 @@ index_columns(const Seen *seen, Relation index)
 static const char *
 shown_index(const Seen *seen, Relation index)
 {
-	Oid			constraint = get_index_constraint(RelationGetRelid(index));
+	ObjectAddress *key = sv_contract_key_address(RelationGetRelid(index));
 
 	return shown_constraint(seen, RelationGetRelationName(index),
-							OidIsValid(constraint) ? constraint :
-							RelationGetRelid(index), 'i',
-							index_columns(seen, index));
+							key->objectId, 'i', index_columns(seen, index));
 }
 
 /*

@@ -30,7 +30,6 @@
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
@@ -714,8 +713,7 @@ static bool
 is_of_refer(const Trigger *trigger, const SvProduct *product)
 {
 	return sv_is_refer_trigger(trigger->tgname) &&
-		get_func_namespace(trigger->tgfoid) ==
-		get_namespace_oid(SV_SCHEMA, true) &&
+		sv_catalog_is_own_function(trigger->tgfoid) &&
 		trigger->tgnargs > 0 &&
 		strcmp(trigger->tgargs[0], product->name) == 0;
 }

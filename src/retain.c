@@ -272,6 +272,24 @@ sv_retain_soften(List *objects)
 	}
 }
 
+/* columns that nothing is to depend on */
+typedef struct Loosened
+{
+	Oid			relation;
+	AttrNumber	number;			/* 0 for all of them */
+} Loosened;
+
+static char
+loosen_one(Form_pg_depend form, const void *argument)
+{
+	const Loosened *loosened = argument;
+
+	return form->refclassid == RelationRelationId &&
+		form->refobjid == loosened->relation && form->refobjsubid != 0 &&
+		(loosened->number == 0 || form->refobjsubid == loosened->number) ?
+		'\0' : form->deptype;
+}
+
 /*
  * Let an object depend on a column of a relation no more, on none of them if
  * the number is 0.
@@ -279,29 +297,9 @@ sv_retain_soften(List *objects)
 void
 sv_retain_loosen(Oid class_id, Oid object, Oid relation, AttrNumber number)
 {
-	Relation	catalog = table_open(DependRelationId, RowExclusiveLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	Loosened	loosened = {relation, number};
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(class_id));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(object));
-	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->refclassid == RelationRelationId &&
-			form->refobjid == relation && form->refobjsubid != 0 &&
-			(number == 0 || form->refobjsubid == number))
-			CatalogTupleDelete(catalog, &tuple->t_self);
-	}
-	systable_endscan(scan);
-	table_close(catalog, RowExclusiveLock);
-	CommandCounterIncrement();
+	change_dependencies(class_id, object, loosen_one, &loosened);
 }
 
 /*
@@ -2056,22 +2054,20 @@ add_unused_indexes(List *objects, const SvProduct *product, List *releases)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
-		Oid			constraint;
+		ObjectAddress *key;
 
 		if ((form->relkind != RELKIND_INDEX &&
 			 form->relkind != RELKIND_PARTITIONED_INDEX) ||
 			form->relispartition || !is_in_base_schema(form->oid, product))
 			continue;
-		constraint = get_index_constraint(form->oid);
+		key = sv_contract_key_address(form->oid);
 		if (is_left_to_job(form->oid) ||
-			is_part_needed(OidIsValid(constraint) ? constraint : form->oid,
-						   releases) ||
-			(!OidIsValid(constraint) && !is_unique_index(form->oid) &&
+			is_part_needed(key->objectId, releases) ||
+			(key->classId == RelationRelationId &&
+			 !is_unique_index(form->oid) &&
 			 serves_needed_column(form->oid, releases)))
 			continue;
-		objects = OidIsValid(constraint) ?
-			add_address(objects, ConstraintRelationId, constraint, 0) :
-			add_address(objects, RelationRelationId, form->oid, 0);
+		objects = lappend(objects, key);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -2116,10 +2112,9 @@ is_mark_needed(Oid relation, AttrNumber number, List *releases)
 	foreach(lc, RelationGetIndexList(table))
 	{
 		Oid			index = lfirst_oid(lc);
-		Oid			constraint = get_index_constraint(index);
 
 		needed |= sv_contract_mark_of(index) == number &&
-			is_part_needed(OidIsValid(constraint) ? constraint : index,
+			is_part_needed(sv_contract_key_address(index)->objectId,
 						   releases);
 	}
 	relation_close(table, AccessShareLock);

@@ -484,11 +484,13 @@ extern bool sv_catalog_is_base_schema(const SvProduct *product,
 									  const char *schema);
 extern ObjectAddress *sv_catalog_address(Oid class_id, Oid object,
 										 int32 sub_object);
+extern bool sv_catalog_is_own_function(Oid function);
 extern List *sv_catalog_references(Oid class_id, Oid object);
 extern List *sv_catalog_dependents(Oid class_id, Oid object,
 								   int32 sub_object);
 extern Oid	sv_catalog_referenced_table(Oid constraint);
 extern List *sv_catalog_objects_of_schema(Oid schema, Oid class_id);
+extern List *sv_catalog_schemas_of(List *releases);
 extern bool sv_catalog_is_version_schema(List *products, const char *name);
 extern List *sv_catalog_text_list(ArrayType *array);
 extern bool sv_catalog_has_text(List *strings, const char *string);
@@ -604,12 +606,14 @@ extern List *sv_contract_conditions(Relation index, AttrNumber *mark);
 extern AttrNumber sv_contract_mark_column(Relation index);
 extern AttrNumber sv_contract_index_mark(Relation index);
 extern AttrNumber sv_contract_mark_of(Oid oid);
+extern bool sv_contract_mark_is_number(Oid relation, AttrNumber mark);
 extern List *sv_contract_index_columns(Relation index);
 extern bool sv_contract_is_key(const SvPart *part);
 extern List *sv_contract_constraint_columns(HeapTuple tuple,
 											AttrNumber attribute);
 extern List *sv_contract_marked_tables(void);
 extern Oid	sv_contract_key_class(const SvPart *key);
+extern ObjectAddress *sv_contract_key_address(Oid index);
 extern bool sv_contract_touched_rights(void);
 
 extern List *sv_contract_required(Relation relation);

@@ -1042,17 +1042,15 @@ make_way(const Pair *pair, const SvPart *key)
 	Oid			relation = pair->now->physical;
 	Oid			index = get_relname_relid(key->name,
 										  get_rel_namespace(relation));
-	Oid			constraint = OidIsValid(index) ? get_index_constraint(index) :
-	InvalidOid;
-	Oid			object = OidIsValid(constraint) ? constraint : index;
+	ObjectAddress *found = OidIsValid(index) ? sv_contract_key_address(index) :
+	NULL;
 
-	if (!OidIsValid(index) || object == key->object ||
+	if (found == NULL || found->objectId == key->object ||
 		get_rel_relkind(index) != RELKIND_INDEX ||
 		IndexGetRelation(index, false) != relation ||
-		part_on(pair->coming->constraints, object))
+		part_on(pair->coming->constraints, found->objectId))
 		return;
-	sv_swap_hide_index(OidIsValid(constraint) ? ConstraintRelationId :
-					   RelationRelationId, object);
+	sv_swap_hide_index(found->classId, found->objectId);
 }
 
 /* what is hidden in a table comes back under its name */

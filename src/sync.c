@@ -43,7 +43,6 @@
 #include "access/transam.h"
 #include "access/tupdesc.h"
 #include "catalog/dependency.h"
-#include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
@@ -884,8 +883,8 @@ make_direction(Direction *direction, Relation relation,
 	direction->is_mark = direction->target > 0 &&
 		sv_contract_is_mark(RelationGetRelid(relation), direction->target);
 	direction->is_number = direction->is_mark &&
-		getBaseType(TupleDescAttr(RelationGetDescr(relation),
-								  direction->target - 1)->atttypid) == INT8OID;
+		sv_contract_mark_is_number(RelationGetRelid(relation),
+								   direction->target);
 	if (text[0] == '\0')
 		return;
 	nestlevel = enter_pinned();
@@ -2220,8 +2219,7 @@ find_trigger(Relation relation, bool first)
 
 		if (sv_sync_is_trigger(trigger->tgname) &&
 			(strcmp(trigger->tgname, SV_SYNC_FIRST_TRIGGER) == 0) == first &&
-			get_func_namespace(trigger->tgfoid) ==
-			get_namespace_oid(SV_SCHEMA, true))
+			sv_catalog_is_own_function(trigger->tgfoid))
 			return trigger;
 	}
 	return NULL;

@@ -385,7 +385,7 @@ static bool
 is_own_function(Oid function)
 {
 	return function >= FirstNormalObjectId &&
-		get_func_namespace(function) == get_namespace_oid(SV_SCHEMA, true);
+		sv_catalog_is_own_function(function);
 }
 
 static bool
