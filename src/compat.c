@@ -51,18 +51,11 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
-#include "catalog/pg_description.h"
-#include "catalog/pg_inherits.h"
-#include "catalog/pg_init_privs.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
-#include "catalog/pg_seclabel.h"
-#include "catalog/pg_shdepend.h"
-#include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
-#include "commands/comment.h"
 #include "commands/event_trigger.h"
 #include "commands/tablecmds.h"
 #include "commands/view.h"
@@ -1583,119 +1576,72 @@ rehouse(const SvProduct *product, List *staying, Oid schema)
 	}
 }
 
-/* can a view go alone?  Locked, so that it stays so. */
-static bool
-is_lone_view(Oid view)
-{
-	LockRelationOid(view, AccessExclusiveLock);
-	return get_rel_relkind(view) == RELKIND_VIEW && !is_view_stood_on(view);
-}
-
-/* drop what one catalog has of a view, by an index whose first column tells */
+/* add objects of one catalog to what is to be dropped */
 static void
-drop_parts(Oid view, Oid class_id, Oid index, AttrNumber owner,
-		   AttrNumber identity)
+add_objects(ObjectAddresses *objects, Oid class_id, List *oids)
 {
-	Relation	catalog = table_open(class_id, RowExclusiveLock);
-	HeapTuple	tuple;
-	ScanKeyData key;
-	SysScanDesc scan;
-
-	ScanKeyInit(&key, owner, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(view));
-	scan = systable_beginscan(catalog, index, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool		isnull;
-		Oid			part = DatumGetObjectId(heap_getattr(tuple, identity,
-														 RelationGetDescr(catalog),
-														 &isnull));
-
-		DeleteComments(part, class_id, 0);
-		deleteDependencyRecordsFor(class_id, part, false);
-		CatalogTupleDelete(catalog, &tuple->t_self);
-	}
-	systable_endscan(scan);
-	table_close(catalog, RowExclusiveLock);
-}
-
-/*
- * The rule of a view that goes alone, and its mirrors of keys, go before it.
- * The server's own deletion opens the view for each of them and has to parse
- * the rule for that; with many views that is a third of all the time.  What
- * stands on a rule or a mirror stands on its view too.
- */
-static void
-drop_rule_and_mirrors(Oid view)
-{
-	drop_parts(view, ConstraintRelationId, ConstraintRelidTypidNameIndexId,
-			   Anum_pg_constraint_conrelid, Anum_pg_constraint_oid);
-	drop_parts(view, RewriteRelationId, RewriteRelRulenameIndexId,
-			   Anum_pg_rewrite_ev_class, Anum_pg_rewrite_oid);
-}
-
-/*
- * Add all that stands in a version schema to what is to be dropped, the views
- * on which nothing stands apart.
- */
-static void
-add_contents(ObjectAddresses *objects, ObjectAddresses *views, Oid schema)
-{
-	static const Oid classes[] = {RelationRelationId, ProcedureRelationId,
-	TypeRelationId, OperatorRelationId};
 	ObjectAddress address;
 	ListCell   *lc;
 
-	for (int i = 0; i < (int) lengthof(classes); i++)
+	foreach(lc, oids)
 	{
-		foreach(lc, sv_catalog_objects_of_schema(schema, classes[i]))
-		{
-			Oid			object = lfirst_oid(lc);
-			bool		alone;
+		ObjectAddressSet(address, class_id, lfirst_oid(lc));
+		add_exact_object_address(&address, objects);
+	}
+}
 
-			if (classes[i] == RelationRelationId &&
-				get_rel_relkind(object) != RELKIND_SEQUENCE)
-				check_is_view(object);
-			alone = classes[i] == RelationRelationId && is_lone_view(object);
-			if (alone)
-				drop_rule_and_mirrors(object);
-			ObjectAddressSet(address, classes[i], object);
-			add_exact_object_address(&address, alone ? views : objects);
+/*
+ * Add all that stands in a version schema, which goes as well, to what is to
+ * be dropped; but the views, locked, to *views.
+ */
+static void
+add_contents(ObjectAddresses *objects, List **views, Oid schema)
+{
+	static const Oid classes[] = {ProcedureRelationId, TypeRelationId,
+	OperatorRelationId};
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_objects_of_schema(schema, RelationRelationId))
+	{
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_SEQUENCE)
+			others = lappend_oid(others, lfirst_oid(lc));
+		else
+		{
+			check_is_view(lfirst_oid(lc));
+			*views = lappend_oid(*views, lfirst_oid(lc));
 		}
 	}
+	add_objects(objects, RelationRelationId, others);
+	for (int i = 0; i < (int) lengthof(classes); i++)
+		add_objects(objects, classes[i],
+					sv_catalog_objects_of_schema(schema, classes[i]));
+	add_objects(objects, NamespaceRelationId, list_make1_oid(schema));
 }
 
 /*
  * Drop the views of a release, and add the rest that stands in its schemas to
  * what is to be dropped.  One deletion of everything would take time that
- * grows with the square of its number; with RESTRICT each view would be
- * described for a message that nobody reads.  Cascade has nothing to find:
- * nothing stands on these views.
+ * grows with the square of its number.
  */
 static void
 drop_views_of(const SvProduct *product, const SvRelease *release,
 			  ObjectAddresses *objects, List *supported)
 {
-	ObjectAddresses *views = new_object_addresses();
+	List	   *views = NIL;
 	ListCell   *lc;
 
 	foreach(lc, release->schemas)
 	{
 		Oid			schema = get_namespace_oid(lfirst(lc), true);
-		ObjectAddress address;
 
 		if (!OidIsValid(schema))
 			continue;
 		rehouse(product, supported, schema);
-		add_contents(objects, views, schema);
-		ObjectAddressSet(address, NamespaceRelationId, schema);
-		add_exact_object_address(&address, objects);
+		add_contents(objects, &views, schema);
 	}
-	CommandCounterIncrement();
-	performMultipleDeletions(views, DROP_CASCADE, PERFORM_DELETION_INTERNAL |
-							 PERFORM_DELETION_QUIETLY);
-	free_object_addresses(views);
-	CommandCounterIncrement();
+	add_objects(objects, RelationRelationId, sv_drop_lone_views(views));
 }
 
 /* drop what is left of retired releases; the server's words fit no statement */
@@ -1724,37 +1670,6 @@ drop_rest(ObjectAddresses *objects)
 		ReThrowError(problem);
 	}
 	PG_END_TRY();
-}
-
-/*
- * Lock the catalogs that a deletion reads and writes, and their indexes, or
- * give them back.  Each object's deletion locks and unlocks some twenty of
- * them; while they are held that is a look into the backend's own table of
- * locks, a fifth of the time for thousands of views.
- */
-static void
-hold_catalogs(bool hold)
-{
-	static const Oid catalogs[] = {AttributeRelationId, AttrDefaultRelationId,
-		ConstraintRelationId, DependRelationId, DescriptionRelationId,
-		InitPrivsRelationId, InheritsRelationId, RelationRelationId,
-		RewriteRelationId, SecLabelRelationId, SharedDependRelationId,
-		StatisticRelationId, TypeRelationId
-	};
-
-	for (int i = 0; i < (int) lengthof(catalogs); i++)
-	{
-		void		(*change) (Oid, LOCKMODE) = hold ? LockRelationOid :
-			UnlockRelationOid;
-		Relation	catalog = table_open(catalogs[i], AccessShareLock);
-		ListCell   *lc;
-
-		change(catalogs[i], AccessShareLock);
-		change(catalogs[i], RowExclusiveLock);
-		foreach(lc, RelationGetIndexList(catalog))
-			change(lfirst_oid(lc), AccessShareLock);
-		table_close(catalog, AccessShareLock);
-	}
 }
 
 /*
@@ -1794,11 +1709,9 @@ sv_compat_retire(const SvProduct *product, List *retiring, List *staying,
 	if (archive)
 		unused = sv_archive_tables(product, retiring, unused, archive);
 	sv_retain_add_unused(unused, objects);
-	hold_catalogs(true);
 	foreach(lr, retiring)
 		drop_views_of(product, lfirst(lr), objects, supported);
 	drop_rest(objects);
-	hold_catalogs(false);
 	free_object_addresses(objects);
 	CommandCounterIncrement();
 	forget_pairs(unused, excused);

@@ -1261,6 +1261,12 @@ extern List *sv_archive_tables(const SvProduct *product, List *retiring,
 							   List *unused, SvArchive *archive);
 
 /*-------------------------------------------------------------------------
+ * drop.c: drop many compatibility views
+ *-------------------------------------------------------------------------
+ */
+extern List *sv_drop_lone_views(List *views);
+
+/*-------------------------------------------------------------------------
  * compat.c: reconcile: version schemas and their views
  *-------------------------------------------------------------------------
  */
