@@ -380,6 +380,17 @@ CREATE TABLE schemaver.db_dropped_index (
 	columns		text[] NOT NULL
 );
 
+-- Tables that have another replica identity ("given") since a key was put away
+-- that was theirs: by default ("lost" is d) or by choice (i).
+CREATE TABLE schemaver.db_replica_identity (
+	relation_id	oid NOT NULL,
+	schema		text NOT NULL,
+	relation	text NOT NULL,
+	index_name	text NOT NULL,
+	lost		text NOT NULL,
+	given		text NOT NULL
+);
+
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_product_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_schema_version_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_version_history_id_seq', '');
@@ -394,6 +405,7 @@ SELECT pg_catalog.pg_extension_config_dump('schemaver.db_contract_part', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_job', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_former_name', '');
 SELECT pg_catalog.pg_extension_config_dump('schemaver.db_dropped_index', '');
+SELECT pg_catalog.pg_extension_config_dump('schemaver.db_replica_identity', '');
 
 GRANT SELECT ON ALL TABLES IN SCHEMA schemaver TO PUBLIC;
 

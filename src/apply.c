@@ -154,6 +154,7 @@ create_product(const char *name, List *schemas, bool exact, bool complete)
 							(char *) lfirst(lc))));
 		seen = lappend(seen, makeString(lfirst(lc)));
 	}
+	sv_publish_report_own();
 	return sv_catalog_create_product(name, schemas, exact, complete);
 }
 
@@ -1371,6 +1372,8 @@ finish(Migration *migration)
 	sv_hold_settle(migration->product);
 	(void) sv_refer_settle_all(migration->product, false);
 	sv_compat_reconcile(migration->product, supported);
+	sv_publish_settle(true);
+	sv_publish_report();
 	sv_expand_settle();
 	if (sv_contract_touched_rights())
 		sv_compat_sync_rights(InvalidOid);

@@ -125,6 +125,13 @@ enum dropped_columns
 	Dropped_columns = Dropped_names
 };
 
+enum identity_columns
+{
+	Identity_relation = 1, Identity_schema, Identity_table, Identity_index,
+	Identity_lost, Identity_given,
+	Identity_columns = Identity_given
+};
+
 /* a scan of one of the tables through one of its indexes */
 typedef struct TableScan
 {
@@ -2415,5 +2422,126 @@ sv_catalog_forget_index(int32 release_id)
 			CatalogTupleDelete(scan.table, &tuple->t_self);
 	}
 	scan_end(&scan);
+	CommandCounterIncrement();
+}
+
+/*
+ * Tables whose replica identity was changed: the rows of
+ * db_replica_identity
+ */
+
+static bool
+has_identity(Oid table, char identity)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	bool		result = HeapTupleIsValid(tuple) &&
+	((Form_pg_class) GETSTRUCT(tuple))->relreplident == identity;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * The table that a row is about, InvalidOid if there is none.  Its number is
+ * that of before a restore, its name that of before it was renamed.
+ */
+static Oid
+table_of_identity(HeapTuple tuple, TableScan *scan)
+{
+	Oid			table = DatumGetObjectId(get_value(tuple, scan,
+												   Identity_relation));
+	Oid			schema = get_namespace_oid(get_text(tuple, scan,
+													Identity_schema), true);
+
+	if (has_identity(table, get_text(tuple, scan, Identity_given)[0]))
+		return table;
+	return OidIsValid(schema) ?
+		get_relname_relid(get_text(tuple, scan, Identity_table), schema) :
+		InvalidOid;
+}
+
+/*
+ * All of them whose table is there: a list of SvIdentityNote.
+ */
+List *
+sv_catalog_identity_notes(void)
+{
+	List	   *notes = NIL;
+	TableScan	scan;
+	HeapTuple	tuple;
+
+	scan_begin(&scan, "db_replica_identity", AccessShareLock, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		SvIdentityNote *note = palloc0(sizeof(SvIdentityNote));
+
+		note->relation = table_of_identity(tuple, &scan);
+		note->index = get_text(tuple, &scan, Identity_index);
+		note->lost = get_text(tuple, &scan, Identity_lost)[0];
+		note->given = get_text(tuple, &scan, Identity_given)[0];
+		note->fresh =
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+		if (OidIsValid(note->relation))
+			notes = lappend(notes, note);
+	}
+	scan_end(&scan);
+	return notes;
+}
+
+/*
+ * That of one table, or NULL.
+ */
+SvIdentityNote *
+sv_catalog_identity_note(Oid relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_identity_notes())
+	{
+		if (((SvIdentityNote *) lfirst(lc))->relation == relation)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/*
+ * Forget that of a table, and those of tables that are gone.
+ */
+void
+sv_catalog_forget_identity(Oid relation)
+{
+	TableScan	scan;
+	HeapTuple	tuple;
+
+	scan_begin(&scan, "db_replica_identity", RowExclusiveLock, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan.scan)))
+	{
+		Oid			table = table_of_identity(tuple, &scan);
+
+		if (table == relation || !OidIsValid(table))
+			CatalogTupleDelete(scan.table, &tuple->t_self);
+	}
+	scan_end(&scan);
+	CommandCounterIncrement();
+}
+
+/*
+ * Note one, instead of what was noted of its table.
+ */
+void
+sv_catalog_note_identity(const SvIdentityNote *note)
+{
+	Datum		values[Identity_columns] = {0};
+	bool		nulls[Identity_columns] = {0};
+	sv_catalog_forget_identity(note->relation);
+	values[Identity_relation - 1] = ObjectIdGetDatum(note->relation);
+	set_text(values, nulls, Identity_schema,
+			 get_namespace_name(get_rel_namespace(note->relation)));
+	set_text(values, nulls, Identity_table, get_rel_name(note->relation));
+	set_text(values, nulls, Identity_index, note->index);
+	set_text(values, nulls, Identity_lost, psprintf("%c", note->lost));
+	set_text(values, nulls, Identity_given, psprintf("%c", note->given));
+	insert_row("db_replica_identity", values, nulls);
 	CommandCounterIncrement();
 }

@@ -3177,6 +3177,27 @@ sv_contract_touched_hidden(void)
 }
 
 /*
+ * The relations that were touched and are there: a list of OIDs, ascending.
+ */
+List *
+sv_contract_touched_relations(void)
+{
+	List	   *relations = NIL;
+	ListCell   *lo;
+
+	foreach(lo, touched_objects())
+	{
+		TouchedKey *key = &((Touched *) lfirst(lo))->key;
+
+		if (key->class_id == RelationRelationId &&
+			get_rel_relkind(key->object) != '\0')
+			relations = lappend_oid(relations, key->object);
+	}
+	list_sort(relations, list_oid_cmp);
+	return relations;
+}
+
+/*
  * The touched entries of one release, a list of SvEntry.
  */
 List *

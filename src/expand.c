@@ -2941,6 +2941,23 @@ let_truncate(const TruncateStmt *statement)
 						   statement->behavior == DROP_CASCADE);
 }
 
+/*
+ * Is there a product that is in use?  What came with a dump, or by replication,
+ * is not: who has replicated tables here gives them hidden columns by hand.
+ */
+static bool
+is_any_awake(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, sv_catalog_products())
+	{
+		if (((SvProduct *) lfirst(lc))->awake)
+			return true;
+	}
+	return false;
+}
+
 /* what holds in every session, not in a migration's alone */
 static void
 mind_retained(Node *statement)
@@ -2948,7 +2965,8 @@ mind_retained(Node *statement)
 	if (!IsTransactionState() || creating_extension ||
 		!sv_catalog_is_installed() || sv_catalog_products() == NIL)
 		return;
-	check_reserved(statement);
+	if (is_any_awake())
+		check_reserved(statement);
 	if (IsA(statement, AlterTableStmt))
 		prepare_heirs((AlterTableStmt *) statement);
 	else if (IsA(statement, TruncateStmt))

@@ -106,7 +106,8 @@ named_relations(RangeVar *range)
  * ALTER TABLE that drops a column takes its compatibility views along, and
  * they follow the table's owner and keep the defaults that it gives up: so
  * they are locked before the table, as sessions do.  To change a column's type
- * is what the server refuses beside any view: they give way before.
+ * is what the server refuses beside any view: they give way before.  Who sets a
+ * replica identity knows what it is to be.
  */
 static void
 prepare_alter(const AlterTableStmt *statement)
@@ -124,6 +125,9 @@ prepare_alter(const AlterTableStmt *statement)
 				sv_compat_drop_views_on(lfirst_oid(lr));
 			continue;
 		}
+		if (command->subtype == AT_ReplicaIdentity)
+			sv_catalog_forget_identity(RangeVarGetRelid(statement->relation,
+														NoLock, true));
 
 		/* apply() has taken its locks, and waits only shortly for more */
 		if (sv_contract_collecting())
@@ -182,6 +186,7 @@ needs_preparation(const AlterTableStmt *statement)
 			case AT_ChangeOwner:
 			case AT_ColumnDefault:
 			case AT_AlterColumnType:
+			case AT_ReplicaIdentity:
 				return true;
 			default:
 				break;

@@ -463,6 +463,20 @@ child_constraints(Oid constraint)
 	return children;
 }
 
+/* what an index was called before it was hidden; its own name if it was not */
+static char *
+name_before(Oid index)
+{
+	char	   *name = get_rel_name(index);
+	char	   *former;
+
+	if (!sv_is_hidden(name))
+		return name;
+	former = sv_catalog_former_name(get_namespace_name(get_rel_namespace(index)),
+									name);
+	return former ? former : name + strlen(SV_HIDDEN_PREFIX);
+}
+
 /*
  * Turn a primary key into a unique constraint, or that back.  The one demands
  * NOT NULL, which is the caller's business; the other does not.  A loosened key
@@ -482,6 +496,8 @@ sv_retain_change_key(Oid constraint, bool primary)
 	if (form->contype != (primary ? CONSTRAINT_UNIQUE : CONSTRAINT_PRIMARY) ||
 		(primary && sv_contract_mark_of(form->conindid) != InvalidAttrNumber))
 		return false;
+	if (!primary)
+		sv_publish_lose_key(form->conindid, name_before(form->conindid));
 	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
 	form->contype = primary ? CONSTRAINT_PRIMARY : CONSTRAINT_UNIQUE;
 	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
@@ -509,20 +525,6 @@ rename_index(Oid index, const char *new_name)
 	CommandCounterIncrement();
 }
 
-/* what an index was called before it was hidden; its own name if it was not */
-static char *
-name_before(Oid index)
-{
-	char	   *name = get_rel_name(index);
-	char	   *former;
-
-	if (!sv_is_hidden(name))
-		return name;
-	former = sv_catalog_former_name(get_namespace_name(get_rel_namespace(index)),
-									name);
-	return former ? former : name + strlen(SV_HIDDEN_PREFIX);
-}
-
 /*
  * Hide the index of a partition, which is to come back under a name.  What the
  * prefix alone tells is not noted, since there may be many.  Contracts, which
@@ -536,6 +538,7 @@ sv_retain_hide_child(Oid index, const char *name)
 	char	   *hidden = hidden_relation_name(name, get_rel_namespace(index));
 	char	   *former = sv_catalog_former_name(schema, hidden);
 
+	sv_publish_lose_key(index, name);
 	if (strcmp(former ? former : hidden + strlen(SV_HIDDEN_PREFIX), name) != 0)
 		sv_catalog_note_rename(schema, name, schema, hidden);
 	RenameRelationInternal(index, hidden, true, true);
@@ -598,6 +601,7 @@ sv_retain_unique(Oid class_id, Oid object)
 	name = get_rel_name(index);
 	if (sv_is_hidden(name))
 		return;
+	sv_publish_lose_key(index, name);
 	rename_index(index, hidden_relation_name(name, get_rel_namespace(index)));
 	hide_children(index);
 	sv_contract_touch(RelationRelationId, IndexGetRelation(index, false));

@@ -293,6 +293,7 @@ attempt(void *argument)
 	leave_jobs(retirement, staying);
 	(void) sv_refer_settle_all(retirement->product, false);
 	(void) sv_compat_reconcile(retirement->product, staying);
+	sv_publish_settle(false);
 	sv_defer_end();
 	sv_contract_collect_end();
 	sv_contract_leave(nestlevel);

@@ -1425,6 +1425,25 @@ relax(const Retype *retype, const SvRelease *from)
 }
 
 /*
+ * A subscriber that finds rows by the column would not find those that no job
+ * has filled.  To lock a large table for as long as that takes is not what
+ * anybody expects.
+ */
+static void
+check_published(const Retype *retype)
+{
+	if (!sv_defer_is_left(retype->relation) ||
+		!sv_publish_finds_by(retype->relation, retype->old_number))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("type of column \"%s\" of table %s cannot be changed beside its replication",
+					retype->name, sv_catalog_relation_name(retype->relation)),
+			 errdetail("Subscribers find rows by the column, and jobs are to fill another one row by row."),
+			 errhint("Take the table out of the publication until the version is ready, or SET schemaver.inline_pages to what it has, which locks it while it is filled.")));
+}
+
+/*
  * The whole of it; "down" is NULL if no directive says it, "back" if it is the
  * cast back then.
  */
@@ -1438,6 +1457,7 @@ change_type(Retype *retype, const SvProduct *product, const SvRelease *from,
 	AttrNumber	number;
 	ListCell   *lc;
 
+	check_published(retype);
 	find_dependents(retype);
 	retype->deferred = retype->generated == NIL && can_defer(retype);
 	sequences = owned_sequences(retype->relation, retype->old_number);

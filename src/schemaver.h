@@ -413,6 +413,16 @@ typedef struct SvDroppedIndex
 	List	   *columns;		/* what columns were called, by number: char * */
 } SvDroppedIndex;
 
+/* a table that was given another replica identity, see publish.c */
+typedef struct SvIdentityNote
+{
+	Oid			relation;
+	const char *index;			/* the key that it was */
+	char		lost;			/* in what way, as in pg_class */
+	char		given;			/* what it has been given, likewise */
+	bool		fresh;			/* since this transaction? */
+} SvIdentityNote;
+
 /* who we were before becoming the extension's owner */
 typedef struct SvIdentity
 {
@@ -480,6 +490,10 @@ extern void sv_catalog_note_rename(const char *schema, const char *name,
 extern List *sv_catalog_dropped_indexes(const SvProduct *product);
 extern void sv_catalog_store_index(const SvDroppedIndex *dropped);
 extern void sv_catalog_forget_index(int32 release_id);
+extern List *sv_catalog_identity_notes(void);
+extern SvIdentityNote *sv_catalog_identity_note(Oid relation);
+extern void sv_catalog_forget_identity(Oid relation);
+extern void sv_catalog_note_identity(const SvIdentityNote *note);
 extern bool sv_catalog_is_base_schema(const SvProduct *product,
 									  const char *schema);
 extern ObjectAddress *sv_catalog_address(Oid class_id, Oid object,
@@ -648,6 +662,7 @@ extern int32 *sv_contract_advance(const SvProduct *product,
 extern void sv_contract_complete(const SvProduct *product, List *releases,
 								 const char *name);
 extern bool sv_contract_touched_hidden(void);
+extern List *sv_contract_touched_relations(void);
 extern List *sv_contract_touched_entries(SvRelease *release);
 extern bool sv_contract_is_version_schema(Oid schema);
 
@@ -814,6 +829,16 @@ extern bool sv_tolerate_is_about_value(int sqlerrcode);
 extern void sv_tolerate_column(Oid relation, const char *column);
 extern void sv_tolerate_like(Oid parent, Oid child, const char *column);
 extern void sv_tolerate_no_more(Oid relation, const char *column);
+
+/*-------------------------------------------------------------------------
+ * publish.c: tables that publications send changes of
+ *-------------------------------------------------------------------------
+ */
+extern void sv_publish_lose_key(Oid index, const char *name);
+extern bool sv_publish_finds_by(Oid relation, AttrNumber number);
+extern void sv_publish_settle(bool refuse);
+extern void sv_publish_report(void);
+extern void sv_publish_report_own(void);
 
 /*-------------------------------------------------------------------------
  * retain.c: what a script drops and a version still needs

@@ -2501,6 +2501,8 @@ sv_shift_end(SvProduct *product, SvRelease *from, SvRelease *to)
 						 sv_version_compare(to->version, from->version) < 0);
 	(void) sv_refer_settle_all(product, false);
 	(void) sv_compat_reconcile(product, releases);
+	sv_publish_settle(false);
+	sv_publish_report();
 	sv_expand_settle();
 	if (sv_contract_touched_rights())
 		sv_compat_sync_rights(InvalidOid);

@@ -877,6 +877,7 @@ begin_change(const Work *work)
 static void
 end_change(void)
 {
+	sv_publish_settle(false);
 	sv_contract_collect_end();
 }
 

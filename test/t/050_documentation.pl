@@ -37,6 +37,7 @@ $node->append_conf('postgresql.conf', <<'CONF');
 timezone = 'UTC'
 lc_messages = 'C'
 max_worker_processes = 20
+wal_level = logical
 log_statement = 'none'
 schemaver.plan_lock_limit = 0
 CONF
