@@ -1102,7 +1102,8 @@ sv_key_twins(Oid relation, List *columns)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		holds |= sv_contract_index_mark(index) == InvalidAttrNumber &&
+		holds |= index->rd_index->indisvalid &&
+			sv_contract_index_mark(index) == InvalidAttrNumber &&
 			!sv_is_hidden(RelationGetRelationName(index)) &&
 			equal(sv_key_columns(lfirst_oid(lc)), columns);
 		if (is_twin(index, columns))

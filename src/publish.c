@@ -10,8 +10,8 @@
  * anew over another column.  So the table gets another one when the key is put
  * away: its primary key if it has one, else all columns (FULL).  What it had
  * is noted.  When the key comes back by a rollback, or another primary key was
- * made, it is that again; when nobody has a key any more that was put away, it
- * is the default, as if the server had dropped the key.
+ * made, it is that again.  Without either a published table stays FULL when the
+ * last that knew the key is gone: no write of any version is to fail for that.
  *
  * An index that was chosen as the identity loses that in any case, since its
  * columns could not be NULL otherwise, nor the newest version be let off it.
