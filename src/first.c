@@ -18,6 +18,10 @@
  * - An UPDATE may give a row the values of another one that it moves away only
  *	 later.  So when it has passed all rows, those that it has left without a
  *	 mark are looked at once more.
+ * - When a marked row is deleted, or gets other values, one of those that have
+ *	 the same is marked, at the end of the statement.  Nobody waits for that: one
+ *	 that another transaction has locked is passed over.  An index that has
+ *	 marked rows alone does not tell which these are.
  * - Versions that are held to a key claim as well.  The row that they write is
  *	 marked.  One that lost its mark, since it was a duplicate, and gets other
  *	 values is marked if it is the first with these: a foreign key may carry
@@ -82,6 +86,7 @@ typedef struct Search
 	uint32		value;			/* hash of the values, 0 where they have none */
 	ItemPointerData self;		/* the row itself, or invalid */
 	bool		waits;			/* for those who have the same in hand */
+	EState	   *reading;		/* holds values that were computed */
 } Search;
 
 /* the values that the last row written has claimed of an index */
@@ -92,12 +97,16 @@ typedef struct Claim
 	LOCKTAG		tag;
 } Claim;
 
-/* a row that an UPDATE has left without a mark, as it was before */
+/*
+ * A row that an UPDATE has left without a mark, or one that has had it and was
+ * deleted or got other values; as it was before.
+ */
 typedef struct Doubt
 {
 	Oid			table;
 	AttrNumber	mark;
-	int			depth;			/* of the query that updates it */
+	bool		is_gone;
+	int			depth;			/* of the query that changes it */
 	ItemPointerData row;
 } Doubt;
 
@@ -458,19 +467,35 @@ is_to_be_marked(Search *search, bool held)
 	return false;
 }
 
-/* an UPDATE may yet move the row away that this one comes after */
 static void
-add_doubt(const Search *search)
+add_doubt(Oid table, AttrNumber mark, const ItemPointerData *row, bool is_gone)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(TopTransactionContext);
 	Doubt	   *doubt = palloc(sizeof(Doubt));
 
-	doubt->table = search->relation;
-	doubt->mark = search->mark;
+	doubt->table = table;
+	doubt->mark = mark;
+	doubt->is_gone = is_gone;
 	doubt->depth = depth;
-	doubt->row = search->self;
+	doubt->row = *row;
 	doubts = lappend(doubts, doubt);
 	MemoryContextSwitchTo(oldcontext);
+}
+
+static void
+note_gone(Oid table, AttrNumber mark, ItemPointer row)
+{
+	add_doubt(table, mark, row, true);
+}
+
+/* an UPDATE may yet move the row away that this one comes after */
+static void
+add_doubts(const Search *search, bool marked)
+{
+	if (search->key && !search->excludes && search->nvalues < search->nkeys)
+		add_doubt(search->relation, search->mark, &search->self, true);
+	if (!marked)
+		add_doubt(search->relation, search->mark, &search->self, false);
 }
 
 /*
@@ -506,8 +531,8 @@ schemaver_is_first(PG_FUNCTION_ARGS)
 		marked = search->key == NULL ||
 			!set_values(search, fcinfo->args, PG_NARGS()) ||
 			is_to_be_marked(search, computing->held);
-		if (!marked && ItemPointerIsValid(&search->self))
-			add_doubt(search);
+		if (ItemPointerIsValid(&search->self))
+			add_doubts(search, marked);
 		if (search->key)
 			index_close(search->key, NoLock);
 		table_close(table, NoLock);
@@ -762,24 +787,50 @@ try_to_read(Reading *reading)
 	return problem == NULL && reading->covered;
 }
 
-/* has nobody marked a row with the same values?  Then they are claimed. */
 static bool
-is_free(Search *search, TupleTableSlot *slot)
+has_mark(const Search *search, TupleTableSlot *slot)
+{
+	bool		is_null;
+	Datum		mark = slot_getattr(slot, search->mark, &is_null);
+
+	return !is_null &&
+		(!sv_contract_mark_is_number(search->relation, search->mark) ||
+		 DatumGetInt64(mark) == 0);
+}
+
+/* read the values of a row; false if no other can stand against them */
+static bool
+take_values(Search *search, TupleTableSlot *slot)
 {
 	NullableDatum values[INDEX_MAX_KEYS];
 	Reading		reading = {search->key, slot, CreateExecutorState(), values,
 	false};
-	AttrNumber	mark = search->mark;
-	bool		is_null;
-	Datum		marked = slot_getattr(slot, mark, &is_null);
+	bool		taken = try_to_read(&reading) &&
+	set_values(search, values, search->nvalues);
+
+	/* what the values point at is in the slot, or made by an expression */
+	search->reading = reading.estate;
+	return taken;
+}
+
+static void
+forget_values(Search *search)
+{
+	FreeExecutorState(search->reading);
+	search->reading = NULL;
+}
+
+/* has nobody marked a row with the same values?  Then they are claimed. */
+static bool
+is_free(Search *search, TupleTableSlot *slot)
+{
 	bool		is_free = false;
 
-	if (is_null || (sv_contract_mark_is_number(search->relation, mark) &&
-					DatumGetInt64(marked) != 0))
-		is_free = try_to_read(&reading) &&
-			set_values(search, values, search->nvalues) &&
-			try_to_claim(search) && !is_there(search);
-	FreeExecutorState(reading.estate);
+	if (has_mark(search, slot))
+		return false;
+	is_free = take_values(search, slot) && try_to_claim(search) &&
+		!is_there(search);
+	forget_values(search);
 	return is_free;
 }
 
@@ -831,6 +882,140 @@ settle_row(Search *search)
 	ExecDropSingleTupleTableSlot(slot);
 }
 
+/*
+ * Lock a row that has been found, unless somebody else has it or has changed
+ * it; then it is in "slot".
+ */
+static bool
+try_to_lock(Search *search, TupleTableSlot *slot, Snapshot snapshot)
+{
+	TM_FailureData failure;
+	ItemPointerData tid = slot->tts_tid;
+
+	return table_tuple_lock(search->heap, &tid, snapshot, slot,
+							GetCurrentCommandId(true),
+							LockTupleNoKeyExclusive, LockWaitSkip, 0,
+							&failure) == TM_Ok;
+}
+
+/* what is used for one row after the other that has gone from a table */
+typedef struct Following
+{
+	Search	   *search;			/* NULL: not begun */
+	TupleTableSlot *gone;
+	TupleTableSlot *other;
+	Snapshot	snapshot;
+	IndexScanDesc scan;
+} Following;
+
+static void
+begin_following(Following *following, const Doubt *doubt)
+{
+	Relation	table = try_table_open(doubt->table, RowExclusiveLock);
+	Search	   *search = table ? make_search(table, doubt->mark) : NULL;
+
+	if (table == NULL)
+		return;
+	if (!OidIsValid(search->index) || search->excludes ||
+		search->nvalues == search->nkeys || has_deferrable(table))
+	{
+		table_close(table, NoLock);
+		return;
+	}
+	search->heap = table;
+	search->key = index_open(search->index, NoLock);
+	following->search = search;
+	following->gone = table_slot_create(table, NULL);
+	following->other = table_slot_create(table, NULL);
+	following->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	following->scan = index_beginscan(table, search->key, following->snapshot,
+									  search->nvalues, 0);
+}
+
+static void
+end_following(Following *following)
+{
+	if (following->search == NULL)
+		return;
+	index_endscan(following->scan);
+	UnregisterSnapshot(following->snapshot);
+	ExecDropSingleTupleTableSlot(following->gone);
+	ExecDropSingleTupleTableSlot(following->other);
+	index_close(following->search->key, NoLock);
+	table_close(following->search->heap, NoLock);
+	following->search = NULL;
+}
+
+/*
+ * Mark one of the rows that have the values that are looked for.  What this
+ * statement has marked before shows as it was, and cannot be locked.
+ */
+static void
+mark_another(Following *following)
+{
+	Search	   *search = following->search;
+	TupleTableSlot *slot = following->other;
+	bool		done = false;
+
+	index_rescan(following->scan, search->keys, search->nvalues, NULL, 0);
+	while (!done && index_getnext_slot(following->scan, ForwardScanDirection,
+									   slot))
+	{
+		done = has_mark(search, slot);
+		if (done || !try_to_lock(search, slot, following->snapshot))
+			continue;
+		search->self = slot->tts_tid;
+		if (try_to_claim(search) && !is_there(search))
+			set_mark(search, slot, following->snapshot);
+		done = true;
+	}
+	ExecClearTuple(slot);
+}
+
+/* a row that was marked has gone, or has other values by now */
+static void
+settle_gone(Following *following, ItemPointer row)
+{
+	Search	   *search = following->search;
+
+	if (!table_tuple_fetch_row_version(search->heap, row, SnapshotAny,
+									   following->gone) ||
+		!has_mark(search, following->gone))
+		return;
+	if (take_values(search, following->gone))
+		mark_another(following);
+	forget_values(search);
+	ExecClearTuple(following->gone);
+}
+
+/* "doubts" is a list of Doubt */
+static void
+settle_all_gone(List *doubts)
+{
+	Following	following = {0};
+	const Doubt *last = NULL;
+	ListCell   *lc;
+
+	CommandCounterIncrement();
+	foreach(lc, doubts)
+	{
+		Doubt	   *doubt = lfirst(lc);
+
+		CHECK_FOR_INTERRUPTS();
+		if (last == NULL || last->table != doubt->table ||
+			last->mark != doubt->mark)
+		{
+			end_following(&following);
+			begin_following(&following, doubt);
+		}
+		if (following.search)
+			settle_gone(&following, &doubt->row);
+		release_all(depth);
+		last = doubt;
+	}
+	end_following(&following);
+}
+
 /* "last" is the search for the row before, or NULL */
 static Search *
 settle(const Doubt *doubt, Search *last)
@@ -858,32 +1043,47 @@ settle(const Doubt *doubt, Search *last)
 /*
  * An UPDATE has passed all its rows.  Those that it gave the values of others
  * which it has moved away since, as SET n = n + 1 does, are the first ones.
+ * Then others may follow those that have gone.
  */
 static void
 settle_doubts(void)
 {
-	List	   *settled = NIL;
+	List	   *unmarked = NIL;
+	List	   *gone = NIL;
+	List	   *left = NIL;
 	Search	   *search = NULL;
+	MemoryContext oldcontext;
 	ListCell   *lc;
 
+	if (doubts == NIL)
+		return;
+	oldcontext = MemoryContextSwitchTo(TopTransactionContext);
 	foreach(lc, doubts)
 	{
 		Doubt	   *doubt = lfirst(lc);
 
 		if (doubt->depth <= depth)
-			continue;
-		settled = lappend(settled, doubt);
-		doubts = foreach_delete_current(doubts, lc);
+			left = lappend(left, doubt);
+		else if (doubt->is_gone)
+			gone = lappend(gone, doubt);
+		else
+			unmarked = lappend(unmarked, doubt);
 	}
-	foreach(lc, settled)
+	list_free(doubts);
+	doubts = left;
+	MemoryContextSwitchTo(oldcontext);
+	foreach(lc, unmarked)
 	{
 		CHECK_FOR_INTERRUPTS();
 		search = settle(lfirst(lc), search);
 		release_all(depth);
 	}
-	if (settled != NIL)
+	if (gone != NIL)
+		settle_all_gone(gone);
+	if (unmarked != NIL || gone != NIL)
 		CommandCounterIncrement();
-	list_free_deep(settled);
+	list_free_deep(unmarked);
+	list_free_deep(gone);
 }
 
 static void
@@ -969,6 +1169,7 @@ end_subtransaction(SubXactEvent event, SubTransactionId mine,
 void
 sv_first_init(void)
 {
+	sv_sync_gone_hook = note_gone;
 	next_planner = planner_hook;
 	planner_hook = plan_query;
 	next_run = ExecutorRun_hook;

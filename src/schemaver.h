@@ -969,6 +969,10 @@ extern void sv_sync_ease(Oid relation, AttrNumber number,
 extern char *sv_sync_check(Oid relation, const char *expression, Oid type,
 						   int32 typmod, const char *what);
 extern bool sv_sync_is_about_data(int sqlerrcode);
+/* a row that is marked in a column of a table is about to be deleted */
+typedef void (*SvGoneHook) (Oid table, AttrNumber mark, ItemPointer row);
+
+extern SvGoneHook sv_sync_gone_hook;
 extern const SvSyncComputing *sv_sync_computing(void);
 extern bool sv_sync_gives_value(Oid relation, const char *expression,
 								const char *column, List **inputs);

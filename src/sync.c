@@ -202,6 +202,9 @@ typedef struct Moved
 	HeapTuple	tuple;
 } Moved;
 
+/* called for a marked row that is about to be deleted, or NULL */
+SvGoneHook	sv_sync_gone_hook = NULL;
+
 static HTAB *plans = NULL;
 static Shown *innermost = NULL;
 static Moved *moved = NULL;
@@ -2170,11 +2173,28 @@ sync_row(Run *run, TriggerData *trigdata)
 	return result;
 }
 
+/* a row goes: another one may be the first with its values then */
+static void
+tell_gone(const SyncPlan *plan, const TriggerData *trigdata)
+{
+	for (int i = 0; i < plan->npairs && sv_sync_gone_hook; i++)
+	{
+		const Pair *pair = &plan->pairs[i];
+		const Direction *direction = pair->up.text ? &pair->up : &pair->down;
+
+		if (is_of_mark(pair) &&
+			!slot_attisnull(trigdata->tg_trigslot, direction->target))
+			sv_sync_gone_hook(plan->relation, direction->target,
+							  &trigdata->tg_trigtuple->t_self);
+	}
+}
+
 /*
  * schemaver.sync(old column, new column, up, down, product, version, newest
  * side, ...) returns trigger
  *
- * For BEFORE INSERT OR UPDATE ... FOR EACH ROW.
+ * For BEFORE INSERT OR UPDATE ... FOR EACH ROW, and where there are marks of
+ * loosened keys OR DELETE.
  */
 Datum
 schemaver_sync(PG_FUNCTION_ARGS)
@@ -2187,14 +2207,18 @@ schemaver_sync(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
 		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
-		TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("schemaver.sync() must be called by a trigger before insert or update for each row")));
+				 errmsg("schemaver.sync() must be called by a trigger before insert, update or delete for each row")));
 	if (run == NULL)
 		run = begin_run(flinfo, trigdata);
-	else if (run->release != sv_registry_session(&product, &version) ||
+	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+	{
+		tell_gone(run->plan, trigdata);
+		return PointerGetDatum(trigdata->tg_trigtuple);
+	}
+	if (run->release != sv_registry_session(&product, &version) ||
 			 run->newest_code != sv_registry_is_newest_code())
 		set_steps(run, run->as_newest);
 	return PointerGetDatum(sync_row(run, trigdata));
@@ -2388,6 +2412,24 @@ check_pairs(Relation relation, List *pairs)
 	leave_pinned(nestlevel);
 }
 
+/* what fires a trigger: the last one is told of marked rows that are deleted */
+static int16
+events_of(Oid relation, const char *name, List *pairs)
+{
+	int16		events = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE;
+	ListCell   *lc;
+
+	foreach(lc, strcmp(name, SV_SYNC_FIRST_TRIGGER) != 0 ? pairs : NIL)
+	{
+		const SvSyncPair *pair = lfirst(lc);
+		const char *column = pair->up[0] ? pair->new_column : pair->old_column;
+
+		if (sv_contract_is_mark(relation, get_attnum(relation, column)))
+			events |= TRIGGER_TYPE_DELETE;
+	}
+	return events;
+}
+
 static void
 create_trigger(Oid relation, char *name, List *pairs)
 {
@@ -2404,7 +2446,7 @@ create_trigger(Oid relation, char *name, List *pairs)
 	statement->args = arguments_of_pairs(pairs);
 	statement->row = true;
 	statement->timing = TRIGGER_TYPE_BEFORE;
-	statement->events = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE;
+	statement->events = events_of(relation, name, pairs);
 	sv_catalog_become_owner(&identity);
 	(void) CreateTrigger(statement, NULL, relation, InvalidOid, InvalidOid,
 						 InvalidOid, InvalidOid, InvalidOid, NULL, false,
@@ -2603,14 +2645,15 @@ sv_sync_noted_pairs(Oid relation)
 }
 
 static SvTriggerState
-state_of_trigger(const Trigger *trigger)
+state_of_trigger(Relation table, const Trigger *trigger)
 {
 	if (trigger->tgenabled == TRIGGER_DISABLED ||
 		trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA)
 		return SV_TRIGGER_DISABLED;
 	if (trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN ||
 		trigger->tgtype != (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE |
-							TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE) ||
+							events_of(RelationGetRelid(table), trigger->tgname,
+									  read_pairs(table))) ||
 		trigger->tgnattr > 0 || trigger->tgqual)
 		return SV_TRIGGER_ALTERED;
 	return SV_TRIGGER_SET;
@@ -2630,9 +2673,9 @@ state_of_one(Oid relation, List *noted)
 	if (last == NULL || (first == NULL && last_trigger(relation) != NULL))
 		state = SV_TRIGGER_MISSING;
 	else
-		state = state_of_trigger(last);
+		state = state_of_trigger(table, last);
 	if (state == SV_TRIGGER_SET && first)
-		state = state_of_trigger(first);
+		state = state_of_trigger(table, first);
 	if (state == SV_TRIGGER_SET && !are_same_pairs(noted, read_pairs(table)))
 		state = SV_TRIGGER_ALTERED;
 	relation_close(table, AccessShareLock);

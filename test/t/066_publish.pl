@@ -17,7 +17,7 @@ $node->append_conf('postgresql.conf', q{
 session_preload_libraries = 'schemaver'
 max_worker_processes = 16
 max_connections = 60
-schemaver.inline_pages = 5
+schemaver.inline_pages = 40
 wal_retrieve_retry_interval = 200ms
 });
 $node->start;
@@ -42,7 +42,7 @@ my %work = (
 		\\set id random(1, $rows)
 		UPDATE person SET note = 'old' || :id WHERE id = :id;
 		UPDATE item SET price = price + 1 WHERE id = :id;
-		UPDATE unit SET n = :id WHERE id = :id % 200;
+		UPDATE unit SET n = :id WHERE id = :id;
 		UPDATE tag SET n = n + 1 WHERE name = 'tag' || :id;
 		UPDATE mail SET address = :id WHERE id = :id;
 		DELETE FROM mail WHERE id = :id + $rows;
@@ -52,7 +52,7 @@ my %work = (
 		\\set id random(1, $rows)
 		UPDATE person SET note = 'new' || :id WHERE id = :id;
 		UPDATE item SET price = price - 1 WHERE id = :id;
-		UPDATE unit SET n = 0 - :id WHERE id = :id % 200;
+		UPDATE unit SET n = 0 - :id WHERE id = :id;
 		UPDATE tag SET n = n - 1 WHERE name = 'tag' || :id;
 		UPDATE mail SET seen = :id WHERE id = :id;
 		DELETE FROM person WHERE id = :id + $rows;});
@@ -65,7 +65,7 @@ sub make
 	$node->safe_psql($publisher, qq{
 		$tables
 		INSERT INTO person SELECT i, 'code' || i FROM generate_series(1, 2 * $rows) AS i;
-		INSERT INTO item SELECT i, 0 FROM generate_series(1, $rows) AS i;
+		INSERT INTO item SELECT i, 0 FROM generate_series(1, 5 * $rows) AS i;
 		INSERT INTO unit SELECT i, 0 FROM generate_series(0, 200) AS i;
 		INSERT INTO tag SELECT 'tag' || i, 0 FROM generate_series(1, $rows) AS i;
 		INSERT INTO mail SELECT i FROM generate_series(1, 2 * $rows) AS i;
