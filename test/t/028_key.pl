@@ -356,5 +356,27 @@ is(writes('kinds_restored', '2.0.0', "$twice; SELECT 'written'"),
 like(writes('kinds_restored', '1.0.0', q{INSERT INTO stay VALUES ('[1,9)')}),
 	qr/conflicting key/, 'kinds, restored: the older one is');
 
+# Who waits for the version may have begun before the job: its statement has a
+# snapshot that the index is not valid for, so the job waits for its end
+fresh('waiter');
+my ($out, $err) = ('', '');
+my $waiter = IPC::Run::start(
+	[
+		'psql', '-XAtq', '-d', $node->connstr('waiter'), '-c',
+		q{SELECT pg_sleep(6),
+			schemaver.wait_until_ready('2.0.0', timeout => '60 s')} ],
+	'>', \$out, '2>', \$err);
+$node->poll_query_until('waiter',
+	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+migrate('waiter');
+ok($node->poll_query_until('waiter', q{
+		SELECT count(*) > 0 FROM pg_locks AS l
+			JOIN pg_stat_activity AS a USING (pid)
+		WHERE l.locktype = 'virtualxid' AND NOT l.granted
+			AND a.backend_type = 'schemaver jobs'}),
+	'the job waits for who will wait for it');
+ok(IPC::Run::finish($waiter), 'and still both come to an end');
+is($err, '', 'without a deadlock');
+
 $node->stop;
 done_testing();
