@@ -256,10 +256,10 @@ $node->safe_psql('everything', q{
 follow_hints('mirror', warnings_of('everything',
 		"SELECT schemaver.apply(\$\$$script\$\$, '2')"));
 $node->safe_psql('everything', "SELECT schemaver.apply(\$\$$script\$\$, '2')");
-start_clients('everything', '1', 4);
+start_clients('everything', '1', 8);
+ready('everything');
 start_clients('everything', '2', 4);
 finish_clients();
-ready('everything');
 caught_up('everything');
 same('everything', 'mirror', $_, 'all tables') foreach @seen;
 is($node->safe_psql('mirror', 'SELECT count(*) FROM schemaver.db_product'), '0',
@@ -281,8 +281,8 @@ is(follow_hints('mirror', $warnings), 2, 'columns can be added there');
 $node->safe_psql('everything', "SELECT schemaver.apply('$more', '3')");
 caught_up('everything');
 $node->safe_psql('mirror', 'ALTER TABLE unit SET SCHEMA schemaver_retained');
-start_clients('everything', '1', 2);
-start_clients('everything', '2', 2);
+start_clients('everything', '1', 5);
+start_clients('everything', '2', 3);
 finish_clients();
 caught_up('everything');
 same('everything', 'mirror', $_, 'later')
