@@ -2219,7 +2219,7 @@ schemaver_sync(PG_FUNCTION_ARGS)
 		return PointerGetDatum(trigdata->tg_trigtuple);
 	}
 	if (run->release != sv_registry_session(&product, &version) ||
-			 run->newest_code != sv_registry_is_newest_code())
+		run->newest_code != sv_registry_is_newest_code())
 		set_steps(run, run->as_newest);
 	return PointerGetDatum(sync_row(run, trigdata));
 }
