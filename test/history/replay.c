@@ -880,6 +880,13 @@ is_demanded(const Replay *replay, const char *violated)
 	return demanded;
 }
 
+/* is it about a value that an older version cannot have? */
+static bool
+is_of_unkept_value(const char *error)
+{
+	return strstr(error, " cannot be kept for version ") != NULL;
+}
+
 /*
  * The newest version cannot do what it can in "plain".  That is no fault if it
  * violates what is there in "plain" as well: scripts that rely on the clock,
@@ -891,7 +898,7 @@ static void
 held_back(Replay *replay, const char *text, const char *why,
 		  const char *violated)
 {
-	bool		is_unkept = strstr(why, " cannot be kept for version ") != NULL;
+	bool		is_unkept = is_of_unkept_value(why);
 
 	if (violated && is_demanded(replay, violated))
 		return;
@@ -1606,7 +1613,7 @@ is_refusal(const char *error)
 {
 	return starts_with(error, "2BP01: ") || starts_with(error, "0A000: ") ||
 		starts_with(error, "25001: ") || starts_with(error, "2D000: ") ||
-		starts_with(error, "55000: ");
+		starts_with(error, "55000: ") || is_of_unkept_value(error);
 }
 
 /* "2BP01: DROP COLUMN" of "2BP01: DROP COLUMN a.b would break ..." */
