@@ -32,6 +32,20 @@ sub find_worker
 	return;
 }
 
+# The server answers again; whoever asks while it goes down may find the pipe
+# to psql broken.
+sub wait_until_up
+{
+	my ($node) = @_;
+
+	for (1 .. 1800)
+	{
+		return if eval { $node->safe_psql('postgres', 'SELECT true') };
+		usleep(100000);
+	}
+	BAIL_OUT('the server does not come up again');
+}
+
 # While there is work to do, kill the worker or stop the server at once, in
 # turns, each time after some random moment of so many microseconds.
 sub interrupt_jobs
@@ -47,7 +61,7 @@ sub interrupt_jobs
 		if ($round % 2)
 		{
 			kill 'KILL', $pid;
-			$node->poll_query_until('postgres', 'SELECT true');
+			wait_until_up($node);
 		}
 		else
 		{
