@@ -130,7 +130,8 @@ is_stood_on(Oid class_id, Oid object)
 
 /*
  * Can a table have a mark?  Its partitions and heirs get it along with it; a
- * foreign table's other end would not.
+ * foreign table's other end would not, and a partition has no column that the
+ * whole has not.
  */
 static bool
 can_be_marked(Oid relation)
@@ -139,7 +140,7 @@ can_be_marked(Oid relation)
 	ListCell   *lc;
 
 	if ((relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
-		get_rel_relispartition(relation) || has_superclass(relation))
+		get_rel_relispartition(relation))
 		return false;
 	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
 	{

@@ -2564,17 +2564,23 @@ put_trigger(Oid relation, bool first, char *name, List *pairs, bool changes)
 	return OidIsValid(oid) || name;
 }
 
+/*
+ * "own" are pairs besides those that are set.  Where columns have been renamed
+ * these may yet say the former names, until they are thawed themselves.
+ */
 static void
-set_one(Oid relation, List *pairs)
+set_one(Oid relation, List *pairs, List *own)
 {
 	Relation	table = relation_open(relation, ShareRowExclusiveLock);
 	Trigger    *trigger = find_trigger(table, false);
 	bool		is_clone = trigger && trigger->tgisclone;
-	bool		changes = !are_same_pairs(pairs, read_pairs(table));
+	bool		changes;
 	char	   *other;
 
-	if (changes && pairs != NIL)
+	if (!are_same_pairs(pairs, read_pairs(table)) && pairs != NIL)
 		check_pairs(table, pairs);
+	pairs = list_concat(list_copy(pairs), own);
+	changes = !are_same_pairs(pairs, read_pairs(table));
 	relation_close(table, NoLock);
 	if (is_clone)
 		return;
@@ -2589,6 +2595,26 @@ set_one(Oid relation, List *pairs)
 	CommandCounterIncrement();
 	if (sv_contract_collecting())
 		sv_contract_touch(RelationRelationId, relation);
+}
+
+/* those of a table's pairs that it has not from a parent: marks of its keys */
+static List *
+own_pairs(Oid relation, Oid parent)
+{
+	List	   *own = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sv_sync_pairs(relation))
+	{
+		SvSyncPair *pair = lfirst(lc);
+		const char *column = pair->up[0] ? pair->new_column : pair->old_column;
+		AttrNumber	number = get_attnum(relation, column);
+
+		if (sv_contract_is_mark(relation, number) &&
+			get_attnum(parent, column) == InvalidAttrNumber)
+			own = lappend(own, pair);
+	}
+	return own;
 }
 
 /*
@@ -2608,11 +2634,12 @@ sv_sync_set(Oid relation, List *pairs)
 
 	if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
 	{
-		set_one(relation, pairs);
+		set_one(relation, pairs, NIL);
 		return;
 	}
 	foreach(lc, find_all_inheritors(relation, ShareRowExclusiveLock, NULL))
-		set_one(lfirst_oid(lc), pairs);
+		set_one(lfirst_oid(lc), pairs, lfirst_oid(lc) == relation ? NIL :
+				own_pairs(lfirst_oid(lc), relation));
 }
 
 /*
