@@ -361,11 +361,16 @@ try_step(Work *work, Step step)
 	return problem;
 }
 
-/* may the same step, tried again, do better? */
+/*
+ * May the same step, tried again, do better?  Commands beside which others may
+ * run can meet in a row of a catalog; the server has no code for that.
+ */
 static bool
 is_transient(const ErrorData *problem)
 {
-	return problem->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+	return (problem->sqlerrcode == ERRCODE_INTERNAL_ERROR &&
+			strcmp(problem->message, "tuple concurrently updated") == 0) ||
+		problem->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		problem->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
 		problem->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
