@@ -269,13 +269,7 @@ index_of_key(Oid relation, const Constraint *key)
 static void
 check_primary_key(Oid relation)
 {
-	Relation	table = relation_open(relation, AccessShareLock);
-	bool		found;
-
-	(void) RelationGetIndexList(table);
-	found = OidIsValid(table->rd_pkindex);
-	relation_close(table, NoLock);
-	if (found)
+	if (sv_catalog_has_primary_key(relation))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("multiple primary keys for table \"%s\" are not allowed",

@@ -20,9 +20,11 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
@@ -2259,6 +2261,52 @@ sv_catalog_is_inherited(Oid relation, AttrNumber number)
 }
 
 /*
+ * The index of a table by that name, InvalidOid if there is none.
+ */
+Oid
+sv_catalog_index_of(Oid table, const char *name)
+{
+	Oid			index = get_relname_relid(name, get_rel_namespace(table));
+	char		relkind = OidIsValid(index) ? get_rel_relkind(index) : '\0';
+
+	return (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX) &&
+		IndexGetRelation(index, true) == table ? index : InvalidOid;
+}
+
+/*
+ * Has a table a primary key?  Locks it in AccessShareLock.
+ */
+bool
+sv_catalog_has_primary_key(Oid relation)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+	bool		found;
+
+	(void) RelationGetIndexList(table);
+	found = OidIsValid(table->rd_pkindex);
+	relation_close(table, NoLock);
+	return found;
+}
+
+/*
+ * What a table has as its replica identity, as pg_class says it; zero if there
+ * is no such table.
+ */
+char
+sv_catalog_replica_identity(Oid table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	char		identity = '\0';
+
+	if (HeapTupleIsValid(tuple))
+	{
+		identity = ((Form_pg_class) GETSTRUCT(tuple))->relreplident;
+		ReleaseSysCache(tuple);
+	}
+	return identity;
+}
+
+/*
  * Former names
  */
 
@@ -2430,18 +2478,6 @@ sv_catalog_forget_index(int32 release_id)
  * db_replica_identity
  */
 
-static bool
-has_identity(Oid table, char identity)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	bool		result = HeapTupleIsValid(tuple) &&
-	((Form_pg_class) GETSTRUCT(tuple))->relreplident == identity;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return result;
-}
-
 /*
  * The table that a row is about, InvalidOid if there is none.  Its number is
  * that of before a restore, its name that of before it was renamed.
@@ -2454,7 +2490,8 @@ table_of_identity(HeapTuple tuple, TableScan *scan)
 	Oid			schema = get_namespace_oid(get_text(tuple, scan,
 													Identity_schema), true);
 
-	if (has_identity(table, get_text(tuple, scan, Identity_given)[0]))
+	if (sv_catalog_replica_identity(table) ==
+		get_text(tuple, scan, Identity_given)[0])
 		return table;
 	return OidIsValid(schema) ?
 		get_relname_relid(get_text(tuple, scan, Identity_table), schema) :
@@ -2534,6 +2571,7 @@ sv_catalog_note_identity(const SvIdentityNote *note)
 {
 	Datum		values[Identity_columns] = {0};
 	bool		nulls[Identity_columns] = {0};
+
 	sv_catalog_forget_identity(note->relation);
 	values[Identity_relation - 1] = ObjectIdGetDatum(note->relation);
 	set_text(values, nulls, Identity_schema,

@@ -1632,14 +1632,10 @@ drop_views_of(const SvProduct *product, const SvRelease *release,
 	List	   *views = NIL;
 	ListCell   *lc;
 
-	foreach(lc, release->schemas)
+	foreach(lc, sv_catalog_schemas_of(list_make1((void *) release)))
 	{
-		Oid			schema = get_namespace_oid(lfirst(lc), true);
-
-		if (!OidIsValid(schema))
-			continue;
-		rehouse(product, supported, schema);
-		add_contents(objects, &views, schema);
+		rehouse(product, supported, lfirst_oid(lc));
+		add_contents(objects, &views, lfirst_oid(lc));
 	}
 	add_objects(objects, RelationRelationId, sv_drop_lone_views(views));
 }

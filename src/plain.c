@@ -345,23 +345,11 @@ attempt(SvTrialWork work, SvDroppedIndex *dropped)
 	return problem;
 }
 
-/* the index of a table by that name, InvalidOid if there is none */
-static Oid
-find_index(Oid table, const SvDroppedIndex *dropped)
-{
-	Oid			index = get_relname_relid(dropped->name,
-										  get_rel_namespace(table));
-	char		relkind = OidIsValid(index) ? get_rel_relkind(index) : '\0';
-
-	return (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX) &&
-		IndexGetRelation(index, true) == table ? index : InvalidOid;
-}
-
 /* is there none, or one that a job was interrupted at? */
 static bool
 is_missing(Oid table, const SvDroppedIndex *dropped)
 {
-	Oid			index = find_index(table, dropped);
+	Oid			index = sv_catalog_index_of(table, dropped->name);
 
 	return !OidIsValid(index) || (get_rel_relkind(index) == RELKIND_INDEX &&
 								  !get_index_isvalid(index));
@@ -372,7 +360,7 @@ static void
 drop(void *argument)
 {
 	SvDroppedIndex *dropped = argument;
-	Oid			index = find_index(dropped->relation, dropped);
+	Oid			index = sv_catalog_index_of(dropped->relation, dropped->name);
 	char	   *is = strstr(definition_of(index), " ON ");
 	char	   *was = strstr(statement_now(dropped, NULL), " ON ");
 
@@ -422,7 +410,7 @@ sv_plain_drop(const SvProduct *product, const SvRelease *from,
 	{
 		SvDroppedIndex *dropped = lfirst(lc);
 		Oid			table = table_in(from, dropped);
-		Oid			index = OidIsValid(table) ? find_index(table, dropped) :
+		Oid			index = OidIsValid(table) ? sv_catalog_index_of(table, dropped->name) :
 		InvalidOid;
 
 		if (OidIsValid(index) &&

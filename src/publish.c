@@ -45,29 +45,14 @@
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 
-/* what a table has as its replica identity, as pg_class says it */
-static char
-identity_of(Oid relation)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	char		identity = '\0';
-
-	if (HeapTupleIsValid(tuple))
-	{
-		identity = ((Form_pg_class) GETSTRUCT(tuple))->relreplident;
-		ReleaseSysCache(tuple);
-	}
-	return identity;
-}
-
-/* set it; "index" is one of the table's, by its name, or NULL */
+/* set a replica identity; "index" is one of the table's, by name, or NULL */
 static void
 set_identity(Oid relation, char identity, const char *index)
 {
 	ReplicaIdentityStmt *statement = makeNode(ReplicaIdentityStmt);
 	AlterTableCmd *command = makeNode(AlterTableCmd);
 
-	if (index == NULL && identity_of(relation) == identity)
+	if (index == NULL && sv_catalog_replica_identity(relation) == identity)
 		return;
 	statement->identity_type = identity;
 	statement->name = index ? pstrdup(index) : NULL;
@@ -77,15 +62,23 @@ set_identity(Oid relation, char identity, const char *index)
 	CommandCounterIncrement();
 }
 
+/* what publications send of a table, and whether its identity is enough */
+static void
+read_publications(Oid relation, PublicationDesc *desc)
+{
+	Relation	table = relation_open(relation, AccessShareLock);
+
+	RelationBuildPublicationDesc(table, desc);
+	relation_close(table, NoLock);
+}
+
 /* does it send updates or deletions of rows, which need an identity? */
 static bool
 is_published(Oid relation)
 {
-	Relation	table = relation_open(relation, AccessShareLock);
 	PublicationDesc desc;
 
-	RelationBuildPublicationDesc(table, &desc);
-	relation_close(table, NoLock);
+	read_publications(relation, &desc);
 	return desc.pubactions.pubupdate || desc.pubactions.pubdelete;
 }
 
@@ -93,38 +86,13 @@ is_published(Oid relation)
 static bool
 is_enough(Oid relation)
 {
-	Relation	table = relation_open(relation, AccessShareLock);
 	PublicationDesc desc;
 
-	RelationBuildPublicationDesc(table, &desc);
-	relation_close(table, NoLock);
+	read_publications(relation, &desc);
 	return (!desc.pubactions.pubupdate ||
 			(desc.rf_valid_for_update && desc.cols_valid_for_update)) &&
 		(!desc.pubactions.pubdelete ||
 		 (desc.rf_valid_for_delete && desc.cols_valid_for_delete));
-}
-
-static bool
-has_primary_key(Oid relation)
-{
-	Relation	table = relation_open(relation, AccessShareLock);
-	bool		result;
-
-	(void) RelationGetIndexList(table);
-	result = OidIsValid(table->rd_pkindex);
-	relation_close(table, NoLock);
-	return result;
-}
-
-/* the index of a table by that name, InvalidOid if there is none */
-static Oid
-find_index(Oid relation, const char *name)
-{
-	Oid			index = get_relname_relid(name, get_rel_namespace(relation));
-	char		relkind = OidIsValid(index) ? get_rel_relkind(index) : '\0';
-
-	return (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX) &&
-		IndexGetRelation(index, true) == relation ? index : InvalidOid;
 }
 
 /* has a table a key that was put away, which somebody may still need? */
@@ -180,7 +148,7 @@ sv_publish_lose_key(Oid index, const char *name)
 	const SvIdentityNote *before;
 	bool		published = is_published(note.relation);
 	bool		by_default = key->rd_index->indisprimary && published &&
-	identity_of(note.relation) == REPLICA_IDENTITY_DEFAULT;
+	sv_catalog_replica_identity(note.relation) == REPLICA_IDENTITY_DEFAULT;
 
 	note.lost = by_default ? REPLICA_IDENTITY_DEFAULT : REPLICA_IDENTITY_INDEX;
 	note.given = published ? REPLICA_IDENTITY_FULL : REPLICA_IDENTITY_DEFAULT;
@@ -227,13 +195,13 @@ sv_publish_finds_by(Oid relation, AttrNumber number)
 static char
 give_identity(Oid relation)
 {
-	bool		has_key = has_primary_key(relation);
+	bool		has_key = sv_catalog_has_primary_key(relation);
 
 	if (has_key || !is_published(relation))
 		set_identity(relation, REPLICA_IDENTITY_DEFAULT, NULL);
 	if (is_published(relation) && (!has_key || !is_enough(relation)))
 		set_identity(relation, REPLICA_IDENTITY_FULL, NULL);
-	return identity_of(relation);
+	return sv_catalog_replica_identity(relation);
 }
 
 /* tell of one that has FULL now, or of what even that does not help with */
@@ -263,11 +231,11 @@ tell(const SvIdentityNote *note, bool refuse)
 static void
 settle(SvIdentityNote *note, bool refuse)
 {
-	Oid			index = find_index(note->relation, note->index);
+	Oid			index = sv_catalog_index_of(note->relation, note->index);
 	char		before = note->given;
 	bool		wanted = OidIsValid(index) || has_hidden_key(note->relation);
 
-	if (identity_of(note->relation) != note->given)
+	if (sv_catalog_replica_identity(note->relation) != note->given)
 	{
 		sv_catalog_forget_identity(note->relation);
 		return;

@@ -490,6 +490,9 @@ extern void sv_catalog_note_rename(const char *schema, const char *name,
 extern List *sv_catalog_dropped_indexes(const SvProduct *product);
 extern void sv_catalog_store_index(const SvDroppedIndex *dropped);
 extern void sv_catalog_forget_index(int32 release_id);
+extern Oid	sv_catalog_index_of(Oid table, const char *name);
+extern bool sv_catalog_has_primary_key(Oid relation);
+extern char sv_catalog_replica_identity(Oid table);
 extern List *sv_catalog_identity_notes(void);
 extern SvIdentityNote *sv_catalog_identity_note(Oid relation);
 extern void sv_catalog_forget_identity(Oid relation);

@@ -2412,6 +2412,21 @@ check_pairs(Relation relation, List *pairs)
 	leave_pinned(nestlevel);
 }
 
+/* the column that a pair computes, if it is one of a mark */
+static const char *
+marked_column(const SvSyncPair *pair)
+{
+	return pair->up[0] ? pair->new_column : pair->old_column;
+}
+
+/* is a pair one that computes the mark of a table's key? */
+static bool
+marks_key(Oid relation, const SvSyncPair *pair)
+{
+	return sv_contract_is_mark(relation, get_attnum(relation,
+													marked_column(pair)));
+}
+
 /* what fires a trigger: the last one is told of marked rows that are deleted */
 static int16
 events_of(Oid relation, const char *name, List *pairs)
@@ -2421,10 +2436,7 @@ events_of(Oid relation, const char *name, List *pairs)
 
 	foreach(lc, strcmp(name, SV_SYNC_FIRST_TRIGGER) != 0 ? pairs : NIL)
 	{
-		const SvSyncPair *pair = lfirst(lc);
-		const char *column = pair->up[0] ? pair->new_column : pair->old_column;
-
-		if (sv_contract_is_mark(relation, get_attnum(relation, column)))
+		if (marks_key(relation, lfirst(lc)))
 			events |= TRIGGER_TYPE_DELETE;
 	}
 	return events;
@@ -2607,11 +2619,9 @@ own_pairs(Oid relation, Oid parent)
 	foreach(lc, sv_sync_pairs(relation))
 	{
 		SvSyncPair *pair = lfirst(lc);
-		const char *column = pair->up[0] ? pair->new_column : pair->old_column;
-		AttrNumber	number = get_attnum(relation, column);
 
-		if (sv_contract_is_mark(relation, number) &&
-			get_attnum(parent, column) == InvalidAttrNumber)
+		if (marks_key(relation, pair) &&
+			get_attnum(parent, marked_column(pair)) == InvalidAttrNumber)
 			own = lappend(own, pair);
 	}
 	return own;
